@@ -1,0 +1,118 @@
+// A place to compute: the seam between the models and the machine.
+//
+// One virtual per operation of the paper, so that a backend which forgets one does not compile. A backend
+// may fuse inside an operation; models and the trainer never ask which backend they have. The shapes and
+// promises of each operation are its kernel's header under kernels/.
+//
+// Memory: every view an operation takes lies in this backend's memory (allocate) unless it says "host".
+// Nothing is allocated inside a training step. Operations may return before the work is done; download()
+// and wait() do not.
+#pragma once
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "kernels/adam/adam.h"
+#include "kernels/batch_gradient/batch_gradient.h"
+#include "kernels/common/views.h"
+#include "kernels/language_projection/language_projection.h"
+#include "kernels/ranking/ranking.h"
+#include "kernels/sampler/sampler.h"
+
+namespace rec {
+
+inline constexpr int kMaxProjectorLayers = 4;
+
+// The projector's parameters: layer 0 reads language vectors, each later one a LeakyReLU of the one before.
+struct ProjectorView {
+  LinearView layer[kMaxProjectorLayers];
+  int layers = 0;
+};
+struct ProjectorGradientView {
+  LinearGradientView layer[kMaxProjectorLayers];
+};
+// What the forward pass leaves for the backward pass: the output of every layer but the last,
+// hidden[l] [nodes, width of layer l].
+struct ProjectorTape {
+  MatrixView<float> hidden[kMaxProjectorLayers - 1];
+};
+
+enum class Objective { infonce, bpr };
+
+struct ObjectiveSettings {
+  Objective kind = Objective::infonce;
+  float tau = 0.15f;  // infonce only
+};
+
+// Parameters, their gradient and Adam's moments: equal layout, [parameters] each.
+struct ParameterSlabs {
+  VectorView<float> weight;
+  VectorView<float> grad;
+  VectorView<float> first_moment;
+  VectorView<float> second_moment;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  // "cpu, 2 threads, AVX-512"
+  virtual std::string name() const = 0;
+
+  // Memory this backend's operations can read, zeroed; freed with the returned handle.
+  // Throws std::bad_alloc when there is none left.
+  virtual std::shared_ptr<void> allocate(size_t bytes) = 0;
+  virtual void upload(void* to, const void* from_host, size_t bytes) = 0;
+  virtual void download(void* to_host, const void* from, size_t bytes) = 0;
+  virtual void wait() = 0;
+
+  // Histories longer than this are cheaper as rows of the first layer's GEMM.
+  virtual int64_t hybrid_degree(int64_t language_width) const = 0;
+
+  // Runs one training step. A backend may record the operations that `operations` issues and replay
+  // them on later calls with the same key; they must then be the same calls with the same views.
+  virtual void step(const void* key, const std::function<void()>& operations) = 0;
+
+  // kernels/sampler: draws the batch that the clock points at.
+  virtual void draw_batch(const SamplerTables& from, const TrainingClock* clock,
+                          const BatchView& batch) = 0;
+  // kernels/language_projection, then kernels/hidden_layer per further layer: e0 [nodes, dim] overwritten.
+  virtual void project(const LanguageView& z, const GraphView& graph, const ProjectorView& projector,
+                       const ProjectorTape& tape, MatrixView<float> e0) = 0;
+  // Its adjoint: grad overwritten. tape and grad_e0 are scratch afterwards.
+  virtual void project_adjoint(const LanguageView& z, const GraphView& graph,
+                               const ProjectorView& projector, const ProjectorTape& tape,
+                               MatrixView<float> grad_e0, const ProjectorGradientView& grad) = 0;
+  // kernels/propagation; its own adjoint.
+  virtual void propagate(const GraphView& graph, int layers, MatrixView<const float> x,
+                         MatrixView<float> scratch, MatrixView<float> e) = 0;
+  // kernels/normalisation
+  virtual void normalise(MatrixView<const float> e, MatrixView<float> n, VectorView<float> norm) = 0;
+  virtual void normalise_adjoint(MatrixView<const float> n, VectorView<const float> norm,
+                                 MatrixView<float> grad) = 0;
+  // kernels/info_nce or kernels/bpr, then kernels/batch_gradient: grad_user and grad_item overwritten,
+  // the loss added to the clock's loss_sum. scratch is overwritten.
+  virtual void objective(const ObjectiveSettings& settings, MatrixView<const float> user,
+                         MatrixView<const float> item, const BatchView& batch,
+                         const BatchGradientView& scratch, MatrixView<float> grad_user,
+                         MatrixView<float> grad_item, TrainingClock* clock) = 0;
+  // kernels/adam with t = clock->updates + 1; moves the clock's step and updates on by one.
+  virtual void optimiser_step(const AdamSettings& settings, const ParameterSlabs& slabs,
+                              TrainingClock* clock) = 0;
+  // kernels/ranking
+  virtual void rank(const RankingRequest& request, MatrixView<int32_t> top_item,
+                    MatrixView<float> top_score) = 0;
+};
+
+// A backend and, where "auto" had to settle for less than it looked for, one line that says so.
+struct MadeBackend {
+  std::unique_ptr<Backend> backend;
+  std::string notice;
+};
+
+// device: "auto", "cpu", "cuda" or "cuda:N"; threads: 0 = all processors this process may use.
+// Asking for "cuda" where it cannot be had throws std::runtime_error; only "auto" falls back.
+MadeBackend make_backend(std::string_view device, int threads);
+
+}  // namespace rec

@@ -1,0 +1,128 @@
+#include "engine/backend_cpu.h"
+
+#include <omp.h>
+
+#include <cstring>
+#include <new>
+#include <stdexcept>
+
+#include "kernels/bpr/bpr.h"
+#include "kernels/common/simd.h"
+#include "kernels/hidden_layer/hidden_layer.h"
+#include "kernels/info_nce/info_nce.h"
+#include "kernels/normalisation/normalisation.h"
+#include "kernels/propagation/propagation.h"
+
+namespace rec {
+namespace {
+
+constexpr std::align_val_t kCacheLine{64};
+
+class CpuBackend final : public Backend {
+ public:
+  explicit CpuBackend(int threads) : threads_(threads > 0 ? threads : omp_get_num_procs()) {
+    omp_set_num_threads(threads_);
+  }
+
+  std::string name() const override {
+    return "cpu, " + std::to_string(threads_) + (threads_ == 1 ? " thread, " : " threads, ") +
+           simd_level();
+  }
+
+  std::shared_ptr<void> allocate(size_t bytes) override {
+    void* memory = ::operator new(bytes, kCacheLine);
+    std::memset(memory, 0, bytes);
+    return {memory, [](void* p) { ::operator delete(p, kCacheLine); }};
+  }
+  void upload(void* to, const void* from_host, size_t bytes) override {
+    std::memcpy(to, from_host, bytes);
+  }
+  void download(void* to_host, const void* from, size_t bytes) override {
+    std::memcpy(to_host, from, bytes);
+  }
+  void wait() override {}
+
+  int64_t hybrid_degree(int64_t language_width) const override {
+    return cpu::hybrid_degree(language_width);
+  }
+
+  void step(const void*, const std::function<void()>& operations) override { operations(); }
+
+  void draw_batch(const SamplerTables& from, const TrainingClock* clock,
+                  const BatchView& batch) override {
+    cpu::draw_batch(from, *clock, batch);
+  }
+
+  void project(const LanguageView& z, const GraphView& graph, const ProjectorView& projector,
+               const ProjectorTape& tape, MatrixView<float> e0) override {
+    const int last = projector.layers - 1;
+    const auto output = [&](int l) { return l == last ? e0 : tape.hidden[l]; };
+    cpu::project_language(z, graph, projector.layer[0], output(0));
+    for (int l = 1; l <= last; ++l)
+      cpu::hidden_layer(tape.hidden[l - 1], projector.layer[l], output(l));
+  }
+
+  void project_adjoint(const LanguageView& z, const GraphView& graph,
+                       const ProjectorView& projector, const ProjectorTape& tape,
+                       MatrixView<float> grad_e0, const ProjectorGradientView& grad) override {
+    MatrixView<float> grad_output = grad_e0;
+    for (int l = projector.layers - 1; l >= 1; --l) {
+      cpu::hidden_layer_backward(tape.hidden[l - 1], projector.layer[l], grad_output,
+                                 grad.layer[l]);
+      grad_output = tape.hidden[l - 1];
+    }
+    cpu::project_language_backward(z, graph, grad_output, grad.layer[0]);
+  }
+
+  void propagate(const GraphView& graph, int layers, MatrixView<const float> x,
+                 MatrixView<float> scratch, MatrixView<float> e) override {
+    cpu::propagate(graph, layers, x, scratch, e);
+  }
+
+  void normalise(MatrixView<const float> e, MatrixView<float> n, VectorView<float> norm) override {
+    cpu::normalise(e, n, norm);
+  }
+  void normalise_adjoint(MatrixView<const float> n, VectorView<const float> norm,
+                         MatrixView<float> grad) override {
+    cpu::normalise_backward(n, norm, grad);
+  }
+
+  void objective(const ObjectiveSettings& settings, MatrixView<const float> user,
+                 MatrixView<const float> item, const BatchView& batch,
+                 const BatchGradientView& scratch, MatrixView<float> grad_user,
+                 MatrixView<float> grad_item, TrainingClock* clock) override {
+    switch (settings.kind) {
+      case Objective::infonce:
+        clock->loss_sum += cpu::info_nce(user, item, batch, settings.tau, scratch);
+        break;
+      case Objective::bpr:
+        clock->loss_sum += cpu::bpr(user, item, batch, scratch);
+        break;
+    }
+    cpu::batch_gradient(user, batch, scratch, grad_user, grad_item);
+  }
+
+  void optimiser_step(const AdamSettings& settings, const ParameterSlabs& slabs,
+                      TrainingClock* clock) override {
+    cpu::adam(settings, clock->updates + 1, slabs.weight, slabs.grad, slabs.first_moment,
+              slabs.second_moment);
+    ++clock->updates;
+    ++clock->step;
+  }
+
+  void rank(const RankingRequest& request, MatrixView<int32_t> top_item,
+            MatrixView<float> top_score) override {
+    cpu::rank(request, top_item, top_score);
+  }
+
+ private:
+  int threads_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_cpu_backend(int threads) {
+  return std::make_unique<CpuBackend>(threads);
+}
+
+}  // namespace rec

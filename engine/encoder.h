@@ -1,0 +1,26 @@
+// An encoder makes the behaviour representations of all nodes from its parameters, and carries a gradient
+// back to them. A model is an encoder and an objective (engine/training.h).
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "engine/parameters.h"
+#include "kernels/common/views.h"
+
+namespace rec {
+
+class Encoder {
+ public:
+  virtual ~Encoder() = default;
+  virtual int64_t nodes() const = 0;  // users, then items
+  virtual int64_t dim() const = 0;
+  // The parameters it needs, in the order of its slab.
+  virtual std::vector<ParameterInfo> parameter_table() const = 0;
+
+  // e [nodes, dim] overwritten.
+  virtual void forward(const Parameters& parameters, MatrixView<float> e) = 0;
+  // After forward with the same parameters: the gradient slab is overwritten; grad_e is scratch afterwards.
+  virtual void backward(const Parameters& parameters, MatrixView<float> grad_e) = 0;
+};
+
+}  // namespace rec

@@ -1,0 +1,127 @@
+#include "engine/language_encoder.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "engine/host_csr.h"
+
+namespace rec {
+namespace {
+
+int64_t layer_width(const ProjectorShape& shape, int layer) {
+  return layer == shape.layers - 1 ? shape.dim : shape.hidden;
+}
+
+ProjectorGradientView gradient_view(const ProjectorShape& shape, const Parameters& parameters) {
+  ProjectorGradientView view;
+  const VectorView<float> slab = parameters.slabs().grad;
+  size_t p = 0;
+  for (int l = 0; l < shape.layers; ++l) {
+    const ParameterInfo& w = parameters.table()[p++];
+    view.layer[l].weight = {slab.data + w.offset, w.rows, w.cols};
+    if (shape.bias) {
+      const ParameterInfo& b = parameters.table()[p++];
+      view.layer[l].bias = {slab.data + b.offset, b.rows};
+    }
+  }
+  return view;
+}
+
+}  // namespace
+
+int64_t default_hidden_width(int64_t language_width) {
+  switch (language_width) {
+    case 768: return 6144;
+    case 1536: return 3072;
+    case 3072: return 1536;
+    case 4096: return 1152;
+    default: return 2 * language_width;
+  }
+}
+
+std::vector<ParameterInfo> projector_table(const ProjectorShape& shape, int64_t language_width) {
+  require(shape.layers >= 1 && shape.layers <= kMaxProjectorLayers,
+          "projector: the number of layers must be 1 to 4");
+  require(shape.dim > 0 && (shape.layers == 1 || shape.hidden > 0),
+          "projector: widths must be greater than 0");
+  std::vector<ParameterInfo> table;
+  int64_t fan_in = language_width;
+  for (int l = 0; l < shape.layers; ++l) {
+    const std::string number = std::to_string(l + 1);
+    const double bound = 1.0 / std::sqrt(double(fan_in));
+    const int64_t out = layer_width(shape, l);
+    table.push_back({"w" + number, out, fan_in, 0, bound});
+    if (shape.bias) table.push_back({"b" + number, out, 0, 0, bound});
+    fan_in = out;
+  }
+  return table;
+}
+
+ProjectorView projector_view(const ProjectorShape& shape, const Parameters& parameters) {
+  ProjectorView view;
+  view.layers = shape.layers;
+  const VectorView<float> slab = parameters.slabs().weight;
+  size_t p = 0;
+  for (int l = 0; l < shape.layers; ++l) {
+    const ParameterInfo& w = parameters.table()[p++];
+    view.layer[l].weight = {slab.data + w.offset, w.rows, w.cols};
+    if (shape.bias) {
+      const ParameterInfo& b = parameters.table()[p++];
+      view.layer[l].bias = {slab.data + b.offset, b.rows};
+    }
+  }
+  return view;
+}
+
+LanguageEncoder::LanguageEncoder(Backend& backend, const Graph& graph, const LanguageVectors& z,
+                                 ProjectorShape projector, int propagation_layers)
+    : backend_(backend),
+      graph_(graph),
+      z_(z),
+      shape_(projector),
+      propagation_layers_(propagation_layers),
+      e0_(backend, graph.nodes(), projector.dim) {
+  require(propagation_layers >= 0, "encoder: the number of propagation layers must not be negative");
+  for (int l = 0; l + 1 < shape_.layers; ++l) {
+    hidden_.emplace_back(backend, graph.nodes(), layer_width(shape_, l));
+    tape_.hidden[l] = hidden_.back().view();
+  }
+  if (propagation_layers_ > 0) scratch_ = Matrix<float>(backend, 2 * graph.nodes(), shape_.dim);
+}
+
+std::vector<ParameterInfo> LanguageEncoder::parameter_table() const {
+  return projector_table(shape_, z_.width());
+}
+
+void LanguageEncoder::forward(const Parameters& parameters, MatrixView<float> e) {
+  backend_.project(z_.view(), graph_.view(), projector_view(shape_, parameters), tape_, e0_.view());
+  backend_.propagate(graph_.view(), propagation_layers_, e0_.view(), scratch_.view(), e);
+}
+
+void LanguageEncoder::backward(const Parameters& parameters, MatrixView<float> grad_e) {
+  // Propagation is its own adjoint; e0's memory takes grad_e0, which nothing reads e0 after.
+  backend_.propagate(graph_.view(), propagation_layers_, grad_e, scratch_.view(), e0_.view());
+  backend_.project_adjoint(z_.view(), graph_.view(), projector_view(shape_, parameters), tape_,
+                           e0_.view(), gradient_view(shape_, parameters));
+}
+
+void LanguageEncoder::mean_of_inner_layers(MatrixView<float> mean) {
+  require(propagation_layers_ >= 1, "encoder: there are no inner layers without propagation");
+  backend_.propagate(graph_.view(), propagation_layers_ - 1, e0_.view(), scratch_.view(), mean);
+}
+
+void project_vectors(Backend& backend, const ProjectorShape& shape, const Parameters& parameters,
+                     MatrixView<const float> vectors, float* out) {
+  HostCsr no_users;  // the vectors stand in for the items of a graph without edges
+  no_users.cols = vectors.rows;
+  const Graph graph(backend, no_users.view());
+  const LanguageVectors z(backend, vectors, no_users.view());
+  LanguageEncoder encoder(backend, graph, z, shape, 0);
+  Matrix<float> e(backend, vectors.rows, shape.dim);
+  encoder.forward(parameters, e.view());
+  const std::vector<float> host = e.to_host(backend);
+  std::copy(host.begin(), host.end(), out);
+}
+
+}  // namespace rec

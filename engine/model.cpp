@@ -1,0 +1,41 @@
+#include "engine/model.h"
+
+namespace rec {
+
+Model::Model(Backend& backend, const ModelSettings& settings, MatrixView<const float> z,
+             CsrView train)
+    : backend_(backend),
+      settings_(settings),
+      graph_(backend, train),
+      z_(backend, z, train),
+      encoder_(backend, graph_, z_, settings.projector, settings.propagation_layers),
+      parameters_(backend, encoder_.parameter_table()),
+      representations_(backend, settings.score, graph_.users(), graph_.items(),
+                       settings.projector.dim) {}
+
+int64_t Model::bytes_needed(const ModelSettings& settings, int64_t users, int64_t items,
+                            int64_t edges, int64_t language_width, int64_t heavy_users) {
+  const int64_t nodes = users + items;
+  const int64_t dim = settings.projector.dim;
+  const int64_t hidden = settings.projector.hidden * (settings.projector.layers - 1);
+  int64_t parameters = 0;
+  for (const ParameterInfo& p : projector_table(settings.projector, language_width))
+    parameters += p.size();
+  const int64_t floats = (items + heavy_users) * language_width  // Z and the heavy users' means
+                         + nodes * hidden                        // the projector's tape
+                         + nodes * dim                           // e0
+                         + (settings.propagation_layers > 0 ? 2 * nodes * dim : 0)  // scratch
+                         + nodes * (settings.score == Score::cosine ? 2 * dim + 1 : dim)
+                         + 4 * parameters                        // weights, gradient, two moments
+                         + nodes;                                // degree^-1/2
+  const int64_t ids = 3 * edges;  // both CSRs and the light users' CSR, 32-bit
+  const int64_t offsets = users + 2 * items;
+  return 4 * (floats + ids + users) + 8 * offsets;
+}
+
+void Model::embed() {
+  encoder_.forward(parameters_, representations_.raw());
+  representations_.make_scored();
+}
+
+}  // namespace rec

@@ -1,0 +1,56 @@
+// A model on one dataset: its graph, language vectors, encoder and parameters, and the representations
+// that ranking reads. Training (engine/training.h) and recommending share it.
+#pragma once
+#include <cstdint>
+#include <memory>
+
+#include "engine/backend.h"
+#include "engine/graph.h"
+#include "engine/language_encoder.h"
+#include "engine/language_vectors.h"
+#include "engine/parameters.h"
+#include "engine/representations.h"
+
+namespace rec {
+
+// What defines the function from parameters to scores.
+struct ModelSettings {
+  ProjectorShape projector;
+  int propagation_layers = 2;  // K
+  Score score = Score::cosine;
+};
+
+class Model {
+ public:
+  // z (host): [items, language_width].  train (host): [users, items]. Parameters start at zero.
+  Model(Backend& backend, const ModelSettings& settings, MatrixView<const float> z, CsrView train);
+  Model(const Model&) = delete;
+  Model& operator=(const Model&) = delete;
+
+  // Bytes this takes in backend memory, before anything is allocated. heavy_users: users with more than
+  // backend.hybrid_degree training items.
+  static int64_t bytes_needed(const ModelSettings& settings, int64_t users, int64_t items,
+                              int64_t edges, int64_t language_width, int64_t heavy_users);
+
+  Backend& backend() { return backend_; }
+  const ModelSettings& settings() const { return settings_; }
+  const Graph& graph() const { return graph_; }
+  const LanguageVectors& language() const { return z_; }
+  LanguageEncoder& encoder() { return encoder_; }
+  Parameters& parameters() { return parameters_; }
+
+  // Runs the encoder; afterwards representations() is up to date with the parameters.
+  void embed();
+  const Representations& representations() const { return representations_; }
+
+ private:
+  Backend& backend_;
+  ModelSettings settings_;
+  Graph graph_;
+  LanguageVectors z_;
+  LanguageEncoder encoder_;
+  Parameters parameters_;
+  Representations representations_;
+};
+
+}  // namespace rec

@@ -1,0 +1,60 @@
+#include "engine/parameters.h"
+
+#include <Random123/philox.h>
+
+namespace rec {
+namespace {
+
+// The word in Philox's counter where training draws carry the epoch (kernels/sampler/sampler.h): the last
+// epoch there is, which no training reaches.
+constexpr uint32_t kInitialisation = 0xFFFFFFFFu;
+
+std::vector<ParameterInfo> with_offsets(std::vector<ParameterInfo> table) {
+  int64_t offset = 0;
+  for (ParameterInfo& p : table) {
+    p.offset = offset;
+    offset += p.size();
+  }
+  return table;
+}
+
+int64_t total_size(const std::vector<ParameterInfo>& table) {
+  return table.empty() ? 0 : table.back().offset + table.back().size();
+}
+
+}  // namespace
+
+Parameters::Parameters(Backend& backend, std::vector<ParameterInfo> table)
+    : table_(with_offsets(std::move(table))),
+      weight_(backend, total_size(table_)),
+      grad_(backend, total_size(table_)),
+      first_moment_(backend, total_size(table_)),
+      second_moment_(backend, total_size(table_)) {}
+
+ParameterSlabs Parameters::slabs() const {
+  return {weight_.view(), grad_.view(), first_moment_.view(), second_moment_.view()};
+}
+
+void Parameters::initialise(Backend& backend, uint64_t seed) {
+  using Philox = r123::Philox4x32;
+  const Philox::key_type key = {{static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)}};
+  std::vector<float> values(static_cast<size_t>(size()));
+  for (size_t p = 0; p < table_.size(); ++p) {
+    Philox::ctr_type words;
+    for (int64_t i = 0; i < table_[p].size(); ++i) {
+      if (i % 4 == 0) {
+        const uint64_t block = static_cast<uint64_t>(i / 4);
+        words = Philox()({{static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32),
+                           static_cast<uint32_t>(p), kInitialisation}},
+                         key);
+      }
+      const double unit = (words[static_cast<size_t>(i % 4)] + 0.5) * 0x1p-32;  // in (0, 1)
+      values[static_cast<size_t>(table_[p].offset + i)] =
+          static_cast<float>((2.0 * unit - 1.0) * table_[p].bound);
+    }
+  }
+  if (size() > 0)
+    backend.upload(weight_.data(), values.data(), sizeof(float) * values.size());
+}
+
+}  // namespace rec

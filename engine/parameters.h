@@ -1,0 +1,40 @@
+// A model's parameters: four slabs of one layout (weight, gradient, Adam's two moments) and the table of
+// names and offsets that says where each tensor lies.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/backend.h"
+#include "engine/buffer.h"
+
+namespace rec {
+
+struct ParameterInfo {
+  std::string name;    // "w1", "b1", ...
+  int64_t rows = 0;
+  int64_t cols = 0;    // 0 for a vector of `rows` values
+  int64_t offset = 0;  // into each slab, in values
+  double bound = 0;    // initial values are uniform in +-bound
+
+  int64_t size() const { return cols == 0 ? rows : rows * cols; }
+};
+
+class Parameters {
+ public:
+  // table: names, shapes and bounds; offsets are filled in here.
+  Parameters(Backend& backend, std::vector<ParameterInfo> table);
+
+  const std::vector<ParameterInfo>& table() const { return table_; }
+  int64_t size() const { return weight_.size(); }
+  ParameterSlabs slabs() const;
+
+  // Uniform in +-bound from Philox keyed by the seed: the same values on every backend.
+  void initialise(Backend& backend, uint64_t seed);
+
+ private:
+  std::vector<ParameterInfo> table_;
+  Array<float> weight_, grad_, first_moment_, second_moment_;
+};
+
+}  // namespace rec

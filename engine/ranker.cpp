@@ -1,0 +1,46 @@
+#include "engine/ranker.h"
+
+#include <algorithm>
+
+namespace rec {
+namespace {
+
+constexpr int64_t kUsersAtOnce = 4096;  // bounds the gathered vectors and the lists held on the device
+
+}  // namespace
+
+VectorRanker::VectorRanker(Backend& backend, MatrixView<const float> user,
+                           MatrixView<const float> item)
+    : backend_(backend), user_(user), item_(item) {}
+
+TopLists VectorRanker::rank(const std::vector<int32_t>& users, const std::vector<CsrView>& masks,
+                            VectorView<const uint8_t> allowed, int64_t k) {
+  require(int64_t(masks.size()) <= kMaxMasks, "ranker: too many masks");
+  TopLists lists{static_cast<int64_t>(users.size()), k, {}, {}};
+  lists.item.resize(users.size() * static_cast<size_t>(k));
+  lists.score.resize(lists.item.size());
+
+  const int64_t chunk = std::min<int64_t>(kUsersAtOnce, lists.rows);
+  Array<int32_t> user_id(backend_, chunk);
+  Matrix<int32_t> top_item(backend_, chunk, k);
+  Matrix<float> top_score(backend_, chunk, k);
+  for (int64_t first = 0; first < lists.rows; first += chunk) {
+    const int64_t count = std::min(chunk, lists.rows - first);
+    backend_.upload(user_id.data(), users.data() + first,
+                    sizeof(int32_t) * static_cast<size_t>(count));
+    RankingRequest request;
+    request.user = user_;
+    request.item = item_;
+    request.user_row = {user_id.data(), count};
+    request.user_id = {user_id.data(), count};
+    for (CsrView mask : masks) request.mask[request.masks++] = mask;
+    request.allowed = allowed;
+    backend_.rank(request, top_item.view().rows_from(0, count), top_score.view().rows_from(0, count));
+    const size_t values = static_cast<size_t>(count * k);
+    backend_.download(lists.item.data() + first * k, top_item.data(), sizeof(int32_t) * values);
+    backend_.download(lists.score.data() + first * k, top_score.data(), sizeof(float) * values);
+  }
+  return lists;
+}
+
+}  // namespace rec

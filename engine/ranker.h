@@ -1,0 +1,45 @@
+// A ranker fills top-k lists for chosen users: the one way in which models and baselines are evaluated.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "engine/backend.h"
+#include "engine/buffer.h"
+#include "engine/graph.h"
+#include "kernels/common/views.h"
+
+namespace rec {
+
+// Lists on the host: best first, padded with item -1 and score -infinity.
+struct TopLists {
+  int64_t rows = 0;
+  int64_t k = 0;
+  std::vector<int32_t> item;   // [rows, k]
+  std::vector<float> score;    // [rows, k]
+
+  VectorView<const int32_t> items_of(int64_t row) const { return {item.data() + row * k, k}; }
+};
+
+class Ranker {
+ public:
+  virtual ~Ranker() = default;
+  // users (host ids); masks: CSRs in backend memory whose items are left out, at most kMaxMasks;
+  // allowed (backend memory): one flag per item, or empty.
+  virtual TopLists rank(const std::vector<int32_t>& users, const std::vector<CsrView>& masks,
+                        VectorView<const uint8_t> allowed, int64_t k) = 0;
+};
+
+// Ranks by the inner product of a user's and an item's vector: every model, popularity (width 1).
+class VectorRanker final : public Ranker {
+ public:
+  // user [users, dim] and item [items, dim] in backend memory, which must outlive the ranker.
+  VectorRanker(Backend& backend, MatrixView<const float> user, MatrixView<const float> item);
+  TopLists rank(const std::vector<int32_t>& users, const std::vector<CsrView>& masks,
+                VectorView<const uint8_t> allowed, int64_t k) override;
+
+ private:
+  Backend& backend_;
+  MatrixView<const float> user_, item_;
+};
+
+}  // namespace rec

@@ -1,0 +1,119 @@
+#include "engine/training.h"
+
+#include <numeric>
+#include <utility>
+#include <vector>
+
+#include "engine/host_csr.h"
+
+namespace rec {
+
+Batch::Batch(Backend& backend, int64_t users, int64_t items, int64_t rows, int64_t negatives)
+    : user_(backend, rows),
+      positive_(backend, rows),
+      negative_(backend, rows, negatives),
+      user_start_(backend, users + 1),
+      item_start_(backend, items + 1),
+      user_row_(backend, rows),
+      item_use_(backend, rows * (1 + negatives)) {}
+
+BatchView Batch::view() const {
+  return {user_.view(),       positive_.view(), negative_.view(), user_start_.view(),
+          user_row_.view(),   item_start_.view(), item_use_.view()};
+}
+
+Training::Training(Model& model, const TrainingSettings& settings)
+    : model_(model),
+      backend_(model.backend()),
+      settings_(settings),
+      tables_{model.graph().view().items_of_user, model.graph().active_users(), settings.sampling},
+      batch_(backend_, model.graph().users(), model.graph().items(), settings.batch,
+             settings.negatives),
+      grad_(backend_, model.graph().nodes(), model.encoder().dim()),
+      score_grad_(backend_, settings.batch, 1 + settings.negatives),
+      row_grad_(backend_, settings.batch, model.encoder().dim()),
+      row_loss_(backend_, settings.batch),
+      clock_(backend_, 1) {
+  require(settings.batch <= model.graph().edges(),
+          "training: a batch must not exceed the training interactions");
+  set_clock({});
+}
+
+int64_t Training::bytes_needed(const TrainingSettings& settings, int64_t users, int64_t items,
+                               int64_t dim) {
+  const int64_t scores = settings.batch * (1 + settings.negatives);
+  return 4 * ((users + items) * dim + 2 * scores + settings.batch * (dim + 5)) +
+         8 * (users + items);
+}
+
+void Training::step() {
+  backend_.step(this, [&] {
+    backend_.draw_batch(tables_, clock_.data(), batch_.view());
+    learn_from_batch();
+  });
+}
+
+void Training::step_on(VectorView<const int32_t> user, VectorView<const int32_t> positive,
+                       MatrixView<const int32_t> negative) {
+  const BatchView batch = batch_.view();
+  require(user.size == batch.rows() && positive.size == batch.rows() &&
+              negative.rows == batch.rows() && negative.cols == batch.negatives(),
+          "training: the given batch must have the shape of the settings");
+  // The groupings, as kernels/sampler makes them: a use is row * (1 + negatives) + slot.
+  const int64_t slots = 1 + batch.negatives();
+  HostCsr item_of_use{batch.rows() * slots, model_.graph().items(), {}, {}};
+  std::vector<int32_t> host_negative;
+  for (int64_t b = 0; b < batch.rows(); ++b) {
+    item_of_use.col.push_back(positive[b]);
+    for (int64_t j = 0; j < negative.cols; ++j) {
+      item_of_use.col.push_back(negative(b, j));
+      host_negative.push_back(negative(b, j));
+    }
+  }
+  const auto one_entry_a_row = [](HostCsr& m) {
+    m.row_start.resize(static_cast<size_t>(m.rows) + 1);
+    std::iota(m.row_start.begin(), m.row_start.end(), int64_t{0});
+  };
+  one_entry_a_row(item_of_use);
+  HostCsr user_of_row{batch.rows(), model_.graph().users(), {}, {user.begin(), user.end()}};
+  one_entry_a_row(user_of_row);
+  const HostCsr uses = transpose(item_of_use.view());
+  const HostCsr rows = transpose(user_of_row.view());
+
+  const auto upload = [&](auto* to, const auto& from) {
+    backend_.upload(to, from.data(), sizeof(from[0]) * from.size());
+  };
+  backend_.upload(batch.user.data, user.data, sizeof(int32_t) * static_cast<size_t>(user.size));
+  backend_.upload(batch.positive.data, positive.data,
+                  sizeof(int32_t) * static_cast<size_t>(positive.size));
+  upload(batch.negative.data, host_negative);
+  upload(batch.user_start.data, rows.row_start);
+  upload(batch.user_row.data, rows.col);
+  upload(batch.item_start.data, uses.row_start);
+  upload(batch.item_use.data, uses.col);
+  learn_from_batch();
+}
+
+void Training::learn_from_batch() {
+  model_.embed();
+
+  const int64_t users = model_.graph().users();
+  const int64_t items = model_.graph().items();
+  const MatrixView<float> grad = grad_.view();
+  backend_.objective(settings_.objective, model_.representations().user(),
+                     model_.representations().item(), batch_.view(),
+                     {score_grad_.view(), row_grad_.view(), row_loss_.view()},
+                     grad.rows_from(0, users), grad.rows_from(users, items), clock_.data());
+  model_.representations().gradient_to_raw(grad);
+
+  model_.encoder().backward(model_.parameters(), grad);
+  backend_.optimiser_step(settings_.adam, model_.parameters().slabs(), clock_.data());
+}
+
+TrainingClock Training::clock() const { return clock_.to_host(backend_)[0]; }
+
+void Training::set_clock(const TrainingClock& clock) {
+  backend_.upload(clock_.data(), &clock, sizeof(clock));
+}
+
+}  // namespace rec

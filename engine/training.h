@@ -1,0 +1,78 @@
+// Training: a model and an objective, a batch, and the optimiser, one step at a time.
+//
+//   draw a batch -> e = encoder(parameters) -> scores' loss and gradients -> encoder's adjoint -> Adam
+//
+// Everything a step needs is allocated here, once. Stopping, evaluating and saving are the caller's.
+#pragma once
+#include <cstdint>
+
+#include "engine/backend.h"
+#include "engine/buffer.h"
+#include "engine/model.h"
+
+namespace rec {
+
+struct TrainingSettings {
+  ObjectiveSettings objective;
+  AdamSettings adam;
+  SamplingRule sampling = SamplingRule::user;
+  int64_t batch = 4096;      // rows a step; no more than the graph has edges
+  int64_t negatives = 256;   // per row
+};
+
+// Backend memory for one batch and its groupings.
+class Batch {
+ public:
+  Batch(Backend& backend, int64_t users, int64_t items, int64_t rows, int64_t negatives);
+  BatchView view() const;
+
+ private:
+  Array<int32_t> user_, positive_;
+  Matrix<int32_t> negative_;
+  Array<int64_t> user_start_, item_start_;
+  Array<int32_t> user_row_, item_use_;
+};
+
+class Training {
+ public:
+  // model must outlive the training, which writes its parameters and representations.
+  Training(Model& model, const TrainingSettings& settings);
+
+  // Bytes a training takes beside the model's own.
+  static int64_t bytes_needed(const TrainingSettings& settings, int64_t users, int64_t items,
+                              int64_t dim);
+
+  int64_t steps_per_epoch() const {
+    return model_.graph().edges() / settings_.batch;
+  }
+
+  // One training step at the clock's position; moves the clock on.
+  void step();
+  // One step on a batch of the caller's (host): the draw is left out. For checking against other programs.
+  void step_on(VectorView<const int32_t> user, VectorView<const int32_t> positive,
+               MatrixView<const int32_t> negative);
+
+  // The clock, read back from and written to the backend: waits for the steps issued so far.
+  TrainingClock clock() const;
+  void set_clock(const TrainingClock& clock);
+
+  BatchView batch() const { return batch_.view(); }
+  // d loss / d e of the last step, [nodes, dim].
+  MatrixView<const float> gradient() const { return grad_.view(); }
+
+ private:
+  void learn_from_batch();
+
+  Model& model_;
+  Backend& backend_;
+  TrainingSettings settings_;
+  SamplerTables tables_;
+  Batch batch_;
+  Matrix<float> grad_;          // [nodes, dim]
+  Matrix<float> score_grad_;    // [batch, 1 + negatives]
+  Matrix<float> row_grad_;      // [batch, dim]
+  Array<double> row_loss_;      // [batch]
+  Array<TrainingClock> clock_;  // one value
+};
+
+}  // namespace rec

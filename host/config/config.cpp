@@ -1,0 +1,271 @@
+#include "host/config/config.h"
+
+#include <fmt/format.h>
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <numeric>
+#include <stdexcept>
+
+#include "engine/language_encoder.h"
+#include "host/formats/file_error.h"
+#include "host/formats/mapped_file.h"
+
+namespace rec {
+namespace {
+
+// One key: how it is read from a TOML value (a sentence when it is refused, else "") and written.
+struct Key {
+  std::string name;
+  std::vector<std::string> aliases;
+  std::function<std::string(Config&, const toml::node&)> read;
+  std::function<std::string(const Config&)> write;
+};
+
+Key whole_number(std::string name, std::vector<std::string> aliases, int64_t Config::*field,
+                 int64_t smallest, int64_t largest) {
+  return {std::move(name), std::move(aliases),
+          [=](Config& config, const toml::node& value) -> std::string {
+            const auto number = value.value_exact<int64_t>();
+            if (!number) return "must be a whole number";
+            if (*number < smallest || *number > largest)
+              return fmt::format("must be {} to {}, not {}", smallest, largest, *number);
+            config.*field = *number;
+            return "";
+          },
+          [=](const Config& config) { return std::to_string(config.*field); }};
+}
+
+// exclusive: the smallest value itself is not allowed
+Key real_number(std::string name, std::vector<std::string> aliases, double Config::*field,
+                double smallest, bool exclusive, double largest) {
+  return {std::move(name), std::move(aliases),
+          [=](Config& config, const toml::node& value) -> std::string {
+            const auto number = value.value<double>();
+            if (!number || !(value.is_floating_point() || value.is_integer()))
+              return "must be a number";
+            if (!(exclusive ? *number > smallest : *number >= smallest) || !(*number <= largest))
+              return fmt::format("must be {} {} and at most {}, not {}",
+                                 exclusive ? "greater than" : "at least", smallest, largest, *number);
+            config.*field = *number;
+            return "";
+          },
+          [=](const Config& config) {
+            std::string text = fmt::format("{}", config.*field);
+            return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
+          }};
+}
+
+std::string one_of(const std::vector<std::string>& choices) {
+  std::string text;
+  for (const std::string& choice : choices) text += (text.empty() ? "" : ", ") + choice;
+  return text;
+}
+
+Key word(std::string name, std::vector<std::string> aliases, std::string Config::*field,
+         std::vector<std::string> choices) {
+  return {std::move(name), std::move(aliases),
+          [=](Config& config, const toml::node& value) -> std::string {
+            const auto text = value.value_exact<std::string>();
+            if (!text) return "must be a word: " + one_of(choices);
+            if (std::find(choices.begin(), choices.end(), *text) == choices.end())
+              return fmt::format("'{}' is not available; choose from: {}", *text, one_of(choices));
+            config.*field = *text;
+            return "";
+          },
+          [=](const Config& config) { return "\"" + config.*field + "\""; }};
+}
+
+Key cutoffs() {
+  return {"topk", {"Ks", "topks", "topN"},
+          [](Config& config, const toml::node& value) -> std::string {
+            std::vector<int64_t> ks;
+            if (const auto one = value.value_exact<int64_t>()) ks.push_back(*one);
+            if (const toml::array* many = value.as_array())
+              for (const toml::node& each : *many) {
+                const auto k = each.value_exact<int64_t>();
+                if (!k) return "must be whole numbers, as [10, 20]";
+                ks.push_back(*k);
+              }
+            if (ks.empty()) return "must be a whole number or a list of them, as [10, 20]";
+            for (int64_t k : ks)
+              if (k < 1 || k > 1'000'000) return fmt::format("must be 1 to 1000000, not {}", k);
+            config.topk = ks;
+            return "";
+          },
+          [](const Config& config) { return fmt::format("[{}]", fmt::join(config.topk, ", ")); }};
+}
+
+Key monitor() {
+  return {"monitor", {"valid_metric"},
+          [](Config& config, const toml::node& value) -> std::string {
+            auto text = value.value_exact<std::string>();
+            if (!text) return "must be a metric with its cut-off, as \"recall@20\"";
+            std::transform(text->begin(), text->end(), text->begin(),
+                           [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+            const size_t at = text->find('@');
+            const std::string metric = text->substr(0, at);
+            const std::vector<std::string> metrics = {"recall", "ndcg", "hr", "precision", "map", "mrr"};
+            const bool number = at != std::string::npos && at + 1 < text->size() && text->size() < at + 8 &&
+                                std::all_of(text->begin() + ptrdiff_t(at) + 1, text->end(),
+                                            [](unsigned char c) { return std::isdigit(c); });
+            if (!number || (*text)[at + 1] == '0' ||
+                std::find(metrics.begin(), metrics.end(), metric) == metrics.end())
+              return fmt::format("'{}' is not a metric; use {} with @ and a cut-off, as recall@20", *text,
+                                 one_of(metrics));
+            config.monitor = *text;
+            return "";
+          },
+          [](const Config& config) { return "\"" + config.monitor + "\""; }};
+}
+
+const std::vector<Key>& keys() {
+  constexpr int64_t kMany = std::numeric_limits<int32_t>::max();
+  static const std::vector<Key> table = {
+      word("model", {"model_name"}, &Config::model, {"alpharec", "linear"}),
+      word("projector", {}, &Config::projector, {"mlp", "linear"}),
+      whole_number("hidden", {"hidden_width"}, &Config::hidden, 0, 1 << 20),
+      whole_number("width", {"hidden_size", "embedding_size", "recdim", "embed_size", "n_factors"},
+                   &Config::width, 1, 1 << 16),
+      whole_number("layers", {"n_layers", "layer", "layer_num", "num_layers"}, &Config::layers, 0, 64),
+      word("objective", {"loss"}, &Config::objective, {"infonce", "bpr"}),
+      word("score", {}, &Config::score, {"cosine", "dot"}),
+      real_number("tau", {"temperature", "temp", "temp_cl"}, &Config::tau, 0, true, 1e6),
+      whole_number("batch", {"batch_size", "train_batch_size", "bpr_batch"}, &Config::batch, 1, kMany),
+      whole_number("negatives", {"neg_sample", "sample_num", "num_neg"}, &Config::negatives, 1, 1 << 20),
+      word("negative_distribution", {}, &Config::negative_distribution, {"uniform"}),
+      word("sampling", {}, &Config::sampling, {"user", "interaction"}),
+      real_number("lr", {"learning_rate"}, &Config::lr, 0, true, 1e3),
+      real_number("weight_decay", {}, &Config::weight_decay, 0, false, 1e3),
+      real_number("reg", {"regs", "decay", "reg_weight"}, &Config::reg, 0, false, 0),
+      whole_number("epochs", {"max_epoch", "num_epochs"}, &Config::epochs, 1, kMany),
+      whole_number("eval_every", {"verbose", "eval_step", "test_step"}, &Config::eval_every, 1, kMany),
+      whole_number("patience", {"stopping_step"}, &Config::patience, 1, kMany),
+      monitor(),
+      word("mask", {}, &Config::mask, {"others", "train"}),
+      cutoffs(),
+      whole_number("seed", {}, &Config::seed, 0, std::numeric_limits<int64_t>::max()),
+      whole_number("threads", {"num_threads", "num_workers", "worker"}, &Config::threads, 0, 4096),
+      word("precision", {}, &Config::precision, {"fp32"}),
+  };
+  return table;
+}
+
+const Key* find_key(const std::string& name) {
+  for (const Key& key : keys())
+    if (key.name == name || std::find(key.aliases.begin(), key.aliases.end(), name) != key.aliases.end())
+      return &key;
+  return nullptr;
+}
+
+// Levenshtein's distance: insertions, deletions and replacements.
+size_t distance(const std::string& a, const std::string& b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t replaced = diagonal + (a[i - 1] != b[j - 1] ? 1 : 0);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
+    }
+  }
+  return row.back();
+}
+
+std::string nearest_key(const std::string& name) {
+  std::string best;
+  size_t best_distance = std::numeric_limits<size_t>::max();
+  for (const Key& key : keys()) {
+    std::vector<std::string> names = key.aliases;
+    names.push_back(key.name);
+    for (const std::string& known : names)
+      if (const size_t d = distance(name, known); d < best_distance) {
+        best_distance = d;
+        best = key.name;
+      }
+  }
+  return best;
+}
+
+// The sentence that refuses the setting, or "".
+std::string apply(Config& config, const std::string& name, const toml::node& value) {
+  const Key* key = find_key(name);
+  if (key == nullptr)
+    return fmt::format("unknown key '{}'; the nearest known one is '{}'", name, nearest_key(name));
+  const std::string refusal = key->read(config, value);
+  return refusal.empty() ? "" : fmt::format("'{}' {}", name, refusal);
+}
+
+void apply_table(Config& config, const toml::table& table, const std::string& name) {
+  std::vector<std::pair<const Key*, std::string>> seen;
+  for (const auto& [toml_key, value] : table) {
+    const std::string key_name(toml_key.str());
+    const auto line = static_cast<int64_t>(toml_key.source().begin.line);
+    const Key* key = find_key(key_name);
+    for (const auto& [earlier, earlier_name] : seen)
+      if (key != nullptr && earlier == key)
+        throw FileError(name, line, fmt::format("'{}' and '{}' are the same setting; keep one", earlier_name,
+                                                key_name));
+    if (key != nullptr) seen.push_back({key, key_name});
+    const std::string refusal = apply(config, key_name, value);
+    if (!refusal.empty()) throw FileError(name, line, refusal);
+  }
+}
+
+}  // namespace
+
+void apply_config_text(Config& config, const std::string& text, const std::string& name) {
+  toml::table table;
+  try {
+    table = toml::parse(text);
+  } catch (const toml::parse_error& error) {
+    throw FileError(name, static_cast<int64_t>(error.source().begin.line),
+                    "is not TOML: " + std::string(error.description()));
+  }
+  apply_table(config, table, name);
+}
+
+void apply_config_file(Config& config, const std::string& file) {
+  apply_config_text(config, std::string(MappedFile(file).bytes()), file);
+}
+
+void apply_setting(Config& config, const std::string& key_and_value) {
+  const size_t equals = key_and_value.find('=');
+  if (equals == std::string::npos || equals == 0)
+    throw std::invalid_argument("--set " + key_and_value + ": must be key=value");
+  const std::string name = key_and_value.substr(0, equals), text = key_and_value.substr(equals + 1);
+  toml::table table;
+  try {
+    table = toml::parse("value = " + text);
+  } catch (const toml::parse_error&) {
+    table.insert_or_assign("value", text);  // a bare word
+  }
+  const toml::node* value = table.get("value");
+  if (value == nullptr || table.size() != 1)
+    throw std::invalid_argument("--set " + key_and_value + ": must be key=value");
+  const std::string refusal = apply(config, name, *value);
+  if (!refusal.empty()) throw std::invalid_argument("--set " + key_and_value + ": " + refusal);
+}
+
+Config resolve(Config config, int64_t language_width) {
+  const bool linear = config.model == "linear";
+  if (config.projector.empty()) config.projector = linear ? "linear" : "mlp";
+  if (config.layers < 0) config.layers = linear ? 0 : 2;
+  if (config.projector == "linear") config.hidden = 0;
+  else if (config.hidden == 0) config.hidden = default_hidden_width(language_width);
+  if (config.objective == "bpr") config.negatives = 1;
+  return config;
+}
+
+std::string to_toml(const Config& config) {
+  std::string text;
+  for (const Key& key : keys()) text += key.name + " = " + key.write(config) + "\n";
+  return text;
+}
+
+}  // namespace rec

@@ -1,0 +1,75 @@
+// A dataset as it lies on the disk: a dataset folder, or the authors' release tree, in host memory.
+//
+// Dataset folder: train.txt, valid.txt, test.txt, items.tsv, users.tsv, item_language.npy,
+// item_language.json, config.toml; only train.txt must be there.
+// The authors' tree: cf_data/{train,valid,test}.txt and item_info/item_cf_embeds_NAME_array.npy.
+//
+// Accepted and counted: repeated interactions, users without training items (their vectors are zero and
+// they are ranked all the same), items without training interactions (cold).
+// Refused: a user id that no file names (a gap), an interaction in two splits, a user who owns every item
+// in train (there are no negatives for her), ids beyond the language vectors' rows, NaN, infinite or
+// all-zero language vectors.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/host_csr.h"
+#include "host/formats/id_table.h"
+#include "host/formats/npy.h"
+#include "kernels/common/views.h"
+
+namespace rec {
+
+// Which language model made the vectors, from item_language.json; empty fields when it is not there.
+struct LanguageModel {
+  std::string model;  // "all-MiniLM-L6-v2"
+  std::string basis;  // hash of what spans the space: weights, or an LSA basis
+};
+
+class LanguageMatrix {
+ public:
+  LanguageMatrix() = default;
+  // Checks every row: finite and not all zero.
+  explicit LanguageMatrix(const std::string& path);
+  MatrixView<const float> view() const;
+  int64_t rows() const { return rows_; }
+  int64_t width() const { return width_; }
+
+ private:
+  std::optional<NpyFile> file_;
+  std::vector<float> converted_;  // empty when the file's own float32 values are used
+  int64_t rows_ = 0, width_ = 0;
+};
+
+enum class Split { train, valid, test };
+
+struct Dataset {
+  std::string path;
+  std::string name;  // the folder's
+  int64_t users = 0;
+  int64_t items = 0;
+  HostCsr train, valid, test;  // each [users, items]
+  int64_t duplicates = 0;      // repeated interactions left out
+  IdTable user_table, item_table;  // empty where there is no file
+  LanguageMatrix language;         // 0 rows where there is none
+  LanguageModel language_model;
+  std::string fingerprint;  // of splits and language vectors, 16 hexadecimal digits
+  std::string config_path;  // the dataset's own config.toml, or ""
+
+  bool has_language() const { return language.rows() > 0; }
+  const HostCsr& split(Split which) const;
+  // What to call a user or an item: the original id where a table has it, else the number.
+  std::string user_name(int64_t user) const;
+  std::string item_name(int64_t item) const;
+  std::string item_title(int64_t item) const;
+};
+
+struct DatasetOptions {
+  std::string language;       // which item_cf_embeds_NAME_array.npy of the authors' tree
+};
+
+Dataset load_dataset(const std::string& path, const DatasetOptions& options = {});
+
+}  // namespace rec

@@ -1,0 +1,36 @@
+// A file that appears whole or not at all: written beside its place, flushed to the disk, then renamed.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace rec {
+
+class AtomicFile {
+ public:
+  // Throws FileError when the folder may not be written.
+  explicit AtomicFile(std::string path);
+  // Removes what was written unless commit() was called.
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  // Throws FileError when the disk is full or fails.
+  void write(std::string_view bytes);
+  void write(const void* data, size_t bytes) { write({static_cast<const char*>(data), bytes}); }
+  // The file is at its path after this.
+  void commit();
+
+ private:
+  [[noreturn]] void fail(const char* doing) const;
+
+  std::string path_, temporary_;
+  int file_ = -1;
+};
+
+void write_whole_file(const std::string& path, std::string_view bytes);
+
+// Makes the folder and those above it. Throws FileError when that is not possible.
+void make_folder(const std::string& path);
+
+}  // namespace rec

@@ -1,0 +1,90 @@
+#include "host/formats/id_table.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "host/formats/file_error.h"
+#include "host/formats/mapped_file.h"
+
+namespace rec {
+
+size_t first_invalid_utf8(std::string_view text) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  for (size_t i = 0; i < text.size();) {
+    const unsigned lead = byte(i);
+    size_t length = 1;
+    uint32_t code = lead, smallest = 0;
+    if (lead >= 0xF0 && lead < 0xF8) { length = 4; code = lead & 0x07; smallest = 0x10000; }
+    else if (lead >= 0xE0 && lead < 0xF0) { length = 3; code = lead & 0x0F; smallest = 0x800; }
+    else if (lead >= 0xC0 && lead < 0xE0) { length = 2; code = lead & 0x1F; smallest = 0x80; }
+    else if (lead >= 0x80) return i;
+    if (i + length > text.size()) return i;
+    for (size_t c = 1; c < length; ++c) {
+      if ((byte(i + c) & 0xC0) != 0x80) return i;
+      code = (code << 6) | (byte(i + c) & 0x3F);
+    }
+    if (code < smallest || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) return i;
+    i += length;
+  }
+  return std::string_view::npos;
+}
+
+IdTable parse_id_table(std::string_view text, const std::string& name) {
+  if (text.substr(0, 3) == "\xEF\xBB\xBF") text.remove_prefix(3);
+  struct Row {
+    int64_t id, line;
+    std::string_view original, title;
+  };
+  std::vector<Row> rows;
+  int64_t line = 0;
+  for (size_t begin = 0; begin < text.size();) {
+    ++line;
+    const size_t stop = std::min(text.find('\n', begin), text.size());
+    std::string_view row = text.substr(begin, stop - begin);
+    begin = stop + 1;
+    if (!row.empty() && row.back() == '\r') row.remove_suffix(1);
+    if (row.empty()) continue;
+    if (first_invalid_utf8(row) != std::string_view::npos)
+      throw FileError(name, line, "is not UTF-8; convert the file, for instance with iconv");
+    if (row.find('\0') != std::string_view::npos)
+      throw FileError(name, line, "holds a NUL byte; the file is damaged or not text");
+    const size_t first_tab = row.find('\t');
+    const std::string_view id_text = row.substr(0, first_tab);
+    int64_t id = 0;
+    const auto [rest, error] = std::from_chars(id_text.data(), id_text.data() + id_text.size(), id);
+    const bool is_number = error == std::errc() && rest == id_text.data() + id_text.size();
+    if (!is_number && line == 1) continue;  // the header
+    if (!is_number || id < 0)
+      throw FileError(name, line, "must begin with an id, a number from 0, and a tab");
+    if (first_tab == std::string_view::npos)
+      throw FileError(name, line, "has no tab; a line is 'id<tab>original_id<tab>title'");
+    const std::string_view fields = row.substr(first_tab + 1);
+    const size_t second_tab = fields.find('\t');
+    const std::string_view original = fields.substr(0, second_tab);
+    rows.push_back({id, line, original,
+                    second_tab == std::string_view::npos ? original : fields.substr(second_tab + 1)});
+  }
+  IdTable table;
+  table.original_id.resize(rows.size());
+  table.title.resize(rows.size());
+  std::vector<uint8_t> taken(rows.size(), 0);
+  for (const Row& row : rows) {
+    if (row.id >= int64_t(rows.size()))
+      throw FileError(name, row.line, "id " + std::to_string(row.id) + " leaves a gap: " +
+                                          std::to_string(rows.size()) +
+                                          " lines must carry the ids 0, 1, 2, ... each once");
+    const auto id = static_cast<size_t>(row.id);
+    if (taken[id]) throw FileError(name, row.line, "id " + std::to_string(row.id) + " stands twice");
+    taken[id] = 1;
+    table.original_id[id] = row.original;
+    table.title[id] = row.title;
+    std::replace(table.title[id].begin(), table.title[id].end(), '\t', ' ');
+  }
+  return table;
+}
+
+IdTable read_id_table(const std::string& path) {
+  return parse_id_table(MappedFile(path).bytes(), path);
+}
+
+}  // namespace rec

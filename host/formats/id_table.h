@@ -1,0 +1,27 @@
+// items.tsv and users.tsv: "id <tab> original_id <tab> title", UTF-8, ids 0, 1, 2, ... each once in any order.
+//
+// A first line whose first field is not a number is a header. The title is everything after the second tab
+// (it may hold tabs, which become spaces, or be missing: then it is the original id). CRLF and a byte order
+// mark are accepted. Refused with the line: bytes that are not UTF-8, NUL, a missing field, an id twice.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace rec {
+
+struct IdTable {
+  std::vector<std::string> original_id;  // by id
+  std::vector<std::string> title;        // by id
+
+  int64_t size() const { return static_cast<int64_t>(original_id.size()); }
+};
+
+IdTable parse_id_table(std::string_view text, const std::string& name);
+IdTable read_id_table(const std::string& path);
+
+// Where the text stops being UTF-8, or npos.
+size_t first_invalid_utf8(std::string_view text);
+
+}  // namespace rec

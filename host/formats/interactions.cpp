@@ -1,0 +1,119 @@
+#include "host/formats/interactions.h"
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+
+#include "host/formats/file_error.h"
+#include "host/formats/mapped_file.h"
+
+namespace rec {
+namespace {
+
+constexpr int64_t kLargestId = std::numeric_limits<int32_t>::max() - 1;
+
+// The word up to the next blank, shortened for a sentence.
+std::string word_at(const char* at, const char* end) {
+  const char* stop = std::find_if(at, end, [](char c) { return c == ' ' || c == '\t' || c == '\r'; });
+  std::string word(at, std::min<ptrdiff_t>(stop - at, 30));
+  for (char& c : word)
+    if (static_cast<unsigned char>(c) < 32) c = '?';
+  return word;
+}
+
+class LineReader {
+ public:
+  LineReader(const char* begin, const char* end, int64_t line, const std::string& name)
+      : at_(begin), end_(end), line_(line), name_(name) {}
+
+  bool next(int32_t& id) {
+    while (at_ < end_ && (*at_ == ' ' || *at_ == '\t' || *at_ == '\r')) ++at_;
+    if (at_ == end_) return false;
+    int64_t value = 0;
+    const auto [rest, error] = std::from_chars(at_, end_, value);
+    const bool ends = rest == end_ || *rest == ' ' || *rest == '\t' || *rest == '\r';
+    if (error == std::errc::result_out_of_range || (error == std::errc() && ends && value > kLargestId))
+      refuse("id " + word_at(at_, end_) + " is too large; ids go up to " + std::to_string(kLargestId));
+    if (error != std::errc() || !ends)
+      refuse("'" + word_at(at_, end_) + "' is not a number; a line is 'user item item ...'");
+    if (value < 0) refuse("id " + word_at(at_, end_) + " is negative; ids count from 0");
+    id = static_cast<int32_t>(value);
+    at_ = rest;
+    return true;
+  }
+
+ private:
+  [[noreturn]] void refuse(const std::string& sentence) const {
+    throw FileError(name_, line_, sentence);
+  }
+
+  const char* at_;
+  const char* end_;
+  int64_t line_;
+  const std::string& name_;
+};
+
+}  // namespace
+
+Interactions parse_interactions(std::string_view text, const std::string& name) {
+  if (text.substr(0, 3) == "\xEF\xBB\xBF") text.remove_prefix(3);
+  struct Row {
+    int32_t user;
+    int64_t begin, end;  // of its items in `items`
+  };
+  std::vector<Row> rows;
+  std::vector<int32_t> items;
+  int32_t largest_user = -1, largest_item = -1;
+  int64_t line = 0;
+  for (size_t begin = 0; begin < text.size();) {
+    ++line;
+    const size_t stop = std::min(text.find('\n', begin), text.size());
+    LineReader reader(text.data() + begin, text.data() + stop, line, name);
+    int32_t user = 0, item = 0;
+    if (reader.next(user)) {
+      const int64_t first = static_cast<int64_t>(items.size());
+      while (reader.next(item)) {
+        items.push_back(item);
+        largest_item = std::max(largest_item, item);
+      }
+      rows.push_back({user, first, static_cast<int64_t>(items.size())});
+      largest_user = std::max(largest_user, user);
+    }
+    begin = stop + 1;
+  }
+
+  // Ids far beyond what the lines could name would only ask for memory: a gap of that size is a mistake.
+  constexpr int64_t kRoom = 10'000'000;
+  if (largest_user > kRoom && largest_user / 100 > int64_t(rows.size()))
+    throw FileError(name, "user " + std::to_string(largest_user) + " stands among only " +
+                              std::to_string(rows.size()) + " lines; users must be numbered 0, 1, 2, ...");
+
+  Interactions result;
+  HostCsr& csr = result.items_of_user;
+  csr.rows = int64_t(largest_user) + 1;
+  csr.cols = int64_t(largest_item) + 1;
+  result.listed.assign(static_cast<size_t>(csr.rows), 0);
+  std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.user < b.user; });
+  csr.row_start.assign(static_cast<size_t>(csr.rows) + 1, 0);
+  csr.col.reserve(items.size());
+  for (size_t r = 0; r < rows.size();) {
+    const int32_t user = rows[r].user;
+    const auto first = static_cast<ptrdiff_t>(csr.col.size());
+    for (; r < rows.size() && rows[r].user == user; ++r)
+      csr.col.insert(csr.col.end(), items.begin() + rows[r].begin, items.begin() + rows[r].end);
+    std::sort(csr.col.begin() + first, csr.col.end());
+    const auto unique_end = std::unique(csr.col.begin() + first, csr.col.end());
+    result.duplicates += csr.col.end() - unique_end;
+    csr.col.erase(unique_end, csr.col.end());
+    result.listed[static_cast<size_t>(user)] = 1;
+    csr.row_start[static_cast<size_t>(user) + 1] = static_cast<int64_t>(csr.col.size()) - first;
+  }
+  for (size_t u = 1; u < csr.row_start.size(); ++u) csr.row_start[u] += csr.row_start[u - 1];
+  return result;
+}
+
+Interactions read_interactions(const std::string& path) {
+  return parse_interactions(MappedFile(path).bytes(), path);
+}
+
+}  // namespace rec

@@ -1,0 +1,26 @@
+// train.txt, valid.txt, test.txt: one user a line, "user item item ...", ids from 0.
+//
+// Accepted: CRLF, a UTF-8 byte order mark, empty lines, tabs for spaces, a user without items, a user on
+// several lines (merged), the same interaction twice (counted once, and how often is reported).
+// Refused with the line: what is not a number, a negative id, an id above 2^31 - 2.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/host_csr.h"
+
+namespace rec {
+
+struct Interactions {
+  HostCsr items_of_user;         // rows up to the largest user, columns up to the largest item; ascending
+  std::vector<uint8_t> listed;   // [rows] 1 where the user has a line
+  int64_t duplicates = 0;        // repeated interactions left out
+};
+
+// text: the file's bytes; name: for the sentence of a refusal.
+Interactions parse_interactions(std::string_view text, const std::string& name);
+Interactions read_interactions(const std::string& path);
+
+}  // namespace rec

@@ -1,0 +1,35 @@
+// safetensors files of float32 tensors and string metadata.
+//
+// What is written here is deterministic (tensors in the order given, no time) and carries metadata
+// "checksum": XXH3-64, in 16 hexadecimal digits, of the whole file with those digits as zeros. A file with
+// a checksum is verified when read, so that any byte changed or cut is noticed; files from elsewhere
+// need none.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace rec {
+
+struct Tensor {
+  std::string name;
+  std::vector<int64_t> shape;
+  std::vector<float> values;
+};
+
+struct SafetensorsFile {
+  std::vector<Tensor> tensors;
+  std::map<std::string, std::string> metadata;  // without the checksum
+
+  // The tensor of this name, or null.
+  const Tensor* find(std::string_view name) const;
+};
+
+// bytes: the file; name: for the sentence of a refusal.
+SafetensorsFile parse_safetensors(std::string_view bytes, const std::string& name);
+SafetensorsFile read_safetensors(const std::string& path);
+void write_safetensors(const std::string& path, const SafetensorsFile& file);
+
+}  // namespace rec

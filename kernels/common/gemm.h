@@ -1,0 +1,17 @@
+// Single-precision matrix products on one thread (OpenBLAS), for use inside OpenMP regions: kernels give
+// each thread fixed panels of the result, so that no result depends on the number of threads.
+#pragma once
+#include "kernels/common/views.h"
+
+namespace rec::cpu {
+
+enum class Into { overwrite, add };
+
+// c [m, n] = a [m, k] b[n, k]^T
+void gemm_a_bt(MatrixView<const float> a, MatrixView<const float> b, Into into, MatrixView<float> c);
+// c [m, n] = a [m, k] b [k, n]
+void gemm_a_b(MatrixView<const float> a, MatrixView<const float> b, Into into, MatrixView<float> c);
+// c [m, n] = a[k, m]^T b [k, n]
+void gemm_at_b(MatrixView<const float> a, MatrixView<const float> b, Into into, MatrixView<float> c);
+
+}  // namespace rec::cpu

@@ -1,0 +1,73 @@
+// Views: what every kernel takes and returns. They do not own, know their stride, and pass by value.
+// Owners are engine/buffer.h's Array and Matrix, made by a Backend.
+#pragma once
+#include <cstdint>
+
+namespace rec {
+
+// A dense row-major matrix [rows, cols]; row r starts at data + r * stride (stride >= cols, in elements).
+template <class T>
+struct MatrixView {
+  T* data = nullptr;
+  int64_t rows = 0;
+  int64_t cols = 0;
+  int64_t stride = 0;
+
+  MatrixView() = default;
+  MatrixView(T* first, int64_t row_count, int64_t col_count)
+      : MatrixView(first, row_count, col_count, col_count) {}
+  MatrixView(T* first, int64_t row_count, int64_t col_count, int64_t row_stride)
+      : data(first), rows(row_count), cols(col_count), stride(row_stride) {}
+
+  T* row(int64_t r) const { return data + r * stride; }
+  T& operator()(int64_t r, int64_t c) const { return data[r * stride + c]; }
+  MatrixView rows_from(int64_t first, int64_t count) const {
+    return {data + first * stride, count, cols, stride};
+  }
+  MatrixView cols_from(int64_t first, int64_t count) const {
+    return {data + first, rows, count, stride};
+  }
+  operator MatrixView<const T>() const { return {data, rows, cols, stride}; }
+};
+
+// A dense vector [size].
+template <class T>
+struct VectorView {
+  T* data = nullptr;
+  int64_t size = 0;
+
+  VectorView() = default;
+  VectorView(T* first, int64_t count) : data(first), size(count) {}
+
+  T& operator[](int64_t i) const { return data[i]; }
+  T* begin() const { return data; }
+  T* end() const { return data + size; }
+  operator VectorView<const T>() const { return {data, size}; }
+};
+
+// A sparse 0/1 matrix [rows, cols] in CSR: row r holds columns col[row_start[r] .. row_start[r + 1]),
+// ascending and without repeats unless a header says otherwise. Offsets are 64-bit, ids 32-bit.
+struct CsrView {
+  int64_t rows = 0;
+  int64_t cols = 0;
+  const int64_t* row_start = nullptr;  // [rows + 1]
+  const int32_t* col = nullptr;        // [row_start[rows]]
+
+  int64_t degree(int64_t r) const { return row_start[r + 1] - row_start[r]; }
+  const int32_t* row(int64_t r) const { return col + row_start[r]; }
+};
+
+// The training graph: two CSRs, each the other's transpose, and D^-1/2 per node (0 where the degree is 0).
+// A~ = D^-1/2 A D^-1/2 needs no edge values: scale, add neighbours, scale.
+struct GraphView {
+  CsrView items_of_user;                // [users, items]
+  CsrView users_of_item;                // [items, users]
+  VectorView<const float> user_scale;  // [users], degree^-1/2
+  VectorView<const float> item_scale;  // [items], degree^-1/2
+
+  int64_t users() const { return items_of_user.rows; }
+  int64_t items() const { return items_of_user.cols; }
+  int64_t nodes() const { return users() + items(); }
+};
+
+}  // namespace rec

@@ -1,0 +1,44 @@
+// hidden_layer: LeakyReLU and the linear layer behind it, for all nodes.
+//
+//   act = leaky(pre)            leaky(x) = x > 0 ? x : slope x, slope 0.01
+//   y   = act W^T + b           [nodes, out]
+//
+// backward:
+//   grad_W   = grad_y^T act      grad_b = column sum of grad_y
+//   grad_pre = (grad_y W) * leaky'(pre)
+//
+// The slope is positive, so the sign of act is the sign of pre: pre is overwritten by act in the forward
+// pass and act by grad_pre in the backward pass, and nothing else of size [nodes, in] is held.
+//
+// Repeatable: yes, for any number of threads (fixed row panels, summed in order).
+// Why it works: docs/kernels/hidden_layer.md   Test: tests/kernels/test_hidden_layer.cpp
+// Speed: bench/kernels/bench_hidden_layer.cpp
+#pragma once
+#include "kernels/common/check.h"
+#include "kernels/common/views.h"
+#include "kernels/language_projection/language_projection.h"  // LinearView
+
+namespace rec {
+
+inline constexpr float kLeakySlope = 0.01f;
+
+inline void require_hidden_shapes(MatrixView<const float> act, const LinearView& layer,
+                                  MatrixView<const float> y) {
+  require(act.rows == y.rows, "hidden_layer: input and output must have the same rows");
+  require(layer.weight.cols == act.cols && layer.weight.rows == y.cols,
+          "hidden_layer: the weight must be [output width, input width]");
+  require(layer.bias.size == 0 || layer.bias.size == y.cols,
+          "hidden_layer: the bias must match the output width");
+}
+
+namespace cpu {
+
+// act: holds pre [nodes, in] on entry, act on return.  y [nodes, out] overwritten.
+void hidden_layer(MatrixView<float> act, const LinearView& layer, MatrixView<float> y);
+
+// act: holds act [nodes, in] on entry, grad_pre on return.  grad overwritten.
+void hidden_layer_backward(MatrixView<float> act, const LinearView& layer,
+                           MatrixView<const float> grad_y, const LinearGradientView& grad);
+
+}  // namespace cpu
+}  // namespace rec

@@ -1,0 +1,100 @@
+#include "kernels/hidden_layer/hidden_layer.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "kernels/common/gemm.h"
+#include "kernels/common/simd.h"
+
+namespace rec::cpu {
+namespace {
+
+constexpr int64_t kPanel = 256;  // rows taken at once: 256 x 768 floats stay in L2 between the steps
+constexpr int64_t kGroups = 8;   // partial sums of the weight's gradient, added in order
+
+REC_SIMD_CLONES void leaky(float* x, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) x[i] = x[i] > 0.0f ? x[i] : kLeakySlope * x[i];
+}
+
+// x *= leaky'(pre), where act has the sign of pre
+REC_SIMD_CLONES void scale_by_slope(const float* act, float* x, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) x[i] = act[i] > 0.0f ? x[i] : kLeakySlope * x[i];
+}
+
+REC_SIMD_CLONES void add(const float* x, float* y, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) y[i] += x[i];
+}
+
+}  // namespace
+
+void hidden_layer(MatrixView<float> act, const LinearView& layer, MatrixView<float> y) {
+  require_hidden_shapes(act, layer, y);
+  const int64_t panels = (act.rows + kPanel - 1) / kPanel;
+#pragma omp parallel for schedule(static)
+  for (int64_t p = 0; p < panels; ++p) {
+    const int64_t first = p * kPanel;
+    const int64_t rows = std::min(kPanel, act.rows - first);
+    const MatrixView<float> input = act.rows_from(first, rows);
+    const MatrixView<float> output = y.rows_from(first, rows);
+    for (int64_t r = 0; r < rows; ++r) {
+      leaky(input.row(r), input.cols);
+      if (layer.bias.size > 0) std::copy_n(layer.bias.data, output.cols, output.row(r));
+    }
+    gemm_a_bt(input, layer.weight, layer.bias.size > 0 ? Into::add : Into::overwrite, output);
+  }
+}
+
+void hidden_layer_backward(MatrixView<float> act, const LinearView& layer,
+                           MatrixView<const float> grad_y, const LinearGradientView& grad) {
+  require_hidden_shapes(act, layer, grad_y);
+  require(grad.weight.rows == layer.weight.rows && grad.weight.cols == layer.weight.cols &&
+              grad.bias.size == layer.bias.size,
+          "hidden_layer: gradients must have the parameters' shapes");
+  const int64_t out = layer.weight.rows, in = layer.weight.cols;
+  // The rows are cut into groups that depend on the shape alone; each group sums its panels in order.
+  const int64_t panels = (act.rows + kPanel - 1) / kPanel;
+  const int64_t panels_per_group = (panels + kGroups - 1) / kGroups;
+  std::vector<float> group_weight(static_cast<size_t>(kGroups * out * in), 0.0f);
+  std::vector<double> group_bias(static_cast<size_t>(kGroups * out), 0.0);
+#pragma omp parallel
+  {
+    std::vector<float> grad_input(static_cast<size_t>(kPanel * in));
+#pragma omp for schedule(dynamic, 1)
+    for (int64_t g = 0; g < kGroups; ++g) {
+      const MatrixView<float> sum(group_weight.data() + g * out * in, out, in);
+      const int64_t end = std::min(panels, (g + 1) * panels_per_group);
+      for (int64_t p = g * panels_per_group; p < end; ++p) {
+        const int64_t first = p * kPanel;
+        const int64_t rows = std::min(kPanel, act.rows - first);
+        const MatrixView<float> input = act.rows_from(first, rows);
+        const MatrixView<const float> grad_output = grad_y.rows_from(first, rows);
+        gemm_at_b(grad_output, input, Into::add, sum);
+        for (int64_t r = 0; r < rows; ++r)
+          for (int64_t c = 0; c < out; ++c)
+            group_bias[static_cast<size_t>(g * out + c)] += double(grad_output(r, c));
+        const MatrixView<float> panel(grad_input.data(), rows, in);
+        gemm_a_b(grad_output, layer.weight, Into::overwrite, panel);
+        for (int64_t r = 0; r < rows; ++r) {
+          scale_by_slope(input.row(r), panel.row(r), in);
+          std::copy_n(panel.row(r), in, input.row(r));
+        }
+      }
+    }
+#pragma omp for schedule(static)
+    for (int64_t r = 0; r < out; ++r) {
+      std::copy_n(group_weight.data() + r * in, in, grad.weight.row(r));
+      for (int64_t g = 1; g < kGroups; ++g)
+        add(group_weight.data() + (g * out + r) * in, grad.weight.row(r), in);
+    }
+  }
+  for (int64_t c = 0; c < grad.bias.size; ++c) {
+    double sum = 0;
+    for (int64_t g = 0; g < kGroups; ++g) sum += group_bias[static_cast<size_t>(g * out + c)];
+    grad.bias[c] = float(sum);
+  }
+}
+
+}  // namespace rec::cpu

@@ -1,0 +1,75 @@
+// language_projection: the projector's first layer for all nodes, without the users' language matrix.
+//
+// z_u is the mean of z_i over u's training items, and the layer is linear, so W z_u = mean_i(W z_i):
+//
+//   T      = Z W^T                     [items, out]    items only
+//   pre_I  = T + b
+//   pre_u  = mean of T[i] over u's items + b           light users: gathered
+//   pre_u  = W z_u + b                                 heavy ("hybrid") users: z_u kept as a row of a GEMM
+//   pre_u  = 0                                         users without training items (z_u does not exist)
+//
+// and backward, with G = grad_pre_I + sum over light users of grad_pre_u / degree(u) on their items:
+//
+//   grad_W = G^T Z + grad_pre_heavy^T Z_heavy
+//   grad_b = column sum of grad_pre over all nodes but users without training items
+//
+// Both are exact: only the order of rounding differs from projecting every node (docs page, derivation).
+// A user is worth a GEMM row when her history is longer than a measured threshold (hybrid_degree).
+//
+// Repeatable: yes, for any number of threads.
+// Why it works: docs/kernels/language_projection.md   Test: tests/kernels/test_language_projection.cpp
+// Speed: bench/kernels/bench_language_projection.cpp
+#pragma once
+#include "kernels/common/check.h"
+#include "kernels/common/views.h"
+
+namespace rec {
+
+// The frozen inputs of the first layer.
+struct LanguageView {
+  MatrixView<const float> item;              // Z [items, language_width]
+  MatrixView<const float> heavy;             // [heavy users, language_width]: their mean vectors z_u
+  VectorView<const int32_t> heavy_user;      // [heavy users], user ids, ascending
+  VectorView<const int32_t> light_user;      // users gathered instead, ascending; neither list holds
+                                             // users without training items
+  CsrView light_users_of_item;               // [items, users]: users_of_item without heavy users
+};
+
+// Parameters of one linear layer y = W x + b; bias may be absent (size 0).
+struct LinearView {
+  MatrixView<const float> weight;  // [out, in]
+  VectorView<const float> bias;    // [out] or empty
+};
+struct LinearGradientView {
+  MatrixView<float> weight;  // [out, in], overwritten
+  VectorView<float> bias;    // [out] or empty, overwritten
+};
+
+inline void require_language_shapes(const LanguageView& z, const GraphView& graph,
+                                    const LinearView& layer, int64_t node_rows, int64_t out) {
+  require(z.item.rows == graph.items(), "language_projection: one language vector per item");
+  require(layer.weight.cols == z.item.cols,
+          "language_projection: the weight's columns must match the language width");
+  require(z.heavy.rows == z.heavy_user.size, "language_projection: one vector per heavy user");
+  require(layer.bias.size == 0 || layer.bias.size == layer.weight.rows,
+          "language_projection: the bias must match the weight's rows");
+  require(node_rows == graph.nodes(), "language_projection: one row per node, users then items");
+  require(out == layer.weight.rows, "language_projection: the output width is the weight's rows");
+}
+
+namespace cpu {
+
+// Histories longer than this are cheaper as a row of the GEMM (measured; docs page).
+int64_t hybrid_degree(int64_t language_width);
+
+// pre [nodes, out] overwritten (users first, then items).
+void project_language(const LanguageView& z, const GraphView& graph, const LinearView& layer,
+                      MatrixView<float> pre);
+
+// grad_pre [nodes, out] is scratch afterwards: its item rows become G, its light users' rows are scaled.
+// grad overwritten.
+void project_language_backward(const LanguageView& z, const GraphView& graph,
+                               MatrixView<float> grad_pre, const LinearGradientView& grad);
+
+}  // namespace cpu
+}  // namespace rec

@@ -1,0 +1,52 @@
+// ranking: for each list wanted, the k best items its user may be shown, of all items.
+//
+//   s(l, i) = user[user_row[l]] . item[i]     (unit rows: cosine)
+//   best k by (higher score, then smaller item id), leaving out her masked items and forbidden items
+//
+// Scores are made a tile at a time and dropped: users x items never exists. A row with fewer than k
+// candidates is filled up with id -1 and score -infinity. A score that is NaN is refused.
+//
+// Repeatable: yes, for any number of threads.
+// Why it works: docs/kernels/ranking.md   Test: tests/kernels/test_ranking.cpp
+// Speed: bench/kernels/bench_ranking.cpp
+#pragma once
+#include "kernels/common/check.h"
+#include "kernels/common/views.h"
+
+namespace rec {
+
+inline constexpr int kMaxMasks = 3;  // train, valid, test
+
+struct RankingRequest {
+  MatrixView<const float> user;          // [vectors, dim]: the vectors lists are made for
+  MatrixView<const float> item;          // [items, dim]
+  VectorView<const int32_t> user_row;    // [lists]: which vector each list takes
+  VectorView<const int32_t> user_id;     // [lists]: which row of the masks belongs to each list
+  CsrView mask[kMaxMasks];               // [users, items], sorted rows; masks in use come first
+  int masks = 0;
+  VectorView<const uint8_t> allowed;     // [items], 0 = never shown; or empty: all may be
+};
+
+inline void require_ranking_shapes(const RankingRequest& request, MatrixView<const int32_t> top_item,
+                                   MatrixView<const float> top_score) {
+  require(request.user.cols == request.item.cols,
+          "ranking: users and items must have the same width");
+  require(request.user_id.size == request.user_row.size, "ranking: one user id per list");
+  require(request.masks >= 0 && request.masks <= kMaxMasks, "ranking: at most 3 masks");
+  for (int m = 0; m < request.masks; ++m)
+    require(request.mask[m].cols == request.item.rows, "ranking: a mask must cover all items");
+  require(request.allowed.size == 0 || request.allowed.size == request.item.rows,
+          "ranking: one allowed flag per item");
+  require(top_item.rows == request.user_row.size && top_score.rows == request.user_row.size &&
+              top_item.cols == top_score.cols && top_item.cols > 0,
+          "ranking: results must be [lists, k] with k > 0");
+}
+
+namespace cpu {
+
+// top_item [lists, k], top_score [lists, k] overwritten, best first. Throws std::domain_error naming
+// the list and the item when a score is NaN.
+void rank(const RankingRequest& request, MatrixView<int32_t> top_item, MatrixView<float> top_score);
+
+}  // namespace cpu
+}  // namespace rec

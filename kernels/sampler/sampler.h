@@ -1,0 +1,93 @@
+// sampler: draws one training batch and groups it by user and by item.
+//
+// A batch row b holds a user, one of her training items (the positive), and S negatives drawn with
+// replacement, uniformly over the items that are not among her training items.
+//
+// Every draw is a pure function of (seed, epoch, step, row, draw) through Philox4x32-10, so every
+// backend draws the same batch bit for bit and a resumed run draws what the uninterrupted one would.
+//
+//   key      = {seed low 32 bits, seed high 32 bits}
+//   counter  = {draw / 4, row, step, epoch};  word = draw % 4.  draw 0 is the positive, draw 1 + j negative j.
+//   uniform below n: floor(word * n / 2^32) (a bias under n / 2^32).
+//   user     : position t = step * batch + row of the epoch's permutation of [0, edges), a keyed
+//              Feistel bijection with cycle walking (sampler_order in sampler_order.h):
+//                rule user:        active_user[perm(t) % active users]   (each user floor or ceil(E/U) times)
+//                rule interaction: the user of edge perm(t), whose item is the positive
+//   positive : items_of_user.row(u)[uniform below degree]   (rule user)
+//   negative : by rank among the complement, so no draw is ever rejected and users who own nearly
+//              everything cost the same: r = uniform below (items - degree); the answer is
+//              r + |{k : item_k - k <= r}| over her sorted items (a binary search).
+//
+// Refuses: a user without negatives (degree == items), batch * (1 + negatives) >= 2^31.
+// Repeatable: yes, for any number of threads.
+// Why it works: docs/kernels/sampler.md   Test: tests/kernels/test_sampler.cpp
+// Speed: bench/kernels/bench_sampler.cpp
+#pragma once
+#include "kernels/common/check.h"
+#include "kernels/common/views.h"
+
+namespace rec {
+
+enum class SamplingRule { user, interaction };
+
+// Where the training stands. Lives in backend memory, so that a recorded step can be replayed.
+struct TrainingClock {
+  uint64_t seed = 0;
+  int64_t epoch = 0;     // from 0; below 2^32
+  int64_t step = 0;      // within the epoch; below 2^32
+  int64_t updates = 0;   // optimiser steps made so far
+  double loss_sum = 0;   // of the epoch's steps so far
+};
+
+// What is drawn from; fixed for a run.
+struct SamplerTables {
+  CsrView items_of_user;                    // [users, items], sorted rows: training interactions
+  VectorView<const int32_t> active_user;    // users with at least one training item, ascending
+  SamplingRule rule = SamplingRule::user;
+};
+
+// One batch of B rows with S negatives each, and the same batch grouped for the gradients.
+struct BatchView {
+  VectorView<int32_t> user;        // [batch]
+  VectorView<int32_t> positive;    // [batch], item ids
+  MatrixView<int32_t> negative;    // [batch, negatives], item ids, stride == cols
+  // rows_of_user: row u lists the batch rows of user u, ascending.
+  VectorView<int64_t> user_start;  // [users + 1]
+  VectorView<int32_t> user_row;    // [batch]
+  // uses_of_item: row i lists b * (1 + S) + slot, ascending; slot 0 is the positive, 1 + j negative j.
+  VectorView<int64_t> item_start;  // [items + 1]
+  VectorView<int32_t> item_use;    // [batch * (1 + negatives)]
+
+  int64_t rows() const { return user.size; }
+  int64_t negatives() const { return negative.cols; }
+  CsrView rows_of_user() const {
+    return {user_start.size - 1, rows(), user_start.data, user_row.data};
+  }
+  CsrView uses_of_item() const {
+    return {item_start.size - 1, rows() * (1 + negatives()), item_start.data, item_use.data};
+  }
+};
+
+inline void require_sampler_shapes(const SamplerTables& from, const BatchView& batch) {
+  require(batch.rows() > 0, "sampler: a batch needs at least one row");
+  require(batch.negatives() > 0, "sampler: a batch needs at least one negative a row");
+  require(from.active_user.size > 0, "sampler: no user has a training item");
+  require(batch.positive.size == batch.rows() && batch.negative.rows == batch.rows() &&
+              batch.user_row.size == batch.rows(),
+          "sampler: users, positives and negatives must have one row each per batch row");
+  require(batch.negative.stride == batch.negative.cols, "sampler: negatives must be contiguous");
+  require(batch.rows() * (1 + batch.negatives()) < (int64_t{1} << 31),
+          "sampler: batch * (1 + negatives) must stay below 2^31");
+  require(batch.item_use.size == batch.rows() * (1 + batch.negatives()),
+          "sampler: item_use must hold every positive and negative");
+  require(batch.user_start.size == from.items_of_user.rows + 1 &&
+              batch.item_start.size == from.items_of_user.cols + 1,
+          "sampler: the groupings must cover all users and all items");
+}
+
+namespace cpu {
+// Draws the batch of clock (seed, epoch, step); does not move the clock.
+void draw_batch(const SamplerTables& from, const TrainingClock& clock, const BatchView& batch);
+}  // namespace cpu
+
+}  // namespace rec

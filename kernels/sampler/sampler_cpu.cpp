@@ -1,0 +1,143 @@
+#include <omp.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "kernels/common/simd.h"
+#include "kernels/sampler/philox.h"
+#include "kernels/sampler/sampler.h"
+#include "kernels/sampler/sampler_draws.h"
+#include "kernels/sampler/sampler_order.h"
+
+namespace rec::cpu {
+namespace {
+
+// words[d] = the random word of draw d of one row, d < 4 * blocks.
+REC_SIMD_CLONES void draw_words(uint64_t seed, uint32_t row, uint32_t step, uint32_t epoch,
+                                int64_t blocks, uint32_t* words) {
+#pragma omp simd
+  for (int64_t b = 0; b < blocks; ++b) {
+    const PhiloxWords w =
+        philox(uint32_t(b), row, step, epoch, uint32_t(seed), uint32_t(seed >> 32));
+    words[4 * b] = w.word[0];
+    words[4 * b + 1] = w.word[1];
+    words[4 * b + 2] = w.word[2];
+    words[4 * b + 3] = w.word[3];
+  }
+}
+
+// item[j] = the negative that words[j] picks outside owned. All searches have the same length, so they
+// run side by side.
+REC_SIMD_CLONES void pick_negatives(const uint32_t* words, int64_t count, int32_t items,
+                                    const int32_t* owned, int32_t degree, int32_t* item) {
+  const int32_t choices = items - degree;
+#pragma omp simd
+  for (int64_t j = 0; j < count; ++j) item[j] = uniform_below(words[j], choices);
+  // item_outside, one probe for all draws at a time; item[j] holds the rank, shift[j] the answer so far
+  constexpr int64_t kTogether = 64;
+  for (int64_t first = 0; first < count; first += kTogether) {
+    const int64_t n = std::min(kTogether, count - first);
+    int32_t before[kTogether] = {};
+    for (int32_t length = degree; length > 0;) {
+      const int32_t half = (length + 1) / 2;
+#pragma omp simd
+      for (int64_t j = 0; j < n; ++j) {
+        const int32_t probe = before[j] + half - 1;
+        before[j] += owned[probe] - probe <= item[first + j] ? half : 0;
+      }
+      length -= half;
+    }
+#pragma omp simd
+    for (int64_t j = 0; j < n; ++j) item[first + j] += before[j];
+  }
+}
+
+int64_t user_of_edge(CsrView items_of_user, int64_t edge) {
+  return std::upper_bound(items_of_user.row_start, items_of_user.row_start + items_of_user.rows + 1,
+                          edge) -
+         items_of_user.row_start - 1;
+}
+
+// Stable counting sort: value(n) of n in [0, count) lists the n of each key, ascending. The work is cut
+// into as many pieces as there are threads; the result does not depend on how many.
+template <class Key>
+void group(int64_t count, int64_t keys, Key key, int64_t* start, int32_t* members) {
+  const int pieces = omp_get_max_threads();
+  const int64_t per_piece = (count + pieces - 1) / pieces;
+  std::vector<int64_t> next(static_cast<size_t>(pieces * keys), 0);
+#pragma omp parallel for schedule(static, 1)
+  for (int p = 0; p < pieces; ++p) {
+    int64_t* seen = next.data() + p * keys;
+    const int64_t end = std::min(count, (p + 1) * per_piece);
+    for (int64_t n = p * per_piece; n < end; ++n) ++seen[key(n)];
+  }
+  int64_t total = 0;
+  for (int64_t k = 0; k < keys; ++k) {
+    start[k] = total;
+    for (int p = 0; p < pieces; ++p) {
+      const int64_t seen = next[static_cast<size_t>(p * keys + k)];
+      next[static_cast<size_t>(p * keys + k)] = total;
+      total += seen;
+    }
+  }
+  start[keys] = total;
+#pragma omp parallel for schedule(static, 1)
+  for (int p = 0; p < pieces; ++p) {
+    int64_t* place = next.data() + p * keys;
+    const int64_t end = std::min(count, (p + 1) * per_piece);
+    for (int64_t n = p * per_piece; n < end; ++n) members[place[key(n)]++] = int32_t(n);
+  }
+}
+
+}  // namespace
+
+void draw_batch(const SamplerTables& from, const TrainingClock& clock, const BatchView& batch) {
+  require_sampler_shapes(from, batch);
+  const CsrView& owned = from.items_of_user;
+  const int64_t edges = owned.row_start[owned.rows];
+  const EpochOrder order(clock.seed, clock.epoch, edges);
+  const int64_t draws = 1 + batch.negatives();
+  const int64_t blocks = (draws + 3) / 4;
+  bool all_have_negatives = true;
+#pragma omp parallel
+  {
+    std::vector<uint32_t> words(static_cast<size_t>(4 * blocks));
+#pragma omp for schedule(static) reduction(&& : all_have_negatives)
+    for (int64_t b = 0; b < batch.rows(); ++b) {
+      draw_words(clock.seed, uint32_t(b), uint32_t(clock.step), uint32_t(clock.epoch), blocks,
+                 words.data());
+      const int64_t place = order.at((clock.step * batch.rows() + b) % edges);
+      int64_t user = 0, edge = 0;
+      if (from.rule == SamplingRule::user) {
+        user = from.active_user[place % from.active_user.size];
+        edge = owned.row_start[user] + uniform_below(words[0], int32_t(owned.degree(user)));
+      } else {
+        user = user_of_edge(owned, place);
+        edge = place;
+      }
+      batch.user[b] = int32_t(user);
+      batch.positive[b] = owned.col[edge];
+      const int32_t degree = int32_t(owned.degree(user));
+      if (degree >= owned.cols) {
+        all_have_negatives = false;
+        continue;
+      }
+      pick_negatives(words.data() + 1, batch.negatives(), int32_t(owned.cols), owned.row(user),
+                     degree, batch.negative.row(b));
+    }
+  }
+  require(all_have_negatives, "sampler: a user owns every item and has no negatives");
+
+  group(batch.rows(), owned.rows, [&](int64_t b) { return batch.user[b]; }, batch.user_start.data,
+        batch.user_row.data);
+  const int32_t slots = int32_t(draws);
+  group(
+      batch.rows() * draws, owned.cols,
+      [&](int64_t n) {
+        const int32_t row = int32_t(n) / slots, slot = int32_t(n) % slots;
+        return slot == 0 ? batch.positive[row] : batch.negative(row, slot - 1);
+      },
+      batch.item_start.data, batch.item_use.data);
+}
+
+}  // namespace rec::cpu

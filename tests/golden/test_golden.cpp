@@ -1,0 +1,265 @@
+// The engine against fixtures from double-precision autograd (PyTorch): forward, loss, every gradient, Adam,
+// rankings, and rankings moved by an intention. REC_GOLDEN_DIR=DIR[:DIR...] names fixture folders (they hold
+// params.txt) or folders of such; without it ../shared/golden is looked for.
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <sstream>
+
+#include "engine/evaluator.h"
+#include "engine/model.h"
+#include "engine/training.h"
+#include "host/formats/npy.h"
+
+namespace rec::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+// What a fixture's values may differ by: of the array's largest magnitude for what one pass computes, and
+// absolutely for parameters (plain float32 PyTorch stays within 1e-6 and 3e-8).
+constexpr double kArrayBound = 5e-6;
+constexpr double kParameterBound = 1e-6;
+
+std::vector<fs::path> fixtures() {
+  const char* named = std::getenv("REC_GOLDEN_DIR");
+  std::istringstream folders(named ? named : "../shared/golden");
+  std::vector<fs::path> found;
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    const size_t before = found.size();
+    if (fs::exists(fs::path(folder) / "params.txt")) found.push_back(folder);
+    else if (fs::is_directory(folder))
+      for (const auto& entry : fs::directory_iterator(folder))
+        if (fs::exists(entry.path() / "params.txt")) found.push_back(entry.path());
+    if (named != nullptr && found.size() == before) FAIL("REC_GOLDEN_DIR: no fixture in " << folder);
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+class Fixture {
+ public:
+  explicit Fixture(const fs::path& folder) : folder_(folder) {
+    std::ifstream file(folder / "params.txt");
+    for (std::string key, value; file >> key >> value;) params_[key] = value;
+    start_ = ids64("train_indptr");
+    const std::vector<int64_t> edges = ids64("train_indices");
+    item_.assign(edges.begin(), edges.end());
+    z_ = floats("item_language");
+  }
+
+  double number(const std::string& key) const { return std::stod(params_.at(key)); }
+  int64_t whole(const std::string& key) const { return std::stoll(params_.at(key)); }
+  std::string word(const std::string& key) const { return params_.at(key); }
+  bool has(const std::string& array) const { return fs::exists(folder_ / (array + ".npy")); }
+  std::vector<double> doubles(const std::string& array) const {
+    return NpyFile((folder_ / (array + ".npy")).string()).as_float64();
+  }
+  std::vector<float> floats(const std::string& array) const {
+    return NpyFile((folder_ / (array + ".npy")).string()).as_float32();
+  }
+  std::vector<int64_t> ids64(const std::string& array) const {
+    return NpyFile((folder_ / (array + ".npy")).string()).as_int64();
+  }
+  std::vector<int32_t> ids(const std::string& array) const {
+    const std::vector<int64_t> wide = ids64(array);
+    return {wide.begin(), wide.end()};
+  }
+  CsrView train() const {
+    return {int64_t(start_.size()) - 1, whole("I"), start_.data(), item_.data()};
+  }
+  MatrixView<const float> language() const { return {z_.data(), whole("I"), whole("D")}; }
+
+ private:
+  fs::path folder_;
+  std::map<std::string, std::string> params_;
+  std::vector<int64_t> start_;
+  std::vector<int32_t> item_;
+  std::vector<float> z_;
+};
+
+void check_array(const std::string& name, const std::vector<float>& got, const std::vector<double>& want,
+                 double bound_of_largest) {
+  INFO("array " << name);
+  REQUIRE(got.size() == want.size());
+  double largest = 0;
+  for (double w : want) largest = std::max(largest, std::abs(w));
+  const double bound = bound_of_largest * largest;
+  for (size_t i = 0; i < got.size(); ++i) {
+    INFO("value " << i << ": got " << got[i] << ", want " << want[i] << ", bound " << bound);
+    REQUIRE(std::abs(double(got[i]) - want[i]) <= bound);
+  }
+}
+
+// ids must agree wherever the wanted scores of neighbours differ by more than the bound.
+void check_lists(const std::string& name, const TopLists& got, const std::vector<int32_t>& want_item,
+                 const std::vector<double>& want_score) {
+  REQUIRE(got.item.size() == want_item.size());
+  const int64_t k = got.k;
+  for (int64_t row = 0; row < got.rows; ++row)
+    for (int64_t c = 0; c < k; ++c) {
+      const size_t at = size_t(row * k + c);
+      INFO(name << ", user " << row << ", place " << c << ": got item " << got.item[at] << " score "
+                << got.score[at] << ", want " << want_item[at] << " score " << want_score[at]);
+      if (std::isinf(want_score[at])) continue;  // fewer than k items were left: any order of nothing
+      REQUIRE(std::abs(double(got.score[at]) - want_score[at]) <= kArrayBound);
+      const bool apart = (c == 0 || want_score[at - 1] - want_score[at] > kArrayBound) &&
+                         (c + 1 < k ? want_score[at] - want_score[at + 1] > kArrayBound : false);
+      if (apart) REQUIRE(got.item[at] == want_item[at]);
+    }
+}
+
+void load_weights(Model& model, const Fixture& fixture, const std::string& prefix) {
+  for (const ParameterInfo& p : model.parameters().table()) {
+    const std::vector<float> values = fixture.floats(prefix + p.name);
+    REQUIRE(int64_t(values.size()) == p.size());
+    model.backend().upload(model.parameters().slabs().weight.data + p.offset, values.data(),
+                           sizeof(float) * values.size());
+  }
+}
+
+std::vector<float> download(Backend& backend, MatrixView<const float> m) {
+  std::vector<float> host(size_t(m.rows * m.cols));
+  backend.download(host.data(), m.data, sizeof(float) * host.size());
+  return host;
+}
+
+std::vector<float> slab_part(Backend& backend, VectorView<float> slab, const ParameterInfo& p) {
+  std::vector<float> host(size_t(p.size()));
+  backend.download(host.data(), slab.data + p.offset, sizeof(float) * host.size());
+  return host;
+}
+
+ModelSettings model_settings(const Fixture& fixture) {
+  const bool mlp = fixture.word("encoder") == "mlp";
+  ModelSettings settings;
+  settings.projector = {mlp ? 2 : 1, mlp ? fixture.whole("H") : 0, fixture.whole("d"), mlp};
+  settings.propagation_layers = int(fixture.whole("layers"));
+  return settings;
+}
+
+TrainingSettings training_settings(const Fixture& fixture) {
+  TrainingSettings settings;
+  settings.objective.kind = fixture.word("objective") == "bpr" ? Objective::bpr : Objective::infonce;
+  settings.objective.tau = float(fixture.number("tau"));
+  settings.adam.learning_rate = float(fixture.number("lr"));
+  settings.adam.beta1 = float(fixture.number("adam_beta1"));
+  settings.adam.beta2 = float(fixture.number("adam_beta2"));
+  settings.adam.epsilon = float(fixture.number("adam_eps"));
+  settings.batch = fixture.whole("batch");
+  settings.negatives = fixture.whole("negatives");
+  return settings;
+}
+
+void check_steps(Model& model, const Fixture& fixture) {
+  Backend& backend = model.backend();
+  const TrainingSettings settings = training_settings(fixture);
+  Training training(model, settings);
+  load_weights(model, fixture, "init_");
+  const int64_t nodes = model.graph().nodes(), dim = model.encoder().dim();
+  Matrix<float> grad_e0(backend, nodes, dim), scratch(backend, 2 * nodes, dim);
+  for (int64_t t = 0; t < fixture.whole("steps"); ++t) {
+    const std::string step = "step" + std::to_string(t) + "_";
+    const std::vector<int32_t> user = fixture.ids(step + "users"), positive = fixture.ids(step + "pos"),
+                               negative = fixture.ids(step + "neg");
+    model.embed();
+    check_array(step + "e0", download(backend, model.encoder().projected()), fixture.doubles(step + "e0"),
+                kArrayBound);
+    check_array(step + "e", download(backend, model.representations().raw()), fixture.doubles(step + "e"),
+                kArrayBound);
+
+    const double loss_before = training.clock().loss_sum;
+    training.step_on({user.data(), settings.batch}, {positive.data(), settings.batch},
+                     {negative.data(), settings.batch, settings.negatives});
+    const double loss = training.clock().loss_sum - loss_before, want_loss = fixture.doubles(step + "loss")[0];
+    INFO(step << "loss: got " << loss << ", want " << want_loss);
+    REQUIRE(std::abs(loss - want_loss) <= kArrayBound * std::abs(want_loss));
+    check_array(step + "grad_e", download(backend, training.gradient()), fixture.doubles(step + "grad_e"),
+                kArrayBound);
+    backend.propagate(model.graph().view(), model.settings().propagation_layers, training.gradient(),
+                      scratch.view(), grad_e0.view());
+    check_array(step + "grad_e0", grad_e0.to_host(backend), fixture.doubles(step + "grad_e0"), kArrayBound);
+    for (const ParameterInfo& p : model.parameters().table()) {
+      check_array(step + "grad_" + p.name, slab_part(backend, model.parameters().slabs().grad, p),
+                  fixture.doubles(step + "grad_" + p.name), kArrayBound);
+      const std::vector<float> got = slab_part(backend, model.parameters().slabs().weight, p);
+      const std::vector<double> want = fixture.doubles(step + "after_" + p.name);
+      for (size_t i = 0; i < got.size(); ++i) {
+        INFO(step << "after_" << p.name << ", value " << i << ": got " << got[i] << ", want " << want[i]);
+        REQUIRE(std::abs(double(got[i]) - want[i]) <= kParameterBound);
+      }
+    }
+  }
+}
+
+std::vector<int32_t> all_users(const Fixture& fixture) {
+  std::vector<int32_t> users;
+  for (int64_t u = 0; u < fixture.whole("U"); ++u) users.push_back(int32_t(u));
+  return users;
+}
+
+void check_rankings(Model& model, const Fixture& fixture) {
+  Backend& backend = model.backend();
+  const DeviceCsr seen(backend, fixture.train());
+  model.embed();
+  check_array("final_e", download(backend, model.representations().raw()), fixture.doubles("final_e"),
+              kArrayBound);
+  VectorRanker ranker(backend, model.representations().user(), model.representations().item());
+  check_lists("top10", ranker.rank(all_users(fixture), {seen.view()}, {}, 10), fixture.ids("top10_items"),
+              fixture.doubles("top10_scores"));
+}
+
+// Each user in turn has her e0 moved towards the query, and everything is propagated again.
+void check_intentions(Model& model, const Fixture& fixture) {
+  if (!fixture.has("intent_query")) return;
+  Backend& backend = model.backend();
+  const DeviceCsr seen(backend, fixture.train());
+  const std::vector<float> query = fixture.floats("intent_query");
+  const float alpha = float(fixture.number("intent_alpha"));
+  const int64_t dim = model.encoder().dim(), nodes = model.graph().nodes(), users = model.graph().users();
+  std::vector<float> target(static_cast<size_t>(dim));
+  project_vectors(backend, model.settings().projector, model.parameters(),
+                  {query.data(), 1, int64_t(query.size())}, target.data());
+  model.embed();
+  const std::vector<float> e0 = download(backend, model.encoder().projected());
+  Matrix<float> moved(backend, nodes, dim), scratch(backend, 2 * nodes, dim);
+  Representations representations(backend, Score::cosine, users, nodes - users, dim);
+  TopLists lists{users, 10, {}, {}};
+  for (int32_t u : all_users(fixture)) {
+    std::vector<float> x = e0;
+    for (int64_t c = 0; c < dim; ++c) {
+      float& value = x[size_t(u * dim + c)];
+      value = (1.0f - alpha) * value + alpha * target[size_t(c)];
+    }
+    backend.upload(moved.data(), x.data(), sizeof(float) * x.size());
+    backend.propagate(model.graph().view(), model.settings().propagation_layers, moved.view(), scratch.view(),
+                      representations.raw());
+    representations.make_scored();
+    VectorRanker ranker(backend, representations.user(), representations.item());
+    const TopLists one = ranker.rank({u}, {seen.view()}, {}, 10);
+    lists.item.insert(lists.item.end(), one.item.begin(), one.item.end());
+    lists.score.insert(lists.score.end(), one.score.begin(), one.score.end());
+  }
+  check_lists("intent_top10", lists, fixture.ids("intent_top10_items"), fixture.doubles("intent_top10_scores"));
+}
+
+}  // namespace
+
+TEST_CASE("fixtures from double-precision autograd", "[golden]") {
+  const std::vector<fs::path> folders = fixtures();
+  if (folders.empty()) WARN("golden fixtures: none found at ../shared/golden, not checked");
+  const MadeBackend made = make_backend("cpu", 0);
+  for (const fs::path& folder : folders)
+    DYNAMIC_SECTION(folder.string()) {
+      const Fixture fixture(folder);
+      Model model(*made.backend, model_settings(fixture), fixture.language(), fixture.train());
+      check_steps(model, fixture);
+      check_rankings(model, fixture);
+      check_intentions(model, fixture);
+    }
+}
+
+}  // namespace rec::test

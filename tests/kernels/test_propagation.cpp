@@ -1,0 +1,170 @@
+// propagation against plain sums over edges in double precision.
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <random>
+#include <vector>
+
+#include "kernels/propagation/propagation.h"
+#include "tests/support/agreement.h"
+#include "tests/support/closeness.h"
+#include "tests/support/graphs.h"
+#include "tests/support/guarded_matrix.h"
+#include "tests/support/threads.h"
+
+namespace rec::test {
+namespace {
+
+// y = A~ x for one column, over all nodes. terms: how many roundings a path to each node has met.
+void hop(const GraphView& graph, std::vector<double>& column, std::vector<int64_t>& terms) {
+  std::vector<double> sum(column.size(), 0.0);
+  std::vector<int64_t> longest(terms.size(), 0);
+  for (int64_t u = 0; u < graph.users(); ++u)
+    for (int64_t e = graph.items_of_user.row_start[u]; e < graph.items_of_user.row_start[u + 1]; ++e) {
+      const size_t user = size_t(u), item = size_t(graph.users() + graph.items_of_user.col[e]);
+      const double edge = double(graph.user_scale[u]) * graph.item_scale[graph.items_of_user.col[e]];
+      sum[user] += edge * column[item];
+      sum[item] += edge * column[user];
+      longest[user] = std::max(longest[user], terms[item]);
+      longest[item] = std::max(longest[item], terms[user]);
+    }
+  for (int64_t n = 0; n < graph.nodes(); ++n) {
+    const int64_t degree = n < graph.users() ? graph.items_of_user.degree(n)
+                                             : graph.users_of_item.degree(n - graph.users());
+    terms[size_t(n)] = longest[size_t(n)] + degree + 3;  // degree additions, three scalings
+  }
+  column = sum;
+}
+
+// One column of the mean over layers, with the same of |x| for the bound.
+struct Expected {
+  std::vector<double> value, magnitude;
+  std::vector<int64_t> terms;
+};
+Expected plain_propagation(const GraphView& graph, int layers, MatrixView<const float> x, int64_t c) {
+  const size_t nodes = size_t(graph.nodes());
+  std::vector<double> layer(nodes), magnitude(nodes);
+  for (size_t n = 0; n < nodes; ++n) layer[n] = x(int64_t(n), c), magnitude[n] = std::abs(layer[n]);
+  std::vector<int64_t> terms(nodes, 0), same_terms = terms;
+  Expected sum{layer, magnitude, std::vector<int64_t>(nodes, 0)};
+  for (int k = 0; k < layers; ++k) {
+    hop(graph, layer, terms);
+    hop(graph, magnitude, same_terms);
+    for (size_t n = 0; n < nodes; ++n) {
+      sum.value[n] += layer[n];
+      sum.magnitude[n] += magnitude[n];
+      sum.terms[n] = std::max(sum.terms[n], terms[n]) + 1;
+    }
+  }
+  for (size_t n = 0; n < nodes; ++n) {
+    sum.value[n] /= layers + 1;
+    sum.magnitude[n] /= layers + 1;
+    sum.terms[n] += 2;  // 1 / (K + 1) and the product with it
+  }
+  return sum;
+}
+
+GuardedMatrix propagated(const HostGraph& graph, int layers, const GuardedMatrix& x) {
+  const int64_t nodes = graph.view().nodes(), dim = x.view().cols;
+  GuardedMatrix e(nodes, dim, 5), scratch(layers == 0 ? 0 : 2 * nodes, dim, 1);
+  cpu::propagate(graph.view(), layers, x.view(), scratch.view(), e.view());
+  CHECK(e.guards_untouched());
+  CHECK(scratch.guards_untouched());
+  return e;
+}
+
+}  // namespace
+
+// docs/kernels/propagation.md, "A small example"
+TEST_CASE("propagation: the example worked by hand", "[kernels]") {
+  const HostGraph star = make_graph("one user, four items", {{0, 1, 2, 3}}, 4);
+  const float x_of[] = {4, 1, 2, 3, 6};
+  GuardedMatrix x(5, 1);
+  for (int64_t n = 0; n < 5; ++n) x.view()(n, 0) = x_of[n];
+  const float one_layer[] = {5, 1.5f, 2, 2.5f, 4};
+  const double two_layers[] = {14.0 / 3, 2, 7.0 / 3, 8.0 / 3, 11.0 / 3};
+  const GuardedMatrix k0 = propagated(star, 0, x), k1 = propagated(star, 1, x),
+                      k2 = propagated(star, 2, x);
+  for (int64_t n = 0; n < 5; ++n) {
+    CHECK(k0.view()(n, 0) == x_of[n]);
+    CHECK(k1.view()(n, 0) == one_layer[n]);
+    CHECK(std::abs(k2.view()(n, 0) - two_layers[n]) <= rounding_bound(1, two_layers[n]));
+  }
+}
+
+TEST_CASE("propagation: matches plain sums over edges", "[kernels]") {
+  for (const HostGraph& graph : awkward_graphs())
+    for (int64_t dim : {1, 31, 32, 33, 64, 200})
+      for (int layers : {0, 1, 2, 3}) {
+        CAPTURE(graph.name, dim, layers);
+        std::mt19937_64 random(61);
+        GuardedMatrix x(graph.view().nodes(), dim);
+        x.fill_normal(random);
+        const GuardedMatrix e = propagated(graph, layers, x);
+        Agreement agreement;
+        for (int64_t c = 0; c < dim; c += std::max<int64_t>(1, dim / 7)) {
+          const Expected want = plain_propagation(graph.view(), layers, x.view(), c);
+          for (size_t n = 0; n < want.value.size(); ++n)
+            agreement.compare(e.view()(int64_t(n), c), want.value[n],
+                              rounding_bound(want.terms[n], want.magnitude[n]), "node ", n,
+                              ", column ", c);
+        }
+        INFO(agreement.text());
+        CHECK(agreement.holds());
+      }
+}
+
+// <P x, y> = <x, P y>: what lets the backward pass call the same function.
+TEST_CASE("propagation: is its own transpose", "[kernels]") {
+  for (const HostGraph& graph : awkward_graphs())
+    for (int layers : {1, 2, 3}) {
+      CAPTURE(graph.name, layers);
+      const int64_t nodes = graph.view().nodes();
+      std::mt19937_64 random(62);
+      GuardedMatrix x(nodes, 1), y(nodes, 1);
+      x.fill_normal(random);
+      y.fill_normal(random);
+      const GuardedMatrix px = propagated(graph, layers, x), py = propagated(graph, layers, y);
+      const Expected x_paths = plain_propagation(graph.view(), layers, x.view(), 0);
+      const Expected y_paths = plain_propagation(graph.view(), layers, y.view(), 0);
+      double left = 0, right = 0, bound = 0;
+      for (int64_t n = 0; n < nodes; ++n) {
+        const size_t at = size_t(n);
+        left += double(px.view()(n, 0)) * y.view()(n, 0);
+        right += double(x.view()(n, 0)) * py.view()(n, 0);
+        bound += rounding_bound(x_paths.terms[at], x_paths.magnitude[at]) * std::abs(y.view()(n, 0)) +
+                 rounding_bound(y_paths.terms[at], y_paths.magnitude[at]) * std::abs(x.view()(n, 0));
+      }
+      CHECK(std::abs(left - right) <= bound);
+    }
+}
+
+TEST_CASE("propagation: same bits with 1, 2 and 3 threads", "[kernels][threads]") {
+  for (const HostGraph& graph : awkward_graphs()) {
+    CAPTURE(graph.name);
+    std::mt19937_64 random(63);
+    GuardedMatrix x(graph.view().nodes(), 33);
+    x.fill_normal(random);
+    const auto run = [&](int threads) {
+      const ThreadCount count(threads);
+      return propagated(graph, 2, x);
+    };
+    const GuardedMatrix one = run(1);
+    for (int threads : {2, 3}) CHECK(same_bits(run(threads).view(), one.view()));
+  }
+}
+
+TEST_CASE("propagation: refuses shapes that do not match", "[kernels]") {
+  const HostGraph graph = make_graph("small", {{0}, {1}}, 2);
+  GuardedMatrix x(4, 3), e(4, 3), scratch(8, 3), narrow(4, 2), few(3, 3), little(7, 3);
+  const auto call = [&](int layers, GuardedMatrix& from, GuardedMatrix& work, GuardedMatrix& to) {
+    cpu::propagate(graph.view(), layers, from.view(), work.view(), to.view());
+  };
+  CHECK_NOTHROW(call(2, x, scratch, e));
+  CHECK_THROWS_AS(call(-1, x, scratch, e), std::invalid_argument);
+  CHECK_THROWS_AS(call(2, few, scratch, e), std::invalid_argument);
+  CHECK_THROWS_AS(call(2, x, scratch, narrow), std::invalid_argument);
+  CHECK_THROWS_AS(call(2, x, little, e), std::invalid_argument);
+}
+
+}  // namespace rec::test
