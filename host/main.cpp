@@ -1,1 +1,47 @@
-int main() { return 0; }
+// rec_engine: trains, evaluates and serves AlphaRec. Commands are in host/commands/.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <new>
+
+#include "host/commands/commands.h"
+#include "host/version.h"
+
+namespace {
+
+constexpr int kFailed = 1;
+
+int run(int argc, char** argv) {
+  CLI::App app("Train, evaluate and serve AlphaRec and its relatives.", "rec_engine");
+  app.set_version_flag("--version", fmt::format("rec_engine {} ({})", rec::kVersion, rec::kCommit));
+  app.require_subcommand(1);
+  const std::pair<const char*, rec::Command> commands[] = {
+      {"train", rec::add_train(app)},     {"evaluate", rec::add_evaluate(app)},
+      {"recommend", rec::add_recommend(app)}, {"similar", rec::add_similar(app)},
+      {"export", rec::add_export(app)},   {"info", rec::add_info(app)},
+      {"doctor", rec::add_doctor(app)}};
+  CLI11_PARSE(app, argc, argv);
+  for (const auto& [name, command] : commands)
+    if (app.got_subcommand(name)) return command();
+  return kFailed;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    const int status = run(argc, argv);
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+      fmt::print(stderr, "rec_engine: standard output could not be written; the disk may be full\n");
+      return kFailed;
+    }
+    return status;
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "rec_engine: out of memory; use a smaller batch, hidden width or dataset\n");
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "rec_engine: {}\n", error.what());
+  }
+  return kFailed;
+}

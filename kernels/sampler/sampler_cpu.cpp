@@ -1,6 +1,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "kernels/common/simd.h"
@@ -43,7 +44,8 @@ REC_SIMD_CLONES void pick_negatives(const uint32_t* words, int64_t count, int32_
 #pragma omp simd
       for (int64_t j = 0; j < n; ++j) {
         const int32_t probe = before[j] + half - 1;
-        before[j] += owned[probe] - probe <= item[first + j] ? half : 0;
+        // a mask, not ?:, of which compilers make a branch
+        before[j] += half & -int32_t(owned[probe] - probe <= item[first + j]);
       }
       length -= half;
     }
@@ -58,34 +60,32 @@ int64_t user_of_edge(CsrView items_of_user, int64_t edge) {
          items_of_user.row_start - 1;
 }
 
-// Stable counting sort: value(n) of n in [0, count) lists the n of each key, ascending. The work is cut
-// into as many pieces as there are threads; the result does not depend on how many.
-template <class Key>
-void group(int64_t count, int64_t keys, Key key, int64_t* start, int32_t* members) {
-  const int pieces = omp_get_max_threads();
-  const int64_t per_piece = (count + pieces - 1) / pieces;
-  std::vector<int64_t> next(static_cast<size_t>(pieces * keys), 0);
+// Stable counting sort of the numbers 0 .. rows * per_row by key. for_each(first, last, visit) calls
+// visit(key, number) for the numbers of rows [first, last), ascending. The rows are cut into as many pieces
+// as there are threads; the result does not depend on how many.
+template <class ForEach>
+void group(int64_t rows, int64_t keys, ForEach for_each, int64_t* start, int32_t* members) {
+  const int64_t pieces = std::min<int64_t>(omp_get_max_threads(), rows);
+  // of piece p: first how many of its numbers have each key, then where the next of them goes
+  std::vector<int64_t> places(static_cast<size_t>(pieces * keys), 0);
 #pragma omp parallel for schedule(static, 1)
-  for (int p = 0; p < pieces; ++p) {
-    int64_t* seen = next.data() + p * keys;
-    const int64_t end = std::min(count, (p + 1) * per_piece);
-    for (int64_t n = p * per_piece; n < end; ++n) ++seen[key(n)];
+  for (int64_t p = 0; p < pieces; ++p) {
+    int64_t* count = places.data() + p * keys;
+    for_each(p * rows / pieces, (p + 1) * rows / pieces,
+             [&](int32_t key, int32_t) { ++count[key]; });
   }
   int64_t total = 0;
   for (int64_t k = 0; k < keys; ++k) {
     start[k] = total;
-    for (int p = 0; p < pieces; ++p) {
-      const int64_t seen = next[static_cast<size_t>(p * keys + k)];
-      next[static_cast<size_t>(p * keys + k)] = total;
-      total += seen;
-    }
+    for (int64_t p = 0; p < pieces; ++p)
+      total += std::exchange(places[static_cast<size_t>(p * keys + k)], total);
   }
   start[keys] = total;
 #pragma omp parallel for schedule(static, 1)
-  for (int p = 0; p < pieces; ++p) {
-    int64_t* place = next.data() + p * keys;
-    const int64_t end = std::min(count, (p + 1) * per_piece);
-    for (int64_t n = p * per_piece; n < end; ++n) members[place[key(n)]++] = int32_t(n);
+  for (int64_t p = 0; p < pieces; ++p) {
+    int64_t* place = places.data() + p * keys;
+    for_each(p * rows / pieces, (p + 1) * rows / pieces,
+             [&](int32_t key, int32_t number) { members[place[key]++] = number; });
   }
 }
 
@@ -128,16 +128,19 @@ void draw_batch(const SamplerTables& from, const TrainingClock& clock, const Bat
   }
   require(all_have_negatives, "sampler: a user owns every item and has no negatives");
 
-  group(batch.rows(), owned.rows, [&](int64_t b) { return batch.user[b]; }, batch.user_start.data,
-        batch.user_row.data);
-  const int32_t slots = int32_t(draws);
-  group(
-      batch.rows() * draws, owned.cols,
-      [&](int64_t n) {
-        const int32_t row = int32_t(n) / slots, slot = int32_t(n) % slots;
-        return slot == 0 ? batch.positive[row] : batch.negative(row, slot - 1);
-      },
-      batch.item_start.data, batch.item_use.data);
+  const auto users = [&](int64_t first, int64_t last, auto visit) {
+    for (int64_t b = first; b < last; ++b) visit(batch.user[b], int32_t(b));
+  };
+  group(batch.rows(), owned.rows, users, batch.user_start.data, batch.user_row.data);
+  const auto items = [&](int64_t first, int64_t last, auto visit) {
+    for (int64_t b = first; b < last; ++b) {
+      const int32_t use = int32_t(b * draws);
+      visit(batch.positive[b], use);
+      const int32_t* negative = batch.negative.row(b);
+      for (int32_t j = 0; j < int32_t(draws - 1); ++j) visit(negative[j], use + 1 + j);
+    }
+  };
+  group(batch.rows(), owned.cols, items, batch.item_start.data, batch.item_use.data);
 }
 
 }  // namespace rec::cpu

@@ -15,7 +15,7 @@ namespace rec::test {
 namespace {
 
 constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
-constexpr double kDropped = 0x1p-99;  // what weights below exp(kSmallestExponent) can add up to
+constexpr double kDropped = 0x1p-99;  // above exp(kSmallestExponent): a weight that became 0
 const float kTaus[] = {0.2f, 0.15f, 0.05f, 0.01f, 1e-3f};
 
 // loss = log1p(sum_j exp((s_j - s_0) / tau)): long double has the range for it at tau 1e-3.
@@ -37,16 +37,17 @@ RowOracle contrast(const RowScores& scores, float tau, int64_t batch_rows) {
     negatives += weight.back();
   }
   const double scale = 1.0 / (double(tau) * double(batch_rows));
+  const double dropped = kDropped * double(weight.size());
   RowOracle row;
   row.loss = double(std::log1p(negatives));
-  row.loss_error = double(negatives / (1 + negatives)) * relative + kDropped +
+  row.loss_error = double(negatives / (1 + negatives)) * relative + dropped +
                    16 * std::numeric_limits<double>::epsilon() * row.loss;
-  const auto add = [&](double grad) {
+  const auto add = [&](double grad, double dropped_here) {
     row.grad.push_back(grad);
-    row.grad_error.push_back(std::abs(grad) * (relative + 4 * kEpsilon) + kDropped * scale);
+    row.grad_error.push_back(std::abs(grad) * (relative + 4 * kEpsilon) + dropped_here * scale);
   };
-  add(-double(negatives / (1 + negatives)) * scale);
-  for (long double w : weight) add(double(w / (1 + negatives)) * scale);
+  add(-double(negatives / (1 + negatives)) * scale, dropped);
+  for (long double w : weight) add(double(w / (1 + negatives)) * scale, kDropped);
   return row;
 }
 

@@ -1,0 +1,105 @@
+// rec_bench: times every kernel and says how near it comes to this machine's own limits.
+//
+//   rec_bench [--json FILE] [Google Benchmark's own options, such as --benchmark_filter=ranking]
+#include <benchmark/benchmark.h>
+#include <fmt/format.h>
+#include <fmt/ostream.h>
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "bench/machine.h"
+#include "host/version.h"
+#include "kernels/common/simd.h"
+
+namespace rec::bench {
+namespace {
+
+double quantile(const std::vector<double>& sorted, double q) {
+  const double place = q * double(sorted.size() - 1);
+  const size_t below = size_t(place), above = std::min(below + 1, sorted.size() - 1);
+  return sorted[below] + (place - double(below)) * (sorted[above] - sorted[below]);
+}
+
+// One line a bench: median and quartiles over the repetitions.
+class Table : public benchmark::BenchmarkReporter {
+ public:
+  bool ReportContext(const Context&) override {
+    fmt::print(GetOutputStream(), "{}, {} threads, {}; rec_engine {} ({}), {} {}\n\n", cpu_name(),
+               threads(), simd_level(), kVersion, kCommit, kCompiler, kBuildType);
+    fmt::print(GetOutputStream(), "{:<44}{:>10}{:>18}{:>15}  {}\n", "bench", "median", "quartiles",
+               "rate", "share of the machine's limit");
+    return true;
+  }
+
+  void ReportRuns(const std::vector<Run>& runs) override {
+    std::vector<double> times;
+    for (const Run& run : runs) {
+      if (run.error_occurred)
+        fmt::print(GetOutputStream(), "{:<44}{}\n", run.benchmark_name(), run.error_message);
+      else if (run.run_type == Run::RT_Iteration)
+        times.push_back(run.GetAdjustedRealTime());
+    }
+    if (times.empty()) return;  // what Google Benchmark aggregates, this table does itself
+    std::sort(times.begin(), times.end());
+    const double median = quantile(times, 0.5);
+    // A rate is the same call's work over another time.
+    const Run& first = runs.front();
+    const auto at_median = [&](const char* counter) {
+      const auto found = first.counters.find(counter);
+      return found == first.counters.end()
+                 ? 0.0
+                 : found->second.value * first.GetAdjustedRealTime() / median;
+    };
+    const double flops = at_median("GFLOP/s"), bytes = at_median("GB/s");
+    const bool counts_flops = first.report_label.rfind("sgemm", 0) == 0;
+    fmt::print(GetOutputStream(), "{:<44}{:>7.3f} ms{:>8.3f} ..{:>7.3f}{:>7.3g} {}  {:.0f}% of {}\n",
+               first.run_name.function_name, median, quantile(times, 0.25), quantile(times, 0.75),
+               counts_flops ? flops : bytes, counts_flops ? "GFLOP/s" : "GB/s   ",
+               100.0 * at_median("share"), first.report_label);
+    GetOutputStream().flush();
+  }
+};
+
+}  // namespace
+}  // namespace rec::bench
+
+int main(int argc, char** argv) {
+  using namespace rec::bench;
+  // Ours first, so that what is given after them wins.
+  std::vector<std::string> words = {argv[0], "--benchmark_repetitions=7", "--benchmark_min_time=0.1"};
+  for (int a = 1; a < argc; ++a) {
+    const std::string word = argv[a];
+    if (word != "--json") {
+      words.push_back(word);
+      continue;
+    }
+    if (a + 1 == argc) {
+      fmt::print(stderr, "rec_bench: --json needs the name of a file to write\n");
+      return 1;
+    }
+    words.push_back(fmt::format("--benchmark_out={}", argv[++a]));
+    words.push_back("--benchmark_out_format=json");
+  }
+  std::vector<char*> pointers;
+  for (std::string& word : words) pointers.push_back(word.data());
+  int count = int(pointers.size());
+  benchmark::Initialize(&count, pointers.data());
+  if (benchmark::ReportUnrecognizedArguments(count, pointers.data())) return 1;
+
+  benchmark::AddCustomContext("cpu", cpu_name());
+  benchmark::AddCustomContext("threads", std::to_string(threads()));
+  benchmark::AddCustomContext("simd", rec::simd_level());
+  benchmark::AddCustomContext("memory_bytes", std::to_string(memory_bytes()));
+  benchmark::AddCustomContext("compiler", rec::kCompiler);
+  benchmark::AddCustomContext("build_type", rec::kBuildType);
+  benchmark::AddCustomContext("version", rec::kVersion);
+  benchmark::AddCustomContext("commit", rec::kCommit);
+  Table table;
+  if (benchmark::RunSpecifiedBenchmarks(&table) == 0) {
+    fmt::print(stderr, "rec_bench: no bench matches\n");
+    return 1;
+  }
+}

@@ -1,0 +1,85 @@
+#include "host/commands/item_names.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <stdexcept>
+#include <unordered_map>
+
+#include "host/formats/mapped_file.h"
+
+namespace rec {
+namespace {
+
+std::vector<int32_t> ids_named(const std::vector<std::string>& names, const std::vector<std::string>& originals,
+                               int64_t count, const char* kind, const std::string& dataset) {
+  std::vector<int32_t> ids;
+  std::unordered_map<std::string_view, int32_t> by_name;
+  for (size_t i = 0; i < originals.size(); ++i) by_name.emplace(originals[i], int32_t(i));
+  for (const std::string& name : names) {
+    if (!originals.empty()) {
+      const auto at = by_name.find(name);
+      if (at == by_name.end())
+        throw std::invalid_argument(fmt::format("there is no {} '{}' in {}; ids are those of the second column of {}s.tsv",
+                                                kind, name, dataset, kind));
+      ids.push_back(at->second);
+      continue;
+    }
+    int64_t id = -1;
+    const auto [rest, error] = std::from_chars(name.data(), name.data() + name.size(), id);
+    if (error != std::errc() || rest != name.data() + name.size() || id < 0 || id >= count)
+      throw std::invalid_argument(fmt::format("there is no {} '{}' in {}; {}s are numbered 0 to {}", kind, name,
+                                              dataset, kind, count - 1));
+    ids.push_back(int32_t(id));
+  }
+  return ids;
+}
+
+}  // namespace
+
+std::vector<std::string> split_list(const std::string& text, const std::string& option) {
+  std::vector<std::string> parts;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    if (end == begin) throw std::invalid_argument(option + " " + text + ": an id between the commas is missing");
+    parts.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return parts;
+}
+
+std::vector<int32_t> items_named(const Dataset& data, const std::vector<std::string>& names) {
+  return ids_named(names, data.item_table.original_id, data.items, "item", data.name);
+}
+
+std::vector<int32_t> users_named(const Dataset& data, const std::vector<std::string>& names) {
+  return ids_named(names, data.user_table.original_id, data.users, "user", data.name);
+}
+
+std::vector<std::string> read_names(const std::string& file) {
+  const MappedFile mapped(file);
+  const std::string_view text = mapped.bytes();
+  std::vector<std::string> names;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    std::string_view line = text.substr(begin, end - begin);
+    if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
+    if (!line.empty()) names.emplace_back(line);
+    begin = end + 1;
+  }
+  return names;
+}
+
+std::vector<uint8_t> allowed_items(const Dataset& data, const std::string& only_file,
+                                   const std::string& exclude_file) {
+  if (only_file.empty() && exclude_file.empty()) return {};
+  std::vector<uint8_t> allowed(static_cast<size_t>(data.items), only_file.empty() ? 1 : 0);
+  if (!only_file.empty())
+    for (int32_t item : items_named(data, read_names(only_file))) allowed[size_t(item)] = 1;
+  if (!exclude_file.empty())
+    for (int32_t item : items_named(data, read_names(exclude_file))) allowed[size_t(item)] = 0;
+  return allowed;
+}
+
+}  // namespace rec

@@ -1,0 +1,40 @@
+// A checkpoint: weights, and with them, in last.safetensors, everything training needs to go on exactly as if
+// it had never stopped. The bytes depend on the training alone, never on time or place.
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "engine/model.h"
+#include "engine/training.h"
+#include "host/config/config.h"
+#include "host/dataset/dataset.h"
+#include "host/formats/safetensors.h"
+
+namespace rec {
+
+// Where model selection stands.
+struct Selection {
+  double best = -1;          // of the monitor; -1 before the first evaluation
+  int64_t best_epoch = 0;    // epochs counted from 1
+  int64_t without_gain = 0;  // evaluations since
+};
+
+// What a checkpoint says of itself beside its tensors.
+struct CheckpointFacts {
+  std::string config;       // resolved settings, TOML
+  std::string dataset;      // fingerprint of what it was trained on
+  LanguageModel language_model;
+  int64_t language_width = 0;
+  TrainingClock clock;
+  Selection selection;
+};
+
+// with_moments: Adam's moments too, as resuming needs.
+SafetensorsFile make_checkpoint(Model& model, const CheckpointFacts& facts, bool with_moments);
+CheckpointFacts read_facts(const SafetensorsFile& file, const std::string& path);
+
+// Copies the tensors into the model; refuses missing ones and other shapes, naming both.
+void restore_weights(Model& model, const SafetensorsFile& file, const std::string& path);
+void restore_moments(Model& model, const SafetensorsFile& file, const std::string& path);
+
+}  // namespace rec

@@ -1,0 +1,119 @@
+#include "host/run/loaded_run.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "host/formats/file_error.h"
+#include "host/formats/npy.h"
+#include "host/run/checkpoint.h"
+#include "host/run/memory.h"
+#include "host/run/model_of_config.h"
+#include "host/run/run_folder.h"
+
+namespace rec {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Weights {
+  SafetensorsFile file;
+  std::string path;
+  Config config;
+  LanguageModel language_model;
+  int64_t language_width = 0;
+};
+
+Tensor read_weight(const fs::path& folder, const std::string& name, size_t dimensions) {
+  const NpyFile file((folder / (name + ".npy")).string());
+  if (file.header().shape.size() != dimensions)
+    throw FileError(file.path(), fmt::format("must have {} dimension(s)", dimensions));
+  return {name, file.header().shape, file.as_float32()};
+}
+
+// w1 [hidden, D], b1, w2 [d, hidden], b2: the two-layer projector; w1 [d, D] alone: the linear map.
+Weights weights_of_npy(const std::string& path, const std::vector<std::string>& settings) {
+  const fs::path folder(path);
+  Weights weights;
+  weights.path = path;
+  weights.file.tensors.push_back(read_weight(folder, "w1", 2));
+  weights.language_width = weights.file.tensors[0].shape[1];
+  const bool mlp = fs::exists(folder / "w2.npy");
+  weights.config.model = mlp ? "alpharec" : "linear";
+  weights.config.width = weights.file.tensors[0].shape[0];
+  if (mlp) {
+    weights.config.hidden = weights.config.width;
+    weights.file.tensors.push_back(read_weight(folder, "b1", 1));
+    weights.file.tensors.push_back(read_weight(folder, "w2", 2));
+    weights.file.tensors.push_back(read_weight(folder, "b2", 1));
+    weights.config.width = weights.file.tensors[2].shape[0];
+  }
+  for (const std::string& setting : settings) apply_setting(weights.config, setting);
+  return weights;
+}
+
+Weights weights_of_checkpoint(const std::string& path) {
+  Weights weights;
+  weights.path = path;
+  weights.file = read_safetensors(path);
+  const CheckpointFacts facts = read_facts(weights.file, path);
+  apply_config_text(weights.config, facts.config, path);
+  weights.language_model = facts.language_model;
+  weights.language_width = facts.language_width;
+  return weights;
+}
+
+void refuse_other_language(const Weights& weights, const Dataset& data) {
+  if (data.language.width() != weights.language_width)
+    throw FileError(data.path, fmt::format("has language vectors {} wide, but {} was trained on vectors {} wide",
+                                           data.language.width(), weights.path, weights.language_width));
+  const LanguageModel &a = weights.language_model, &b = data.language_model;
+  const bool models_differ = !a.model.empty() && !b.model.empty() && a.model != b.model;
+  const bool bases_differ = !a.basis.empty() && !b.basis.empty() && a.basis != b.basis;
+  if (models_differ || bases_differ)
+    throw FileError(data.path,
+                    fmt::format("has vectors of language model '{}' (basis {}), but {} was trained on '{}' "
+                                "(basis {}); embed the titles with the same model",
+                                b.model, b.basis, weights.path, a.model, a.basis));
+}
+
+}  // namespace
+
+LoadedRun load_run(const LoadRequest& request) {
+  if (!fs::exists(request.run))
+    throw FileError(request.run, "there is no such run; name a run folder, a checkpoint or a folder of weights");
+  const RunFolder folder(request.run);
+  const bool is_npy = fs::exists(fs::path(request.run) / "w1.npy");
+  const bool is_run = fs::exists(folder.best_file());
+  std::string data_path = request.data, language = request.language;
+  if (fs::is_directory(request.run) && !is_npy && !is_run)
+    throw FileError(request.run, "holds no best.safetensors; train into it first");
+  if (data_path.empty()) {
+    if (!fs::is_directory(request.run) || is_npy)
+      throw std::invalid_argument(request.run + ": weights alone do not say which dataset; name it with --data");
+    const RunFacts facts = folder.read_facts();
+    data_path = facts.dataset;
+    if (language.empty()) language = facts.language;
+  }
+  Weights weights = is_npy ? weights_of_npy(request.run, request.settings)
+                           : weights_of_checkpoint(is_run ? folder.best_file() : request.run);
+  LoadedRun loaded;
+  loaded.data = load_dataset(data_path, {language});
+  require_language(loaded.data, weights.config.model);
+  refuse_other_language(weights, loaded.data);
+  loaded.config = resolve(weights.config, loaded.data.language.width());
+  MadeBackend made = make_backend(request.device, request.threads);
+  loaded.backend = std::move(made.backend);
+  loaded.notice = std::move(made.notice);
+  const ModelSettings settings = model_settings(loaded.config);
+  require_memory(Model::bytes_needed(settings, loaded.data.users, loaded.data.items, loaded.data.train.entries(),
+                                     loaded.data.language.width(), loaded.data.users),
+                 "the model");
+  loaded.model = std::make_unique<Model>(*loaded.backend, settings, loaded.data.language.view(),
+                                         loaded.data.train.view());
+  restore_weights(*loaded.model, weights.file, weights.path);
+  loaded.model->embed();
+  return loaded;
+}
+
+}  // namespace rec

@@ -1,0 +1,36 @@
+// A trained model brought back together with a dataset, ready to rank: from a run folder, a checkpoint file,
+// or a folder of .npy weights (w1, b1, w2, ...).
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/backend.h"
+#include "engine/model.h"
+#include "host/config/config.h"
+#include "host/dataset/dataset.h"
+
+namespace rec {
+
+struct LoadRequest {
+  std::string run;      // run folder, .safetensors file, or folder of .npy weights
+  std::string data;     // dataset; "" for the one the run was trained on
+  std::string language; // of the authors' tree; "" for the run's own
+  std::string device = "auto";
+  int threads = 0;
+  std::vector<std::string> settings;  // key=value, for a folder of .npy weights
+};
+
+struct LoadedRun {
+  std::unique_ptr<Backend> backend;
+  std::string notice;  // of the backend's choice
+  Dataset data;
+  Config config;
+  std::unique_ptr<Model> model;  // weights restored, embed() done
+};
+
+// Refuses a dataset whose language vectors have another width, or come from another language model, than
+// what the model was trained on.
+LoadedRun load_run(const LoadRequest& request);
+
+}  // namespace rec

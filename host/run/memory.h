@@ -1,0 +1,18 @@
+// What memory there is, asked before anything large is allocated.
+#pragma once
+#include <cstdint>
+#include <string>
+
+namespace rec {
+
+// Bytes this process may still take: what the system calls available, or less under a control group's or a
+// resource limit.
+int64_t available_memory();
+
+// "62.1 MiB"
+std::string bytes_text(int64_t bytes);
+
+// Throws std::runtime_error naming both figures when needed exceeds what is available.
+void require_memory(int64_t needed, const std::string& what);
+
+}  // namespace rec

@@ -1,0 +1,55 @@
+#include "host/run/model_of_config.h"
+
+#include <algorithm>
+
+#include "host/formats/file_error.h"
+
+namespace rec {
+
+ModelSettings model_settings(const Config& config) {
+  const bool mlp = config.projector == "mlp";
+  ModelSettings settings;
+  settings.projector = {mlp ? 2 : 1, config.hidden, config.width, mlp};
+  settings.propagation_layers = int(config.layers);
+  settings.score = config.score == "dot" ? Score::dot : Score::cosine;
+  return settings;
+}
+
+TrainingSettings training_settings(const Config& config) {
+  TrainingSettings settings;
+  settings.objective.kind = config.objective == "bpr" ? Objective::bpr : Objective::infonce;
+  settings.objective.tau = float(config.tau);
+  settings.adam.learning_rate = float(config.lr);
+  settings.adam.weight_decay = float(config.weight_decay);
+  settings.sampling = config.sampling == "interaction" ? SamplingRule::interaction : SamplingRule::user;
+  settings.batch = config.batch;
+  settings.negatives = config.negatives;
+  return settings;
+}
+
+std::vector<Split> masked_splits(Split split, const std::string& mask) {
+  if (mask == "train") return {Split::train};
+  return split == Split::test ? std::vector{Split::train, Split::valid}
+                              : std::vector{Split::train, Split::test};
+}
+
+std::string split_name(Split split) {
+  return split == Split::train ? "train" : split == Split::valid ? "valid" : "test";
+}
+
+Monitor monitor_of(const Config& config) {
+  const size_t at = config.monitor.find('@');
+  const std::string name = config.monitor.substr(0, at);
+  const auto metric = std::find_if(kAllMetrics.begin(), kAllMetrics.end(),
+                                   [&](Metric m) { return metric_name(m) == name; });
+  return {*metric, std::stoll(config.monitor.substr(at + 1))};
+}
+
+void require_language(const Dataset& data, const std::string& model) {
+  if (!data.has_language())
+    throw FileError(data.path + "/item_language.npy",
+                    "is missing; " + model + " needs one language vector per item, [" +
+                        std::to_string(data.items) + ", width], float32 or float16");
+}
+
+}  // namespace rec

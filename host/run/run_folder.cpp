@@ -1,0 +1,96 @@
+#include "host/run/run_folder.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "host/formats/atomic_file.h"
+#include "host/formats/file_error.h"
+#include "host/formats/mapped_file.h"
+
+namespace rec {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json to_json(const std::vector<std::pair<std::string, double>>& values) {
+  Json json = Json::object();
+  for (const auto& [key, value] : values) json[key] = value;
+  return json;
+}
+
+std::vector<std::pair<std::string, double>> from_json(const Json& json) {
+  std::vector<std::pair<std::string, double>> values;
+  for (const auto& [key, value] : json.items()) values.push_back({key, value.get<double>()});
+  return values;
+}
+
+}  // namespace
+
+bool RunFolder::holds_a_run() const {
+  std::error_code ignored;
+  return std::filesystem::exists(last_file(), ignored) || std::filesystem::exists(config_file(), ignored);
+}
+
+void RunFolder::write_facts(const RunFacts& facts) const {
+  const Json json = {{"dataset", facts.dataset}, {"fingerprint", facts.fingerprint},
+                     {"language", facts.language}, {"device", facts.device},
+                     {"version", facts.version}, {"commit", facts.commit}};
+  write_whole_file(facts_file(), json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+}
+
+RunFacts RunFolder::read_facts() const {
+  const Json json = Json::parse(MappedFile(facts_file()).bytes(), nullptr, false);
+  if (!json.is_object()) throw FileError(facts_file(), "is damaged; name the dataset with --data");
+  const auto text = [&](const char* key) {
+    return json.contains(key) && json[key].is_string() ? json[key].get<std::string>() : std::string();
+  };
+  return {text("dataset"), text("fingerprint"), text("language"),
+          text("device"),  text("version"),     text("commit")};
+}
+
+void RunFolder::write_metrics(const std::vector<MetricsLine>& lines) const {
+  std::string text;
+  for (const MetricsLine& line : lines) {
+    Json json = {{"epoch", line.epoch}, {"loss", line.loss}};
+    if (!line.valid.empty()) json["valid"] = to_json(line.valid);
+    if (!line.test.empty()) json["test"] = to_json(line.test);
+    json["seconds"] = line.seconds;
+    text += json.dump() + "\n";
+  }
+  write_whole_file(metrics_file(), text);
+}
+
+std::vector<MetricsLine> RunFolder::read_metrics() const {
+  std::error_code ignored;
+  if (!std::filesystem::exists(metrics_file(), ignored)) return {};
+  const MappedFile file(metrics_file());
+  std::vector<MetricsLine> lines;
+  const std::string_view text = file.bytes();
+  int64_t number = 0;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    ++number;
+    try {
+      const Json json = Json::parse(text.substr(begin, end - begin));
+      MetricsLine line{json.at("epoch").get<int64_t>(), json.at("loss").get<double>(), {}, {},
+                       json.at("seconds").get<double>()};
+      if (json.contains("valid")) line.valid = from_json(json["valid"]);
+      if (json.contains("test")) line.test = from_json(json["test"]);
+      lines.push_back(std::move(line));
+    } catch (const Json::exception&) {
+      throw FileError(metrics_file(), number, "is damaged; remove the file to go on without its curves");
+    }
+    begin = end + 1;
+  }
+  return lines;
+}
+
+std::vector<std::pair<std::string, double>> named_means(const Evaluation& evaluation) {
+  std::vector<std::pair<std::string, double>> values;
+  for (size_t c = 0; c < evaluation.cutoffs.size(); ++c)
+    for (Metric metric : kAllMetrics)
+      values.push_back({metric_key(metric, evaluation.cutoffs[c]), evaluation.mean[c][size_t(metric)]});
+  return values;
+}
+
+}  // namespace rec

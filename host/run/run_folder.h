@@ -1,0 +1,53 @@
+// A run folder: config.toml, run.json, metrics.jsonl, best.safetensors, last.safetensors, report.html.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/evaluator.h"
+
+namespace rec {
+
+// One evaluation during training, a line of metrics.jsonl.
+struct MetricsLine {
+  int64_t epoch = 0;  // from 1
+  double loss = 0;    // mean over the epoch's steps
+  std::vector<std::pair<std::string, double>> valid, test;  // "recall@20" -> value; empty when not evaluated
+  double seconds = 0;  // of training since the last line, evaluation included
+};
+
+// What run.json remembers beside the settings.
+struct RunFacts {
+  std::string dataset;      // path, absolute
+  std::string fingerprint;  // of the dataset
+  std::string language;     // which vectors of the authors' tree, or ""
+  std::string device;
+  std::string version, commit;
+};
+
+class RunFolder {
+ public:
+  explicit RunFolder(std::string path) : path_(std::move(path)) {}
+
+  const std::string& path() const { return path_; }
+  std::string config_file() const { return path_ + "/config.toml"; }
+  std::string facts_file() const { return path_ + "/run.json"; }
+  std::string metrics_file() const { return path_ + "/metrics.jsonl"; }
+  std::string best_file() const { return path_ + "/best.safetensors"; }
+  std::string last_file() const { return path_ + "/last.safetensors"; }
+  std::string report_file() const { return path_ + "/report.html"; }
+
+  bool holds_a_run() const;
+  void write_facts(const RunFacts& facts) const;
+  RunFacts read_facts() const;
+  void write_metrics(const std::vector<MetricsLine>& lines) const;
+  std::vector<MetricsLine> read_metrics() const;  // empty when there is no file
+
+ private:
+  std::string path_;
+};
+
+// All metrics at all cut-offs, as metrics.jsonl and --json name them.
+std::vector<std::pair<std::string, double>> named_means(const Evaluation& evaluation);
+
+}  // namespace rec

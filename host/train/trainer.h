@@ -1,0 +1,30 @@
+// Trains a model on a dataset into a run folder: epochs, evaluation on validation, early stopping, best and
+// last checkpoint, interruption and resumption.
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "host/config/config.h"
+#include "host/dataset/dataset.h"
+#include "host/run/run_folder.h"
+
+namespace rec {
+
+struct TrainRequest {
+  std::string device = "auto";
+  std::string language;     // of the authors' tree
+  bool resume = false;
+  bool overwrite = false;
+  bool track_test = false;  // evaluate test beside validation; never used for selection
+  bool quiet = false;
+};
+
+enum class TrainEnd { finished, interrupted };
+
+// config: not yet resolved (host/config). Prints what it does to standard output.
+TrainEnd train(const Dataset& data, Config config, const RunFolder& run, const TrainRequest& request);
+
+// After this SIGINT and SIGTERM ask training to finish its step, save and return.
+void catch_interrupts();
+
+}  // namespace rec
