@@ -13,8 +13,8 @@ void batch_gradient(benchmark::State& state, const Shape& shape) {
   BatchGradientView from;
   from.score = score.view();
   from.user_row = user_row.view();
-  // A use of an item reads itself, its score and its user's id (12 bytes) and that user's row; a batch
-  // row's share of a user's gradient is read once; every node's gradient is written once.
+  // A use of an item reads itself, its score and its user's id (12 bytes) and that user's row; a
+  // batch row's share of a user's gradient is read once; every node's gradient is written once.
   const double uses = double(shape.batch) * double(1 + shape.negatives);
   const double row_bytes = 4.0 * double(shape.dim);
   const Work work{

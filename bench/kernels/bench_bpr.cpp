@@ -9,8 +9,8 @@ void bpr(benchmark::State& state, const Shape& shape) {
   HostMatrix item = HostMatrix::random_unit_rows(shape.items, shape.dim, 2);
   test::HostBatch batch = drawn_batch(shape, 1);
   test::HostBatchGradient grad(batch, shape.dim, /*score_padding=*/0);
-  // A batch row reads two item rows twice (the second time from L1) and one user row, and writes one
-  // row, two scores and a loss: 6 rows, three ids, 16 bytes.
+  // A batch row reads two item rows twice (the second time from L1) and one user row, and writes
+  // one row, two scores and a loss: 6 rows, three ids, 16 bytes.
   const double rows = double(shape.batch), row_bytes = 4.0 * double(shape.dim);
   const Work work{.bytes = rows * (6.0 * row_bytes + 28.0),
                   .flops = rows * 8.0 * double(shape.dim),

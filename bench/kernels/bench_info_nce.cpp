@@ -11,9 +11,9 @@ void info_nce(benchmark::State& state, const Shape& shape) {
   HostMatrix item = HostMatrix::random_unit_rows(shape.items, shape.dim, 2);
   test::HostBatch batch = drawn_batch(shape, shape.negatives);
   test::HostBatchGradient grad(batch, shape.dim, /*score_padding=*/0);
-  // A batch row reads its 1 + negatives item rows twice, for the scores and for the gradient, an id and
-  // a score beside each, and a product and an addition go with every value. The user's row is read and
-  // the row's gradient written once.
+  // A batch row reads its 1 + negatives item rows twice, for the scores and for the gradient, an id
+  // and a score beside each, and a product and an addition go with every value. The user's row is
+  // read and the row's gradient written once.
   const double uses = double(shape.batch) * double(1 + shape.negatives);
   const double row_bytes = 4.0 * double(shape.dim);
   const Work work{.bytes = uses * (2.0 * row_bytes + 16.0) + double(shape.batch) * 2.0 * row_bytes,

@@ -11,9 +11,9 @@ void forward(benchmark::State& state, const Shape& shape) {
   std::vector<float> norm(size_t(shape.nodes()));
   // Every value is read and written once; a product and an addition for the norm, then a division.
   const double values = double(shape.nodes()) * double(shape.dim);
-  const Work work{.bytes = 8.0 * values, .flops = 3.0 * values, .limit = Limit::copy_of(8.0 * values)};
-  measure(state, work,
-          [&] { cpu::normalise(e.view(), n.view(), {norm.data(), shape.nodes()}); });
+  const Work work{
+      .bytes = 8.0 * values, .flops = 3.0 * values, .limit = Limit::copy_of(8.0 * values)};
+  measure(state, work, [&] { cpu::normalise(e.view(), n.view(), {norm.data(), shape.nodes()}); });
 }
 
 void backward(benchmark::State& state, const Shape& shape) {
@@ -22,12 +22,14 @@ void backward(benchmark::State& state, const Shape& shape) {
   // Norms of 1, so that a gradient which goes through again and again stays in range.
   std::vector<float> norm(size_t(shape.nodes()), 1.0f), unused(size_t(shape.nodes()));
   cpu::normalise(e.view(), n.view(), {unused.data(), shape.nodes()});
-  // n is read, grad read and written: 12 bytes a value; the dot product, the difference, the division.
+  // n is read, grad read and written: 12 bytes a value; the dot product, the difference, the
+  // division.
   const double values = double(shape.nodes()) * double(shape.dim);
   const Work work{
       .bytes = 12.0 * values, .flops = 5.0 * values, .limit = Limit::copy_of(8.0 * values)};
-  measure(state, work,
-          [&] { cpu::normalise_backward(n.view(), {norm.data(), shape.nodes()}, grad.view()); });
+  measure(state, work, [&] {
+    cpu::normalise_backward(n.view(), {norm.data(), shape.nodes()}, grad.view());
+  });
 }
 
 [[maybe_unused]] const bool forward_added = add_kernel_bench("normalisation/forward", forward);

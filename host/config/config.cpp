@@ -7,6 +7,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <map>
 #include <numeric>
 #include <stdexcept>
 
@@ -49,7 +50,8 @@ Key real_number(std::string name, std::vector<std::string> aliases, double Confi
               return "must be a number";
             if (!(exclusive ? *number > smallest : *number >= smallest) || !(*number <= largest))
               return fmt::format("must be {} {} and at most {}, not {}",
-                                 exclusive ? "greater than" : "at least", smallest, largest, *number);
+                                 exclusive ? "greater than" : "at least", smallest, largest,
+                                 *number);
             config.*field = *number;
             return "";
           },
@@ -79,8 +81,21 @@ Key word(std::string name, std::vector<std::string> aliases, std::string Config:
           [=](const Config& config) { return "\"" + config.*field + "\""; }};
 }
 
+const std::vector<std::string> kMetrics = {"recall", "ndcg", "hr", "precision", "map", "mrr"};
+
+// A weight that no kernel applies yet: 0 is all it can be.
+Key unavailable_weight(std::string name, std::vector<std::string> aliases, double Config::*field) {
+  Key key = real_number(name, aliases, field, 0, false, 0);
+  key.read = [](Config&, const toml::node& value) -> std::string {
+    return value.value<double>() == 0.0 ? ""
+                                        : "is not available yet; leave it at 0 or use weight_decay";
+  };
+  return key;
+}
+
 Key cutoffs() {
-  return {"topk", {"Ks", "topks", "topN"},
+  return {"topk",
+          {"Ks", "topks", "topN"},
           [](Config& config, const toml::node& value) -> std::string {
             std::vector<int64_t> ks;
             if (const auto one = value.value_exact<int64_t>()) ks.push_back(*one);
@@ -93,30 +108,45 @@ Key cutoffs() {
             if (ks.empty()) return "must be a whole number or a list of them, as [10, 20]";
             for (int64_t k : ks)
               if (k < 1 || k > 1'000'000) return fmt::format("must be 1 to 1000000, not {}", k);
+            std::vector<int64_t> sorted = ks;
+            std::sort(sorted.begin(), sorted.end());
+            const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
+            if (twice != sorted.end()) return fmt::format("names {} twice", *twice);
             config.topk = ks;
             return "";
           },
           [](const Config& config) { return fmt::format("[{}]", fmt::join(config.topk, ", ")); }};
 }
 
+// "Recall@20" as "recall@20", with hr by any of its names; "" when it is not a metric with its
+// cut-off.
+std::string metric_with_cutoff(std::string text) {
+  static const std::vector<std::string> names_of_hr = {"hit", "hit_ratio", "hitratio"};
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const size_t at = text.find('@');
+  if (at == std::string::npos) return "";
+  std::string metric = text.substr(0, at);
+  const std::string cutoff = text.substr(at + 1);
+  if (std::find(names_of_hr.begin(), names_of_hr.end(), metric) != names_of_hr.end()) metric = "hr";
+  const bool known = std::find(kMetrics.begin(), kMetrics.end(), metric) != kMetrics.end();
+  const bool number =
+      !cutoff.empty() && cutoff.size() <= 6 && cutoff[0] != '0' &&
+      std::all_of(cutoff.begin(), cutoff.end(), [](char c) { return c >= '0' && c <= '9'; });
+  return known && number ? metric + "@" + cutoff : "";
+}
+
 Key monitor() {
-  return {"monitor", {"valid_metric"},
+  return {"monitor",
+          {"valid_metric"},
           [](Config& config, const toml::node& value) -> std::string {
-            auto text = value.value_exact<std::string>();
+            const auto text = value.value_exact<std::string>();
             if (!text) return "must be a metric with its cut-off, as \"recall@20\"";
-            std::transform(text->begin(), text->end(), text->begin(),
-                           [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-            const size_t at = text->find('@');
-            const std::string metric = text->substr(0, at);
-            const std::vector<std::string> metrics = {"recall", "ndcg", "hr", "precision", "map", "mrr"};
-            const bool number = at != std::string::npos && at + 1 < text->size() && text->size() < at + 8 &&
-                                std::all_of(text->begin() + ptrdiff_t(at) + 1, text->end(),
-                                            [](unsigned char c) { return std::isdigit(c); });
-            if (!number || (*text)[at + 1] == '0' ||
-                std::find(metrics.begin(), metrics.end(), metric) == metrics.end())
-              return fmt::format("'{}' is not a metric; use {} with @ and a cut-off, as recall@20", *text,
-                                 one_of(metrics));
-            config.monitor = *text;
+            const std::string metric = metric_with_cutoff(*text);
+            if (metric.empty())
+              return fmt::format("'{}' is not a metric; use {} with @ and a cut-off, as recall@20",
+                                 *text, one_of(kMetrics));
+            config.monitor = metric;
             return "";
           },
           [](const Config& config) { return "\"" + config.monitor + "\""; }};
@@ -130,19 +160,24 @@ const std::vector<Key>& keys() {
       whole_number("hidden", {"hidden_width"}, &Config::hidden, 0, 1 << 20),
       whole_number("width", {"hidden_size", "embedding_size", "recdim", "embed_size", "n_factors"},
                    &Config::width, 1, 1 << 16),
-      whole_number("layers", {"n_layers", "layer", "layer_num", "num_layers"}, &Config::layers, 0, 64),
+      whole_number("layers", {"n_layers", "layer", "layer_num", "num_layers"}, &Config::layers, 0,
+                   64),
       word("objective", {"loss"}, &Config::objective, {"infonce", "bpr"}),
       word("score", {}, &Config::score, {"cosine", "dot"}),
       real_number("tau", {"temperature", "temp", "temp_cl"}, &Config::tau, 0, true, 1e6),
-      whole_number("batch", {"batch_size", "train_batch_size", "bpr_batch"}, &Config::batch, 1, kMany),
-      whole_number("negatives", {"neg_sample", "sample_num", "num_neg"}, &Config::negatives, 1, 1 << 20),
+      whole_number("batch", {"batch_size", "train_batch_size", "bpr_batch"}, &Config::batch, 1,
+                   kMany),
+      whole_number("negatives",
+                   {"neg_sample", "sample_num", "num_neg", "train_neg_sample_args.sample_num"},
+                   &Config::negatives, 1, 1 << 20),
       word("negative_distribution", {}, &Config::negative_distribution, {"uniform"}),
       word("sampling", {}, &Config::sampling, {"user", "interaction"}),
-      real_number("lr", {"learning_rate"}, &Config::lr, 0, true, 1e3),
+      real_number("lr", {"learning_rate", "learning.rate"}, &Config::lr, 0, true, 1e3),
       real_number("weight_decay", {}, &Config::weight_decay, 0, false, 1e3),
-      real_number("reg", {"regs", "decay", "reg_weight"}, &Config::reg, 0, false, 0),
+      unavailable_weight("reg", {"regs", "decay", "reg_weight", "reg.lambda"}, &Config::reg),
       whole_number("epochs", {"max_epoch", "num_epochs"}, &Config::epochs, 1, kMany),
-      whole_number("eval_every", {"verbose", "eval_step", "test_step"}, &Config::eval_every, 1, kMany),
+      whole_number("eval_every", {"verbose", "eval_step", "test_step"}, &Config::eval_every, 1,
+                   kMany),
       whole_number("patience", {"stopping_step"}, &Config::patience, 1, kMany),
       monitor(),
       word("mask", {}, &Config::mask, {"others", "train"}),
@@ -156,7 +191,8 @@ const std::vector<Key>& keys() {
 
 const Key* find_key(const std::string& name) {
   for (const Key& key : keys())
-    if (key.name == name || std::find(key.aliases.begin(), key.aliases.end(), name) != key.aliases.end())
+    if (key.name == name ||
+        std::find(key.aliases.begin(), key.aliases.end(), name) != key.aliases.end())
       return &key;
   return nullptr;
 }
@@ -178,13 +214,15 @@ size_t distance(const std::string& a, const std::string& b) {
 }
 
 std::string nearest_key(const std::string& name) {
+  const std::string last_part = name.substr(name.rfind('.') + 1);
   std::string best;
   size_t best_distance = std::numeric_limits<size_t>::max();
   for (const Key& key : keys()) {
     std::vector<std::string> names = key.aliases;
     names.push_back(key.name);
     for (const std::string& known : names)
-      if (const size_t d = distance(name, known); d < best_distance) {
+      if (const size_t d = std::min(distance(name, known), distance(last_part, known));
+          d < best_distance) {
         best_distance = d;
         best = key.name;
       }
@@ -201,19 +239,41 @@ std::string apply(Config& config, const std::string& name, const toml::node& val
   return refusal.empty() ? "" : fmt::format("'{}' {}", name, refusal);
 }
 
-void apply_table(Config& config, const toml::table& table, const std::string& name) {
-  std::vector<std::pair<const Key*, std::string>> seen;
-  for (const auto& [toml_key, value] : table) {
-    const std::string key_name(toml_key.str());
-    const auto line = static_cast<int64_t>(toml_key.source().begin.line);
-    const Key* key = find_key(key_name);
-    for (const auto& [earlier, earlier_name] : seen)
-      if (key != nullptr && earlier == key)
-        throw FileError(name, line, fmt::format("'{}' and '{}' are the same setting; keep one", earlier_name,
-                                                key_name));
-    if (key != nullptr) seen.push_back({key, key_name});
-    const std::string refusal = apply(config, key_name, value);
-    if (!refusal.empty()) throw FileError(name, line, refusal);
+// A value of a TOML file and where it stands. Tables are flattened: [learning] rate is
+// learning.rate.
+struct Entry {
+  std::string name;
+  const toml::node* value;
+  int64_t line;
+};
+
+void collect(const toml::table& table, const std::string& prefix, std::vector<Entry>& entries) {
+  for (const auto& [key, value] : table) {
+    const std::string name = prefix + std::string(key.str());
+    const toml::table* inner = value.as_table();
+    if (inner != nullptr && !inner->empty())
+      collect(*inner, name + ".", entries);
+    else
+      entries.push_back({name, &value, static_cast<int64_t>(key.source().begin.line)});
+  }
+}
+
+void apply_table(Config& config, const toml::table& table, const std::string& file) {
+  std::vector<Entry> entries;
+  collect(table, "", entries);
+  std::stable_sort(entries.begin(), entries.end(),
+                   [](const Entry& a, const Entry& b) { return a.line < b.line; });
+  std::map<const Key*, std::string> seen;  // and the name it was given
+  for (const Entry& entry : entries) {
+    if (const Key* key = find_key(entry.name)) {
+      const auto [earlier, is_first] = seen.emplace(key, entry.name);
+      if (!is_first)
+        throw FileError(file, entry.line,
+                        fmt::format("'{}' and '{}' are the same setting; keep one", earlier->second,
+                                    entry.name));
+    }
+    const std::string refusal = apply(config, entry.name, *entry.value);
+    if (!refusal.empty()) throw FileError(file, entry.line, refusal);
   }
 }
 
@@ -236,8 +296,10 @@ void apply_config_file(Config& config, const std::string& file) {
 
 void apply_setting(Config& config, const std::string& key_and_value) {
   const size_t equals = key_and_value.find('=');
-  if (equals == std::string::npos || equals == 0)
-    throw std::invalid_argument("--set " + key_and_value + ": must be key=value");
+  const auto refuse = [&](const std::string& sentence) {
+    throw std::invalid_argument("--set " + key_and_value + ": " + sentence);
+  };
+  if (equals == std::string::npos || equals == 0) refuse("must be key=value");
   const std::string name = key_and_value.substr(0, equals), text = key_and_value.substr(equals + 1);
   toml::table table;
   try {
@@ -246,18 +308,19 @@ void apply_setting(Config& config, const std::string& key_and_value) {
     table.insert_or_assign("value", text);  // a bare word
   }
   const toml::node* value = table.get("value");
-  if (value == nullptr || table.size() != 1)
-    throw std::invalid_argument("--set " + key_and_value + ": must be key=value");
+  if (value == nullptr || table.size() != 1) refuse("must be key=value, one setting at a time");
   const std::string refusal = apply(config, name, *value);
-  if (!refusal.empty()) throw std::invalid_argument("--set " + key_and_value + ": " + refusal);
+  if (!refusal.empty()) refuse(refusal);
 }
 
 Config resolve(Config config, int64_t language_width) {
   const bool linear = config.model == "linear";
   if (config.projector.empty()) config.projector = linear ? "linear" : "mlp";
   if (config.layers < 0) config.layers = linear ? 0 : 2;
-  if (config.projector == "linear") config.hidden = 0;
-  else if (config.hidden == 0) config.hidden = default_hidden_width(language_width);
+  if (config.projector == "linear")
+    config.hidden = 0;
+  else if (config.hidden == 0)
+    config.hidden = default_hidden_width(language_width);
   if (config.objective == "bpr") config.negatives = 1;
   return config;
 }

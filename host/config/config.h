@@ -1,5 +1,6 @@
-// Settings of a run: the paper's defaults, then the dataset's config.toml, a --config file, and --set, each
-// over the one before. One table of keys (config.cpp) defines names, aliases, ranges and how each is written.
+// Settings of a run: the paper's defaults, then the dataset's config.toml, a --config file, and
+// --set, each over the one before. One table of keys (config.cpp) defines names, aliases, ranges
+// and how each is written.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -8,44 +9,49 @@
 namespace rec {
 
 struct Config {
-  std::string model = "alpharec";      // alpharec | linear
-  std::string projector;               // mlp | linear; empty: the model's own
-  int64_t hidden = 0;                  // 0: by the language width (engine/language_encoder.h)
-  int64_t width = 64;                  // d
-  int64_t layers = -1;                 // K; -1: the model's own (alpharec 2, linear 0)
-  std::string objective = "infonce";   // infonce | bpr
-  std::string score = "cosine";        // cosine | dot
+  std::string model = "alpharec";     // alpharec | linear
+  std::string projector;              // mlp | linear; empty: the model's own
+  int64_t hidden = 0;                 // 0: by the language width (engine/language_encoder.h)
+  int64_t width = 64;                 // d
+  int64_t layers = -1;                // K; -1: the model's own (alpharec 2, linear 0)
+  std::string objective = "infonce";  // infonce | bpr
+  std::string score = "cosine";       // cosine | dot
   double tau = 0.15;
   int64_t batch = 4096;
-  int64_t negatives = 256;             // with bpr always 1
+  int64_t negatives = 256;  // with bpr always 1
   std::string negative_distribution = "uniform";
-  std::string sampling = "user";       // user | interaction
+  std::string sampling = "user";  // user | interaction
   double lr = 5e-4;
   double weight_decay = 0;
   double reg = 0;
   int64_t epochs = 500;
-  int64_t eval_every = 5;              // epochs
-  int64_t patience = 20;               // evaluations without a better monitor
-  std::string monitor = "recall@20";   // on validation
-  std::string mask = "others";         // others: every split but the evaluated one | train
+  int64_t eval_every = 5;             // epochs
+  int64_t patience = 20;              // evaluations without a better monitor
+  std::string monitor = "recall@20";  // on validation
+  std::string mask = "others";        // others: every split but the evaluated one | train
   std::vector<int64_t> topk = {20};
   int64_t seed = 101;
-  int64_t threads = 0;                 // 0: all processors
+  int64_t threads = 0;  // 0: all processors
   std::string precision = "fp32";
 };
 
-// file: TOML. Throws FileError naming the line; an unknown key is refused with the nearest known one.
+// file: TOML. Throws FileError naming the line; refused are an unknown key (with the nearest known
+// one), a value of another type, out of range or not available, and one setting under two names.
+// Tables are flattened: "rate" under [learning] is the key "learning.rate".
 void apply_config_file(Config& config, const std::string& file);
 // As above from memory; name is for the sentence of a refusal.
 void apply_config_text(Config& config, const std::string& text, const std::string& name);
-// "key=value" with a TOML value, or a bare word for a string.
+// "key=value" with a TOML value, or a bare word for a string; over what was set before. Throws
+// std::invalid_argument.
 void apply_setting(Config& config, const std::string& key_and_value);
 
-// Fills in what follows from other keys (projector, layers, hidden) and refuses what does not fit together.
-// language_width: D.
+// Fills in what follows from other keys: projector and layers from model, hidden from
+// language_width (D), one negative with bpr. A linear projector has no hidden width, so hidden
+// becomes 0.
 Config resolve(Config config, int64_t language_width);
 
-// Every key, one a line, as TOML; the same settings give the same bytes.
+// Every key of a resolved config, one a line, as TOML; the same settings give the same bytes, and
+// reading them gives the same settings.
 std::string to_toml(const Config& config);
 
 }  // namespace rec

@@ -3,9 +3,10 @@
 #include <xxhash.h>
 
 #include <algorithm>
-#include <cmath>
+#include <array>
 #include <cstdio>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "host/formats/file_error.h"
@@ -28,61 +29,105 @@ std::string join(const std::vector<std::string>& words) {
   return text;
 }
 
-// item_info/item_cf_embeds_NAME_array.npy -> NAME
-std::vector<std::pair<std::string, fs::path>> release_vectors(const fs::path& folder) {
+// A link that leads nowhere counts as there: reading it says what is wrong, leaving it away would
+// not.
+bool is_present(const fs::path& file) {
+  std::error_code failed;
+  const fs::file_status status = fs::symlink_status(file, failed);
+  return status.type() != fs::file_type::not_found;
+}
+
+bool ends_with(const std::string& text, std::string_view end) {
+  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
+struct NamedVectors {
+  std::string name;
+  fs::path file;
+};
+
+// item_info/item_cf_embeds_NAME_array.npy of the authors' tree, by name. Their code calls the file
+// without a name (item_cf_embeds_array.npy) v2.
+std::vector<NamedVectors> release_vectors(const fs::path& folder) {
   constexpr std::string_view kPrefix = "item_cf_embeds_", kSuffix = ".npy", kTail = "_array";
-  std::vector<std::pair<std::string, fs::path>> found;
-  if (fs::is_directory(folder))
-    for (const auto& entry : fs::directory_iterator(folder)) {
-      std::string name = entry.path().filename().string();
-      if (name.rfind(kPrefix, 0) != 0 || name.size() < kPrefix.size() + kSuffix.size() ||
-          name.substr(name.size() - kSuffix.size()) != kSuffix)
-        continue;
-      name = name.substr(kPrefix.size(), name.size() - kPrefix.size() - kSuffix.size());
-      if (name.size() > kTail.size() && name.substr(name.size() - kTail.size()) == kTail)
-        name.resize(name.size() - kTail.size());
-      found.push_back({name, entry.path()});
-    }
-  std::sort(found.begin(), found.end());
+  std::vector<NamedVectors> found;
+  std::error_code ignored;
+  if (!fs::is_directory(folder, ignored)) return found;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string file = entry.path().filename().string();
+    if (file.rfind(kPrefix, 0) != 0 || !ends_with(file, kSuffix)) continue;
+    std::string name = file.substr(kPrefix.size(), file.size() - kPrefix.size() - kSuffix.size());
+    if (ends_with(name, kTail)) name.resize(name.size() - kTail.size());
+    found.push_back({name == "array" ? "v2" : name, entry.path()});
+  }
+  std::sort(found.begin(), found.end(),
+            [](const NamedVectors& a, const NamedVectors& b) { return a.name < b.name; });
   return found;
+}
+
+// What the authors' option --lm_model calls a file that carries another name.
+std::string release_name(const std::string& asked) {
+  static const std::map<std::string, std::string> names = {
+      {"v3", "large3"},
+      {"v3_shuffle", "large3_array_shuffle"},
+      {"llama3_7b", "llama3_7b_instruct"},
+      {"mistral_7b", "Norm_Mistral-7B-v0.1"},
+      {"SFR", "Norm_SFR-Embedding-Mistral_7b"},
+      {"GritLM_7b", "Norm_GritLM-7B"},
+      {"e5_7b", "Norm_e5-mistral-7b-instruct"},
+      {"echo_7b", "Norm_echo-mistral-7b-instruct-lasttoken"}};
+  const auto at = names.find(asked);
+  return at == names.end() ? asked : at->second;
 }
 
 Layout find_layout(const std::string& path, const DatasetOptions& options) {
   const fs::path root(path);
   std::error_code ignored;
-  if (!fs::exists(root, ignored)) throw FileError(path, "there is no such dataset folder; check the path");
-  if (!fs::is_directory(root, ignored)) throw FileError(path, "is a file; a dataset folder is expected");
+  if (!fs::exists(root, ignored))
+    throw FileError(path, "there is no such dataset folder; check the path");
+  if (!fs::is_directory(root, ignored))
+    throw FileError(path, "is a file; a dataset folder is expected");
   if (!fs::is_directory(root / "cf_data", ignored)) {
     const fs::path vectors = root / "item_language.npy";
     if (!options.language.empty())
-      throw FileError(path, "--language chooses among the item_cf_embeds_* files of the authors' tree; "
-                            "this dataset folder has item_language.npy only");
-    return {root, fs::exists(vectors, ignored) ? vectors : fs::path()};
+      throw FileError(path,
+                      "--language chooses among the item_cf_embeds_* files of the authors' tree; "
+                      "this dataset folder has item_language.npy only");
+    return {root, is_present(vectors) ? vectors : fs::path()};
   }
-  const auto vectors = release_vectors(root / "item_info");
+  const std::vector<NamedVectors> vectors = release_vectors(root / "item_info");
   std::vector<std::string> names;
-  for (const auto& [name, file] : vectors) {
-    if (name == options.language) return {root / "cf_data", file};
-    names.push_back(name);
+  for (const NamedVectors& v : vectors) names.push_back(v.name);
+  if (!options.language.empty()) {
+    for (const std::string& wanted : {options.language, release_name(options.language)})
+      for (const NamedVectors& v : vectors)
+        if (v.name == wanted) return {root / "cf_data", v.file};
+    throw FileError(path, "has no language vectors named '" + options.language +
+                              (names.empty() ? "' (no item_info/item_cf_embeds_*_array.npy)"
+                                             : "'; there are: " + join(names)));
   }
-  if (!options.language.empty())
-    throw FileError(path, "has no language vectors named '" + options.language + "'; there are: " + join(names));
   if (vectors.size() > 1)
-    throw FileError(path, "has several language vectors; choose with --language one of: " + join(names));
-  return {root / "cf_data", vectors.empty() ? fs::path() : vectors[0].second};
+    throw FileError(path,
+                    "has several language vectors; choose with --language one of: " + join(names));
+  return {root / "cf_data", vectors.empty() ? fs::path() : vectors[0].file};
 }
 
-LanguageModel read_language_model(const fs::path& path) {
-  std::error_code ignored;
-  if (!fs::exists(path, ignored)) return {};
-  const auto json = nlohmann::json::parse(MappedFile(path.string()).bytes(), nullptr, false);
+// width: of the vectors the file describes
+LanguageModel read_language_model(const fs::path& path, int64_t width) {
+  if (!is_present(path)) return {};
+  const MappedFile file(path.string());
+  const auto json = nlohmann::json::parse(file.bytes(), nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) throw FileError(path.string(), "is not a JSON object");
   const auto text = [&](const char* key) {
     const auto at = json.find(key);
     if (at == json.end()) return std::string();
-    if (!at->is_string()) throw FileError(path.string(), std::string("'") + key + "' must be a string");
+    if (!at->is_string())
+      throw FileError(path.string(), std::string("'") + key + "' must be a string");
     return at->get<std::string>();
   };
+  if (const auto at = json.find("width"); at != json.end() && *at != width)
+    throw FileError(path.string(), "says width " + at->dump() + ", but the vectors are " +
+                                       std::to_string(width) + " wide; it describes another file");
   return {text("model"), text("basis")};
 }
 
@@ -93,18 +138,58 @@ void widen(HostCsr& split, int64_t users, int64_t items) {
   split.cols = items;
 }
 
-void refuse_overlap(const Dataset& data, const HostCsr& a, const char* a_name, const HostCsr& b,
-                    const char* b_name) {
+void refuse_overlap(const Dataset& data, Split a, const char* a_file, Split b, const char* b_file) {
+  for_each_shared(data, a, b, [&](int64_t user, int32_t item) {
+    throw FileError(data.path, "user " + std::to_string(user) + " has item " +
+                                   std::to_string(item) + " in both " + a_file + " and " + b_file +
+                                   "; an interaction belongs to one split");
+  });
+}
+
+// Without vectors or items.tsv the largest id alone says how many items there are, and one far
+// beyond what the interactions could name would only ask for memory.
+void refuse_far_item(const Dataset& data, int64_t interactions) {
+  constexpr int64_t kRoom = 10'000'000;
+  if (!data.has_language() && data.item_table.size() == 0 && data.items > kRoom &&
+      data.items / 100 > interactions)
+    throw FileError(data.path, "item " + std::to_string(data.items - 1) + " stands among only " +
+                                   std::to_string(interactions) +
+                                   " interactions; items must be numbered 0, 1, 2, ...");
+}
+
+void refuse_gap_in_users(const Dataset& data, const std::array<const Interactions*, 3>& splits) {
   for (int64_t u = 0; u < data.users; ++u) {
-    const int32_t* seen = a.view().row(u);
-    for (int64_t e = b.row_start[size_t(u)]; e < b.row_start[size_t(u) + 1]; ++e) {
-      const int32_t item = b.col[size_t(e)];
-      if (std::binary_search(seen, seen + a.view().degree(u), item))
-        throw FileError(data.path, "user " + std::to_string(u) + " has item " + std::to_string(item) +
-                                       " in both " + a_name + " and " + b_name +
-                                       "; an interaction belongs to one split");
-    }
+    const bool listed = std::any_of(splits.begin(), splits.end(), [u](const Interactions* split) {
+      return u < split->items_of_user.rows && split->listed[size_t(u)];
+    });
+    if (!listed)
+      throw FileError(data.path,
+                      "user " + std::to_string(u) +
+                          " stands in no split although larger ids do; ids must leave no gap");
   }
+}
+
+// Every count of items must agree: the splits', the vectors' and the table's.
+int64_t count_items(const Dataset& data, int64_t named, const std::string& path,
+                    const std::string& vectors) {
+  int64_t items = named;
+  if (data.has_language()) {
+    if (items > data.language.rows())
+      throw FileError(vectors, "has " + std::to_string(data.language.rows()) +
+                                   " rows, but the splits name item " + std::to_string(items - 1) +
+                                   "; one row per item is needed");
+    items = data.language.rows();
+  }
+  const int64_t titles = data.item_table.size();
+  if (titles == 0) return items;
+  if (titles < items)
+    throw FileError(path + "/items.tsv", "names " + std::to_string(titles) +
+                                             " items, but there are " + std::to_string(items));
+  if (data.has_language() && titles > items)
+    throw FileError(path + "/items.tsv", "names " + std::to_string(titles) +
+                                             " items, but the language vectors have " +
+                                             std::to_string(items) + " rows");
+  return titles;
 }
 
 std::string fingerprint_of(const Dataset& data) {
@@ -137,17 +222,7 @@ LanguageMatrix::LanguageMatrix(const std::string& path) : file_(path) {
   width_ = shape[1];
   if (rows_ == 0 || width_ == 0) throw FileError(path, "holds no vectors");
   if (file_->float32_in_place() == nullptr) converted_ = file_->as_float32();
-  const MatrixView<const float> z = view();
-  for (int64_t r = 0; r < rows_; ++r) {
-    bool finite = true, zero = true;
-    for (int64_t c = 0; c < width_; ++c) {
-      finite &= std::isfinite(z(r, c));
-      zero &= z(r, c) == 0.0f;
-    }
-    const std::string row = "row " + std::to_string(r) + " (item " + std::to_string(r) + ") ";
-    if (!finite) throw FileError(path, row + "holds a value that is not finite; embed that title again");
-    if (zero) throw FileError(path, row + "is all zero; an empty title has no direction: give it a text");
-  }
+  require_directions(view(), path);
 }
 
 MatrixView<const float> LanguageMatrix::view() const {
@@ -177,14 +252,12 @@ Dataset load_dataset(const std::string& path, const DatasetOptions& options) {
   if (folder.filename().empty()) folder = folder.parent_path();
   data.name = folder.filename().string();
 
-  std::error_code ignored;
   const auto optional_file = [&](const fs::path& file) {
-    return fs::exists(file, ignored) ? file.string() : std::string();
+    return is_present(file) ? file.string() : std::string();
   };
   const auto read_split = [&](const char* name, bool needed) {
     const fs::path file = layout.splits / name;
-    if (!needed && !fs::exists(file, ignored)) return Interactions();
-    return read_interactions(file.string());
+    return needed || is_present(file) ? read_interactions(file.string()) : Interactions();
   };
   Interactions train = read_split("train.txt", true);
   Interactions valid = read_split("valid.txt", false);
@@ -195,7 +268,8 @@ Dataset load_dataset(const std::string& path, const DatasetOptions& options) {
 
   if (!layout.language.empty()) {
     data.language = LanguageMatrix(layout.language.string());
-    data.language_model = read_language_model(fs::path(layout.language).replace_extension(".json"));
+    data.language_model = read_language_model(fs::path(layout.language).replace_extension(".json"),
+                                              data.language.width());
   }
   if (const std::string file = optional_file(fs::path(path) / "items.tsv"); !file.empty())
     data.item_table = read_id_table(file);
@@ -203,52 +277,36 @@ Dataset load_dataset(const std::string& path, const DatasetOptions& options) {
     data.user_table = read_id_table(file);
   data.config_path = optional_file(fs::path(path) / "config.toml");
 
+  int64_t interactions = 0;
   for (const Interactions* split : {&train, &valid, &test}) {
     data.users = std::max(data.users, split->items_of_user.rows);
     data.items = std::max(data.items, split->items_of_user.cols);
     data.duplicates += split->duplicates;
+    interactions += split->items_of_user.entries();
   }
-  if (data.has_language()) {
-    if (data.items > data.language.rows())
-      throw FileError(layout.language.string(),
-                      "has " + std::to_string(data.language.rows()) + " rows, but the splits name item " +
-                          std::to_string(data.items - 1) + "; one row per item is needed");
-    data.items = data.language.rows();
-  }
-  if (data.item_table.size() > 0) {
-    if (data.item_table.size() < data.items)
-      throw FileError(path + "/items.tsv", "names " + std::to_string(data.item_table.size()) +
-                                               " items, but there are " + std::to_string(data.items));
-    if (data.has_language() && data.item_table.size() > data.items)
-      throw FileError(path + "/items.tsv", "names " + std::to_string(data.item_table.size()) +
-                                               " items, but the language vectors have " +
-                                               std::to_string(data.items) + " rows");
-    data.items = data.item_table.size();
-  }
+  refuse_far_item(data, interactions);
+  data.items = count_items(data, data.items, path, layout.language.string());
   if (data.user_table.size() > 0 && data.user_table.size() != data.users)
     throw FileError(path + "/users.tsv", "names " + std::to_string(data.user_table.size()) +
-                                             " users, but the splits have " + std::to_string(data.users));
-  for (int64_t u = 0; u < data.users; ++u) {
-    const auto listed = [u](const Interactions& split) {
-      return u < split.items_of_user.rows && split.listed[size_t(u)];
-    };
-    if (!listed(train) && !listed(valid) && !listed(test))
-      throw FileError(path, "user " + std::to_string(u) +
-                                " stands in no split although larger ids do; ids must leave no gap");
-  }
+                                             " users, but the splits have " +
+                                             std::to_string(data.users));
+  refuse_gap_in_users(data, {&train, &valid, &test});
   data.train = std::move(train.items_of_user);
   data.valid = std::move(valid.items_of_user);
   data.test = std::move(test.items_of_user);
-  for (HostCsr* split : {&data.train, &data.valid, &data.test}) widen(*split, data.users, data.items);
+  for (HostCsr* split : {&data.train, &data.valid, &data.test})
+    widen(*split, data.users, data.items);
 
   for (int64_t u = 0; u < data.users; ++u)
     if (data.train.view().degree(u) >= data.items)
-      throw FileError(train_file.string(), "user " + std::to_string(u) + " owns all " +
-                                               std::to_string(data.items) +
-                                               " items, so no negative can be drawn; leave this user out");
-  refuse_overlap(data, data.train, "train.txt", data.valid, "valid.txt");
-  refuse_overlap(data, data.train, "train.txt", data.test, "test.txt");
-  refuse_overlap(data, data.valid, "valid.txt", data.test, "test.txt");
+      throw FileError(train_file.string(),
+                      "user " + std::to_string(u) + " owns all " + std::to_string(data.items) +
+                          " items, so no negative can be drawn; leave this user out");
+  if (!options.allow_overlap) {
+    refuse_overlap(data, Split::train, "train.txt", Split::valid, "valid.txt");
+    refuse_overlap(data, Split::train, "train.txt", Split::test, "test.txt");
+    refuse_overlap(data, Split::valid, "valid.txt", Split::test, "test.txt");
+  }
   data.fingerprint = fingerprint_of(data);
   return data;
 }

@@ -2,14 +2,17 @@
 //
 // Dataset folder: train.txt, valid.txt, test.txt, items.tsv, users.tsv, item_language.npy,
 // item_language.json, config.toml; only train.txt must be there.
-// The authors' tree: cf_data/{train,valid,test}.txt and item_info/item_cf_embeds_NAME_array.npy.
+// The authors' tree: cf_data/{train,valid,test}.txt and item_info/item_cf_embeds_NAME_array.npy, of
+// which there may be several; NAME may also be what their option --lm_model calls it (v2, v3,
+// llama3_7b, ...).
 //
-// Accepted and counted: repeated interactions, users without training items (their vectors are zero and
-// they are ranked all the same), items without training interactions (cold).
-// Refused: a user id that no file names (a gap), an interaction in two splits, a user who owns every item
-// in train (there are no negatives for her), ids beyond the language vectors' rows, NaN, infinite or
-// all-zero language vectors.
+// Accepted and counted: repeated interactions, users without training items (their vectors are zero
+// and they are ranked all the same), items without training interactions (cold), an empty or
+// missing valid.txt or test.txt. Refused: a user id that no file names (a gap), an interaction in
+// two splits, a user who owns every item in train (there are no negatives for her), ids beyond the
+// language vectors' rows, NaN, infinite or all-zero language vectors, tables of other sizes.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -22,7 +25,8 @@
 
 namespace rec {
 
-// Which language model made the vectors, from item_language.json; empty fields when it is not there.
+// Which language model made the vectors, from item_language.json; empty fields when it is not
+// there.
 struct LanguageModel {
   std::string model;  // "all-MiniLM-L6-v2"
   std::string basis;  // hash of what spans the space: weights, or an LSA basis
@@ -33,7 +37,7 @@ class LanguageMatrix {
   LanguageMatrix() = default;
   // Checks every row: finite and not all zero.
   explicit LanguageMatrix(const std::string& path);
-  MatrixView<const float> view() const;
+  MatrixView<const float> view() const;  // [rows, width]
   int64_t rows() const { return rows_; }
   int64_t width() const { return width_; }
 
@@ -50,8 +54,8 @@ struct Dataset {
   std::string name;  // the folder's
   int64_t users = 0;
   int64_t items = 0;
-  HostCsr train, valid, test;  // each [users, items]
-  int64_t duplicates = 0;      // repeated interactions left out
+  HostCsr train, valid, test;      // each [users, items]
+  int64_t duplicates = 0;          // repeated interactions left out
   IdTable user_table, item_table;  // empty where there is no file
   LanguageMatrix language;         // 0 rows where there is none
   LanguageModel language_model;
@@ -67,9 +71,23 @@ struct Dataset {
 };
 
 struct DatasetOptions {
-  std::string language;       // which item_cf_embeds_NAME_array.npy of the authors' tree
+  std::string language;  // which item_cf_embeds_NAME_array.npy of the authors' tree
+  bool allow_overlap =
+      false;  // keep interactions that stand in two splits instead of refusing them
 };
 
 Dataset load_dataset(const std::string& path, const DatasetOptions& options = {});
+
+// Calls each(user, item) for every interaction in both splits, users and then items ascending.
+template <class Each>
+void for_each_shared(const Dataset& data, Split a, Split b, Each each) {
+  const CsrView first = data.split(a).view(), second = data.split(b).view();
+  for (int64_t u = 0; u < data.users; ++u) {
+    const int32_t* seen = first.row(u);
+    const int32_t* other = second.row(u);
+    for (int64_t e = 0; e < second.degree(u); ++e)
+      if (std::binary_search(seen, seen + first.degree(u), other[e])) each(u, other[e]);
+  }
+}
 
 }  // namespace rec

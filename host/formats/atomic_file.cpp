@@ -22,7 +22,8 @@ std::string folder_of(const std::string& path) {
 
 AtomicFile::AtomicFile(std::string path)
     : path_(std::move(path)), temporary_(path_ + ".part" + std::to_string(::getpid())) {
-  if (std::filesystem::is_directory(path_))
+  std::error_code ignored;  // what cannot be examined cannot be opened either, and that says why
+  if (std::filesystem::is_directory(path_, ignored))
     throw FileError(path_, "is a folder, so no file of that name can be written");
   file_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (file_ < 0) fail("be made");
@@ -63,7 +64,8 @@ void AtomicFile::commit() {
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("be put in its place");
   temporary_.clear();
   const int folder = ::open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder >= 0) {  // the rename itself should survive a power cut; a file system that cannot is no error
+  if (folder >=
+      0) {  // the rename itself should survive a power cut; a file system that cannot is no error
     (void)::fsync(folder);
     ::close(folder);
   }
@@ -81,7 +83,7 @@ void make_folder(const std::string& path) {
   if (failed)
     throw FileError(path, "the folder cannot be made (" + failed.message() +
                               "); choose a place that this user may write to");
-  if (!std::filesystem::is_directory(path))
+  if (!std::filesystem::is_directory(path, failed))
     throw FileError(path, "is a file where a folder is expected");
 }
 

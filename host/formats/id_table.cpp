@@ -14,10 +14,20 @@ size_t first_invalid_utf8(std::string_view text) {
     const unsigned lead = byte(i);
     size_t length = 1;
     uint32_t code = lead, smallest = 0;
-    if (lead >= 0xF0 && lead < 0xF8) { length = 4; code = lead & 0x07; smallest = 0x10000; }
-    else if (lead >= 0xE0 && lead < 0xF0) { length = 3; code = lead & 0x0F; smallest = 0x800; }
-    else if (lead >= 0xC0 && lead < 0xE0) { length = 2; code = lead & 0x1F; smallest = 0x80; }
-    else if (lead >= 0x80) return i;
+    const auto begins = [&](size_t bytes, uint32_t payload, uint32_t least) {
+      length = bytes;
+      code = lead & payload;
+      smallest = least;
+    };
+    if (lead >= 0xF8) return i;
+    if (lead >= 0xF0)
+      begins(4, 0x07, 0x10000);
+    else if (lead >= 0xE0)
+      begins(3, 0x0F, 0x800);
+    else if (lead >= 0xC0)
+      begins(2, 0x1F, 0x80);
+    else if (lead >= 0x80)
+      return i;
     if (i + length > text.size()) return i;
     for (size_t c = 1; c < length; ++c) {
       if ((byte(i + c) & 0xC0) != 0x80) return i;
@@ -61,20 +71,24 @@ IdTable parse_id_table(std::string_view text, const std::string& name) {
     const std::string_view fields = row.substr(first_tab + 1);
     const size_t second_tab = fields.find('\t');
     const std::string_view original = fields.substr(0, second_tab);
-    rows.push_back({id, line, original,
-                    second_tab == std::string_view::npos ? original : fields.substr(second_tab + 1)});
+    rows.push_back(
+        {id, line, original,
+         second_tab == std::string_view::npos ? original : fields.substr(second_tab + 1)});
   }
+  if (rows.empty()) throw FileError(name, "holds no ids; a line is 'id<tab>original_id<tab>title'");
   IdTable table;
   table.original_id.resize(rows.size());
   table.title.resize(rows.size());
   std::vector<uint8_t> taken(rows.size(), 0);
   for (const Row& row : rows) {
     if (row.id >= int64_t(rows.size()))
-      throw FileError(name, row.line, "id " + std::to_string(row.id) + " leaves a gap: " +
-                                          std::to_string(rows.size()) +
-                                          " lines must carry the ids 0, 1, 2, ... each once");
+      throw FileError(name, row.line,
+                      "id " + std::to_string(row.id) +
+                          " leaves a gap: " + std::to_string(rows.size()) +
+                          " lines must carry the ids 0, 1, 2, ... each once");
     const auto id = static_cast<size_t>(row.id);
-    if (taken[id]) throw FileError(name, row.line, "id " + std::to_string(row.id) + " stands twice");
+    if (taken[id])
+      throw FileError(name, row.line, "id " + std::to_string(row.id) + " stands twice");
     taken[id] = 1;
     table.original_id[id] = row.original;
     table.title[id] = row.title;

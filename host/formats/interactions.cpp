@@ -14,10 +14,10 @@ constexpr int64_t kLargestId = std::numeric_limits<int32_t>::max() - 1;
 
 // The word up to the next blank, shortened for a sentence.
 std::string word_at(const char* at, const char* end) {
-  const char* stop = std::find_if(at, end, [](char c) { return c == ' ' || c == '\t' || c == '\r'; });
+  const char* stop = std::find_if(at, end, [](char c) { return c == ' ' || c == '\t'; });
   std::string word(at, std::min<ptrdiff_t>(stop - at, 30));
   for (char& c : word)
-    if (static_cast<unsigned char>(c) < 32) c = '?';
+    if (c < ' ' || c > '~') c = '?';
   return word;
 }
 
@@ -27,13 +27,15 @@ class LineReader {
       : at_(begin), end_(end), line_(line), name_(name) {}
 
   bool next(int32_t& id) {
-    while (at_ < end_ && (*at_ == ' ' || *at_ == '\t' || *at_ == '\r')) ++at_;
+    while (at_ < end_ && (*at_ == ' ' || *at_ == '\t')) ++at_;
     if (at_ == end_) return false;
     int64_t value = 0;
     const auto [rest, error] = std::from_chars(at_, end_, value);
-    const bool ends = rest == end_ || *rest == ' ' || *rest == '\t' || *rest == '\r';
-    if (error == std::errc::result_out_of_range || (error == std::errc() && ends && value > kLargestId))
-      refuse("id " + word_at(at_, end_) + " is too large; ids go up to " + std::to_string(kLargestId));
+    const bool ends = rest == end_ || *rest == ' ' || *rest == '\t';
+    if (error == std::errc::result_out_of_range ||
+        (error == std::errc() && ends && value > kLargestId))
+      refuse("id " + word_at(at_, end_) + " is too large; ids go up to " +
+             std::to_string(kLargestId));
     if (error != std::errc() || !ends)
       refuse("'" + word_at(at_, end_) + "' is not a number; a line is 'user item item ...'");
     if (value < 0) refuse("id " + word_at(at_, end_) + " is negative; ids count from 0");
@@ -68,7 +70,8 @@ Interactions parse_interactions(std::string_view text, const std::string& name) 
   for (size_t begin = 0; begin < text.size();) {
     ++line;
     const size_t stop = std::min(text.find('\n', begin), text.size());
-    LineReader reader(text.data() + begin, text.data() + stop, line, name);
+    const size_t end = stop > begin && text[stop - 1] == '\r' ? stop - 1 : stop;
+    LineReader reader(text.data() + begin, text.data() + end, line, name);
     int32_t user = 0, item = 0;
     if (reader.next(user)) {
       const int64_t first = static_cast<int64_t>(items.size());
@@ -82,18 +85,19 @@ Interactions parse_interactions(std::string_view text, const std::string& name) 
     begin = stop + 1;
   }
 
-  // Ids far beyond what the lines could name would only ask for memory: a gap of that size is a mistake.
   constexpr int64_t kRoom = 10'000'000;
   if (largest_user > kRoom && largest_user / 100 > int64_t(rows.size()))
     throw FileError(name, "user " + std::to_string(largest_user) + " stands among only " +
-                              std::to_string(rows.size()) + " lines; users must be numbered 0, 1, 2, ...");
+                              std::to_string(rows.size()) +
+                              " lines; users must be numbered 0, 1, 2, ...");
 
   Interactions result;
   HostCsr& csr = result.items_of_user;
   csr.rows = int64_t(largest_user) + 1;
   csr.cols = int64_t(largest_item) + 1;
   result.listed.assign(static_cast<size_t>(csr.rows), 0);
-  std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.user < b.user; });
+  std::stable_sort(rows.begin(), rows.end(),
+                   [](const Row& a, const Row& b) { return a.user < b.user; });
   csr.row_start.assign(static_cast<size_t>(csr.rows) + 1, 0);
   csr.col.reserve(items.size());
   for (size_t r = 0; r < rows.size();) {

@@ -25,11 +25,15 @@ MappedFile::MappedFile(const std::string& path) {
   }
   struct stat facts {};
   const char* refusal = nullptr;
-  if (::fstat(file, &facts) != 0) refusal = "cannot be examined";
-  else if (S_ISDIR(facts.st_mode)) refusal = "is a folder where a file is expected";
-  else if (!S_ISREG(facts.st_mode)) refusal = "is not a plain file";
+  if (::fstat(file, &facts) != 0)
+    refusal = "cannot be examined";
+  else if (S_ISDIR(facts.st_mode))
+    refusal = "is a folder where a file is expected";
+  else if (!S_ISREG(facts.st_mode))
+    refusal = "is not a plain file";
   if (refusal == nullptr && facts.st_size > 0) {
-    void* data = ::mmap(nullptr, static_cast<size_t>(facts.st_size), PROT_READ, MAP_PRIVATE, file, 0);
+    void* data =
+        ::mmap(nullptr, static_cast<size_t>(facts.st_size), PROT_READ, MAP_PRIVATE, file, 0);
     if (data == MAP_FAILED) {
       refusal = "cannot be mapped into memory";
     } else {

@@ -1,4 +1,5 @@
-// A whole file, read-only, in memory: mapped by the system, so that what is not touched is not read.
+// A whole file, read-only, in memory: mapped by the system, so that what is not touched is not
+// read.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -9,7 +10,8 @@ namespace rec {
 class MappedFile {
  public:
   MappedFile() = default;
-  // Throws FileError when the file is missing, a folder, not a plain file, or not readable.
+  // Throws FileError when the file is missing, a folder, not a plain file, or not readable. A file
+  // must not be shortened while it is mapped; what this program writes never is (atomic_file.h).
   explicit MappedFile(const std::string& path);
   ~MappedFile();
   MappedFile(MappedFile&& other) noexcept;

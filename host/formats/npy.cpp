@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <charconv>
+#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -38,6 +39,7 @@ class HeaderText {
       const std::string key = quoted();
       expect(':');
       if (key == "descr" && !has_type) {
+        if (accept('[')) refuse("holds records; save one plain array with numpy.save");
         header.type = type_of(quoted());
         has_type = true;
       } else if (key == "fortran_order" && !has_order) {
@@ -56,6 +58,8 @@ class HeaderText {
     }
     if (!has_type || !has_order || !has_shape)
       refuse("its header lacks one of 'descr', 'fortran_order' and 'shape'");
+    skip();
+    if (at_ != text_.size()) refuse("its header is damaged: it goes on after the closing '}'");
     if (fortran_ && header.shape.size() > 1)
       refuse("is stored in Fortran order; save it with numpy.ascontiguousarray(x)");
     return header;
@@ -89,7 +93,8 @@ class HeaderText {
   }
   bool boolean() {
     skip();
-    for (const auto& [word, value] : {std::pair<std::string_view, bool>{"True", true}, {"False", false}})
+    for (const auto& [word, value] :
+         {std::pair<std::string_view, bool>{"True", true}, {"False", false}})
       if (text_.substr(at_, word.size()) == word) {
         at_ += word.size();
         return value;
@@ -108,6 +113,7 @@ class HeaderText {
         refuse("its header is damaged: the shape must be numbers from 0");
       at_ = static_cast<size_t>(rest - text_.data());
       sizes.push_back(size);
+      (void)accept('L');  // how Python 2 wrote a number
       if (!accept(',')) {
         expect(')');
         break;
@@ -160,14 +166,15 @@ std::vector<Wanted> floats(const NpyHeader& header, const char* data, const std:
     case NpyType::float16: return convert_halves<Wanted>(data, header.values);
     case NpyType::float32: return convert<float, Wanted>(data, header.values);
     case NpyType::float64: return convert<double, Wanted>(data, header.values);
-    default: throw FileError(path, "holds whole numbers where float16, float32 or float64 is needed");
+    default:
+      throw FileError(path, "holds whole numbers where float16, float32 or float64 is needed");
   }
 }
 
 void write_array(const std::string& path, const char* type, const std::string& shape,
                  std::string_view bytes) {
-  std::string header = std::string("{'descr': '") + type + "', 'fortran_order': False, 'shape': (" +
-                       shape + "), }";
+  std::string header =
+      std::string("{'descr': '") + type + "', 'fortran_order': False, 'shape': (" + shape + "), }";
   constexpr size_t kPrefix = 10, kAlignment = 64;
   while ((kPrefix + header.size() + 1) % kAlignment != 0) header += ' ';
   header += '\n';
@@ -200,7 +207,8 @@ NpyHeader parse_npy(std::string_view file, const std::string& name) {
     throw FileError(name, "is not a .npy file; save the array with numpy.save");
   const int version = static_cast<unsigned char>(file[6]);
   if (version < 1 || version > 3)
-    throw FileError(name, "is .npy version " + std::to_string(version) + "; versions 1 to 3 are known");
+    throw FileError(name,
+                    "is .npy version " + std::to_string(version) + "; versions 1 to 3 are known");
   const int64_t length_bytes = version == 1 ? 2 : 4;
   int64_t length = 0;
   const int64_t prefix = 8 + length_bytes;
@@ -221,37 +229,51 @@ NpyHeader parse_npy(std::string_view file, const std::string& name) {
   const int64_t expected = header.values * bytes_of(header.type);
   const int64_t present = int64_t(file.size()) - header.data_offset;
   if (present < expected)
-    throw FileError(name, "is cut short: " + std::to_string(expected) + " bytes of values are promised, " +
-                              std::to_string(present) + " are there");
+    throw FileError(name, "is cut short: " + std::to_string(expected) +
+                              " bytes of values are promised, " + std::to_string(present) +
+                              " are there");
   if (present > expected)
-    throw FileError(name, "has " + std::to_string(present - expected) +
-                              " bytes after its values; it is damaged or holds more than one array");
+    throw FileError(name,
+                    "has " + std::to_string(present - expected) +
+                        " bytes after its values; it is damaged or holds more than one array");
   return header;
 }
 
 NpyFile::NpyFile(const std::string& path)
-    : path_(path), file_(path), header_(parse_npy(file_.bytes(), path)) {}
+    : path_(path), file_(path), bytes_(file_.bytes()), header_(parse_npy(bytes_, path)) {}
 
-std::vector<float> NpyFile::as_float32() const {
-  return floats<float>(header_, file_.bytes().data() + header_.data_offset, path_);
-}
+NpyFile::NpyFile(std::string_view bytes, const std::string& name)
+    : path_(name), bytes_(bytes), header_(parse_npy(bytes, name)) {}
 
-std::vector<double> NpyFile::as_float64() const {
-  return floats<double>(header_, file_.bytes().data() + header_.data_offset, path_);
-}
+std::vector<float> NpyFile::as_float32() const { return floats<float>(header_, data(), path_); }
+
+std::vector<double> NpyFile::as_float64() const { return floats<double>(header_, data(), path_); }
 
 std::vector<int64_t> NpyFile::as_int64() const {
-  const char* data = file_.bytes().data() + header_.data_offset;
-  if (header_.type == NpyType::int32) return convert<int32_t, int64_t>(data, header_.values);
-  if (header_.type == NpyType::int64) return convert<int64_t, int64_t>(data, header_.values);
+  if (header_.type == NpyType::int32) return convert<int32_t, int64_t>(data(), header_.values);
+  if (header_.type == NpyType::int64) return convert<int64_t, int64_t>(data(), header_.values);
   throw FileError(path_, "holds real numbers where whole numbers are needed");
 }
 
 const float* NpyFile::float32_in_place() const {
-  const char* data = file_.bytes().data() + header_.data_offset;
-  if (header_.type != NpyType::float32 || header_.data_offset % int64_t(alignof(float)) != 0)
-    return nullptr;
-  return reinterpret_cast<const float*>(data);
+  const bool aligned = reinterpret_cast<uintptr_t>(data()) % alignof(float) == 0;
+  if (header_.type != NpyType::float32 || !aligned) return nullptr;
+  return reinterpret_cast<const float*>(data());
+}
+
+void require_directions(MatrixView<const float> z, const std::string& name) {
+  for (int64_t r = 0; r < z.rows; ++r) {
+    bool finite = true, zero = true;
+    for (int64_t c = 0; c < z.cols; ++c) {
+      finite &= std::isfinite(z(r, c));
+      zero &= z(r, c) == 0.0f;
+    }
+    const std::string row = "row " + std::to_string(r) + " (item " + std::to_string(r) + ") ";
+    if (!finite)
+      throw FileError(name, row + "holds a value that is not finite; embed that title again");
+    if (zero)
+      throw FileError(name, row + "is all zero; an empty title has no direction: give it a text");
+  }
 }
 
 void write_npy(const std::string& path, MatrixView<const float> values) {

@@ -1,9 +1,11 @@
 // safetensors files of float32 tensors and string metadata.
 //
 // What is written here is deterministic (tensors in the order given, no time) and carries metadata
-// "checksum": XXH3-64, in 16 hexadecimal digits, of the whole file with those digits as zeros. A file with
-// a checksum is verified when read, so that any byte changed or cut is noticed; files from elsewhere
-// need none.
+// "checksum": XXH3-64, in 16 hexadecimal digits, of the whole file with those digits as zeros, and
+// "checksum_kind": "xxh3-64". A file with either is verified when read, so that any byte changed or
+// cut is noticed; files from elsewhere need neither.
+//
+// Refused: tensors of another type, that overlap, leave gaps or lie outside the file; a name twice.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -20,8 +22,8 @@ struct Tensor {
 };
 
 struct SafetensorsFile {
-  std::vector<Tensor> tensors;
-  std::map<std::string, std::string> metadata;  // without the checksum
+  std::vector<Tensor> tensors;                  // in the order they lie in the file
+  std::map<std::string, std::string> metadata;  // without the checksum and its kind
 
   // The tensor of this name, or null.
   const Tensor* find(std::string_view name) const;

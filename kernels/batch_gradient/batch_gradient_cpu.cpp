@@ -56,8 +56,8 @@ void batch_gradient(MatrixView<const float> user, const BatchView& batch,
   {
 #pragma omp for schedule(dynamic, kNodesPerTurn) nowait
     for (int64_t i = 0; i < grad_item.rows; ++i)
-      sum_uses(uses_of_item.row(i), uses_of_item.degree(i), slots, grad.score.data,
-               batch.user.data, user, grad_item.row(i));
+      sum_uses(uses_of_item.row(i), uses_of_item.degree(i), slots, grad.score.data, batch.user.data,
+               user, grad_item.row(i));
 #pragma omp for schedule(dynamic, kNodesPerTurn) nowait
     for (int64_t u = 0; u < grad_user.rows; ++u)
       sum_of_rows(grad.user_row, rows_of_user.row(u), rows_of_user.degree(u), grad_user.row(u));

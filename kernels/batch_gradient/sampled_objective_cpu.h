@@ -1,5 +1,5 @@
-// What every objective with sampled negatives does around its own formula, once a batch row: score the
-// row's items, let the objective turn the scores into derivatives, sum the items by them.
+// What every objective with sampled negatives does around its own formula, once a batch row: score
+// the row's items, let the objective turn the scores into derivatives, sum the items by them.
 #pragma once
 #include "kernels/batch_gradient/batch_gradient.h"
 #include "kernels/common/row_ops.h"
@@ -8,9 +8,9 @@
 
 namespace rec::cpu {
 
-// row_objective(score): score [1 + negatives], s_bj on entry, d loss / d s_bj on return; gives the row's
-// loss. Called from several threads. grad overwritten. Returns the mean of the rows' losses, 0 without
-// rows.
+// row_objective(score): score [1 + negatives], s_bj on entry, d loss / d s_bj on return; gives the
+// row's loss. Called from several threads. grad overwritten. Returns the mean of the rows' losses,
+// 0 without rows.
 template <class RowObjective>
 double sampled_objective(MatrixView<const float> user, MatrixView<const float> item,
                          const BatchView& batch, const BatchGradientView& grad,

@@ -7,9 +7,10 @@ namespace rec {
 
 inline constexpr float kSmallestExponent = -69.0f;  // exp of it is 1.1e-30
 
-// exp(x) for x <= 0, within 1 epsilon of the true value, relative (0.72 at worst, found by trying every
-// float); exactly 1 at 0, NaN for NaN. Below kSmallestExponent it gives 0: next to a softmax's largest
-// weight, 1, that changes no sum, and it keeps products with such weights out of the slow subnormals.
+// exp(x) for x <= 0, within 1 epsilon of the true value, relative (0.72 at worst, found by trying
+// every float); exactly 1 at 0, NaN for NaN. Below kSmallestExponent it gives 0: next to a
+// softmax's largest weight, 1, that changes no sum, and it keeps products with such weights out of
+// the slow subnormals.
 //
 // x = k ln 2 + r with |r| <= ln 2 / 2; exp(x) = 2^k (1 + r + r^2 q(r)).
 inline float exp_of_nonpositive(float x) {
@@ -30,7 +31,7 @@ inline float exp_of_nonpositive(float x) {
   // The low bits of `shifted` hold k; moved up, they are k in a float's exponent.
   const uint32_t exponent = (std::bit_cast<uint32_t>(shifted) + 127u) << 23;
   const float result = mantissa * std::bit_cast<float>(exponent);
-  // Below kSmallestExponent `result` may be anything. A mask, not ?:, of which compilers make a branch.
+  // Below kSmallestExponent `result` may be anything. A mask: of ?: compilers make a branch.
   const uint32_t kept = 0u - uint32_t(!(x < kSmallestExponent));
   return std::bit_cast<float>(std::bit_cast<uint32_t>(result) & kept);
 }

@@ -28,7 +28,7 @@ inline float largest_of(const float* x, int64_t count) {
   return *std::max_element(largest, largest + kLanes);
 }
 
-// score [count]: s_j on entry, gradient_scale * d loss / d (s_j / tau) on return. Gives the row's loss.
+// Gives the row's loss. score [count]: s_j on entry, gradient_scale * d loss / d (s_j / tau) after.
 REC_SIMD_CLONES double contrast_row(float* score, int64_t count, double inverse_tau,
                                     double gradient_scale) {
   const float largest = largest_of(score, count);
@@ -36,8 +36,7 @@ REC_SIMD_CLONES double contrast_row(float* score, int64_t count, double inverse_
   const float factor = float(inverse_tau);
   const double positive = exp_of_nonpositive((score[0] - largest) * factor);
 #pragma omp simd
-  for (int64_t j = 1; j < count; ++j)
-    score[j] = exp_of_nonpositive((score[j] - largest) * factor);
+  for (int64_t j = 1; j < count; ++j) score[j] = exp_of_nonpositive((score[j] - largest) * factor);
   double negatives = 0.0;
 #pragma omp simd reduction(+ : negatives)
   for (int64_t j = 1; j < count; ++j) negatives += score[j];

@@ -4,7 +4,8 @@
 //   best k by (higher score, then smaller item id), leaving out her masked items and forbidden items
 //
 // Scores are made a tile at a time and dropped: users x items never exists. A row with fewer than k
-// candidates is filled up with id -1 and score -infinity. A score that is NaN is refused.
+// candidates is filled up with id -1 and score -infinity. A score that is not finite is refused, also
+// where it is masked.
 //
 // Repeatable: yes, for any number of threads.
 // Why it works: docs/kernels/ranking.md   Test: tests/kernels/test_ranking.cpp
@@ -45,7 +46,7 @@ inline void require_ranking_shapes(const RankingRequest& request, MatrixView<con
 namespace cpu {
 
 // top_item [lists, k], top_score [lists, k] overwritten, best first. Throws std::domain_error naming
-// the list and the item when a score is NaN.
+// the list and the item of the first score that is not finite.
 void rank(const RankingRequest& request, MatrixView<int32_t> top_item, MatrixView<float> top_score);
 
 }  // namespace cpu

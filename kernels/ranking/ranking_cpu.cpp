@@ -1,12 +1,16 @@
+#include <omp.h>
+
 #include <algorithm>
-#include <atomic>
+#include <bit>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "kernels/common/gemm.h"
+#include "kernels/common/row_ops.h"
 #include "kernels/common/simd.h"
 #include "kernels/ranking/ranking.h"
 
@@ -14,59 +18,184 @@ namespace rec::cpu {
 namespace {
 
 constexpr float kMasked = -std::numeric_limits<float>::infinity();
-constexpr int64_t kTileBytes = 1 << 20;  // scores of one tile of lists: half of a common L2
-constexpr int64_t kMostLists = 64;       // lists of one tile
-constexpr int64_t kChunk = 32;           // scores that share one maximum
+constexpr int64_t kTileLists = 128;   // enough that packing the items costs little beside the products
+constexpr int64_t kTileItems = 4096;  // with 128 lists 2 MiB of scores: the L2 of a core, or near it
+constexpr int64_t kFewestLanes = 256;
+constexpr int64_t kFewKeys = 64;  // up to here comparing all pairs beats std::sort
 
-// The largest score of each chunk, and whether any score of the row is NaN.
-REC_SIMD_CLONES bool chunk_maxima(const float* score, int64_t items, float* maximum) {
-  int32_t nan = 0;
-  for (int64_t first = 0; first < items; first += kChunk) {
-    const int64_t n = std::min(kChunk, items - first);
-    float largest = kMasked;
-#pragma omp simd reduction(max : largest) reduction(| : nan)
-    for (int64_t c = 0; c < n; ++c) {
-      const float s = score[first + c];
-      largest = largest > s ? largest : s;
-      nan |= s != s;
+// A score and its item as one number that sorts as (higher score, then smaller id) does. Never 0.
+using Key = uint64_t;
+Key key_of(float score, int64_t item) {
+  const uint32_t bits = std::bit_cast<uint32_t>(score + 0.0f);  // -0 ties with 0
+  const uint32_t ascending = bits >> 31 ? ~bits : bits | 0x80000000u;
+  return Key{ascending} << 32 | ~uint32_t(item);
+}
+int32_t item_of(Key key) { return int32_t(~uint32_t(key)); }
+float score_of(Key key) {
+  const uint32_t ascending = uint32_t(key >> 32);
+  return std::bit_cast<float>(ascending >> 31 ? ascending & 0x7FFFFFFFu : ~ascending);
+}
+
+// The bits of the largest |value|: at least those of infinity when any value is not finite.
+REC_SIMD_CLONES uint32_t largest_magnitude(const float* value, int64_t n) {
+  uint32_t largest = 0;
+#pragma omp simd reduction(max : largest)
+  for (int64_t c = 0; c < n; ++c) {
+    const uint32_t magnitude = std::bit_cast<uint32_t>(value[c]) & 0x7FFFFFFFu;
+    largest = largest > magnitude ? largest : magnitude;
+  }
+  return largest;
+}
+
+float largest_magnitude(MatrixView<const float> m) {
+  uint32_t largest = 0;
+#pragma omp parallel for schedule(static) reduction(max : largest)
+  for (int64_t r = 0; r < m.rows; ++r) largest = std::max(largest, largest_magnitude(m.row(r), m.cols));
+  return std::bit_cast<float>(largest);
+}
+
+// maximum[l] = the largest of score[l], score[l + lanes], score[l + 2 lanes], ...
+REC_SIMD_CLONES void lane_maxima(const float* score, int64_t n, int64_t lanes, float* maximum) {
+  for (int64_t l = 0; l < lanes; ++l) maximum[l] = score[l];
+  for (int64_t first = lanes; first < n; first += lanes) {
+    const int64_t here = std::min(lanes, n - first);
+#pragma omp simd
+    for (int64_t l = 0; l < here; ++l) {
+      const float s = score[first + l];
+      maximum[l] = maximum[l] > s ? maximum[l] : s;
     }
-    maximum[first / kChunk] = largest;
   }
-  return nan != 0;
 }
 
-struct Candidate {
-  float score;
-  int32_t item;
+// The k-th largest value, k <= n <= kFewKeys: the smallest of those that fewer than k values exceed.
+REC_SIMD_CLONES float kth_largest_of_few(const float* value, int32_t n, int32_t k) {
+  int32_t above[kFewKeys] = {};
+  for (int32_t i = 0; i < n; ++i) {
+#pragma omp simd
+    for (int32_t j = 0; j < n; ++j) above[j] += int32_t(value[i] > value[j]);
+  }
+  float smallest = std::numeric_limits<float>::infinity();
+#pragma omp simd reduction(min : smallest)
+  for (int32_t j = 0; j < n; ++j) {
+    const float kept = above[j] < k ? value[j] : std::numeric_limits<float>::infinity();
+    smallest = smallest < kept ? smallest : kept;
+  }
+  return smallest;
+}
+
+// Puts the n <= kFewKeys different keys in descending order.
+REC_SIMD_CLONES void sort_few(Key* key, int64_t n) {
+  uint64_t above[kFewKeys] = {};
+  for (int64_t i = 0; i < n; ++i) {
+#pragma omp simd
+    for (int64_t j = 0; j < n; ++j) above[j] += uint64_t(key[i] > key[j]);
+  }
+  Key sorted[kFewKeys];
+  for (int64_t j = 0; j < n; ++j) sorted[above[j]] = key[j];
+  std::copy_n(sorted, n, key);
+}
+
+// Appends l to found for each lane whose maximum reaches the bound; returns how many.
+int64_t lanes_reaching(const float* maximum, int64_t lanes, float bound, int32_t* found) {
+  int64_t n = 0;
+  for (int64_t l = 0; l < lanes; ++l) {
+    found[n] = int32_t(l);
+    n += maximum[l] >= bound;
+  }
+  return n;
+}
+
+// The best k candidates of one list among the items of one panel and those it already had.
+class Selector {
+ public:
+  Selector(int64_t k, int64_t panel_items)
+      : k_(k),
+        lanes_(std::max<int64_t>(kFewestLanes, int64_t(std::bit_ceil(uint64_t(4 * k))))),
+        maximum_(size_t(lanes_)),
+        lane_(size_t(lanes_)),
+        key_(size_t(k + panel_items)) {}
+
+  // score [n]: of items first .. first + n, kMasked where the item may not be shown. best [k]: the keys
+  // found so far, descending, updated; returns how many there are now.
+  int64_t select(const float* score, int64_t n, int64_t first, Key* best, int64_t have) {
+    std::copy_n(best, have, key_.data());
+    int64_t keys = have;
+    // What is on the list is at least as good as the last of k that are known.
+    float bound = have == k_ ? score_of(best[k_ - 1]) : std::numeric_limits<float>::lowest();
+    if (lanes_ < n) {
+      lane_maxima(score, n, lanes_, maximum_.data());
+      const int64_t lanes = lanes_bound(bound);
+      for (int64_t f = 0; f < lanes; ++f) {
+        for (int64_t i = lane_[size_t(f)]; i < n; i += lanes_) {
+          key_[size_t(keys)] = key_of(score[i], first + i);
+          keys += score[i] >= bound;
+        }
+      }
+    } else {
+      for (int64_t i = 0; i < n; ++i) {
+        key_[size_t(keys)] = key_of(score[i], first + i);
+        keys += score[i] >= bound;
+      }
+    }
+    const int64_t kept = std::min(k_, keys);
+    if (keys <= kFewKeys) {
+      sort_few(key_.data(), keys);
+    } else {
+      const auto begin = key_.begin(), end = begin + keys;
+      if (keys > kept) std::nth_element(begin, begin + (kept - 1), end, std::greater<Key>());
+      std::sort(begin, begin + kept, std::greater<Key>());
+    }
+    std::copy_n(key_.data(), kept, best);
+    return kept;
+  }
+
+ private:
+  // Raises bound to the k-th largest maximum: k lanes hold a score at least as large, so no score below
+  // it is among the best k. Lists the lanes that reach the bound; returns how many.
+  int64_t lanes_bound(float& bound) {
+    float folded[kFewKeys];
+    if (3 * k_ <= kFewKeys) {
+      // Lanes of lanes: few enough to compare all pairs.
+      lane_maxima(maximum_.data(), lanes_, kFewKeys, folded);
+      bound = std::max(bound, kth_largest_of_few(folded, kFewKeys, int32_t(k_)));
+    } else {
+      order_.assign(maximum_.begin(), maximum_.end());
+      std::nth_element(order_.begin(), order_.begin() + (k_ - 1), order_.end(),
+                       std::greater<float>());
+      bound = std::max(bound, order_[size_t(k_ - 1)]);
+    }
+    return lanes_reaching(maximum_.data(), lanes_, bound, lane_.data());
+  }
+
+  int64_t k_, lanes_;
+  std::vector<float> maximum_, order_;
+  std::vector<int32_t> lane_;
+  std::vector<Key> key_;
 };
-bool better(const Candidate& a, const Candidate& b) {
-  return a.score > b.score || (a.score == b.score && a.item < b.item);
+
+void mask_row(CsrView mask, int64_t user, int64_t first, int64_t n, float* score) {
+  const int32_t* item = mask.row(user);
+  const int32_t* const end = item + mask.degree(user);
+  if (first > 0) item = std::lower_bound(item, end, first);
+  for (; item != end && *item < first + n; ++item) score[*item - first] = kMasked;
 }
 
-// The k best of one row. The k-th largest chunk maximum is no larger than the k-th largest score, because
-// k chunks hold a score at least as large: what is below it cannot be on the list, and few are above.
-void top_of_row(const float* score, int64_t items, const float* maximum, std::vector<float>& order,
-                std::vector<Candidate>& candidates, VectorView<int32_t> top_item, float* top_score) {
-  const int64_t k = top_item.size, chunks = (items + kChunk - 1) / kChunk;
-  float bound = std::numeric_limits<float>::lowest();
-  if (chunks > k) {
-    order.assign(maximum, maximum + chunks);
-    std::nth_element(order.begin(), order.begin() + (k - 1), order.end(), std::greater<float>());
-    bound = std::max(bound, order[size_t(k - 1)]);
+[[noreturn]] void refuse_score(int64_t list, int64_t item) {
+  throw std::domain_error("ranking: the score of list " + std::to_string(list) + " for item " +
+                          std::to_string(item) +
+                          " is not finite; check the vectors of both for NaN, infinity or huge values");
+}
+
+// The smallest place list * items + item whose score is not finite, or places when there is none.
+int64_t first_not_finite(MatrixView<const float> tile, int64_t first_list, int64_t first_item,
+                         int64_t items, int64_t places) {
+  for (int64_t r = 0; r < tile.rows; ++r) {
+    if (std::isfinite(std::bit_cast<float>(largest_magnitude(tile.row(r), tile.cols)))) continue;
+    int64_t c = 0;
+    while (std::isfinite(tile(r, c))) ++c;
+    return (first_list + r) * items + first_item + c;
   }
-  candidates.clear();
-  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-    if (!(maximum[chunk] >= bound)) continue;
-    const int64_t end = std::min(items, (chunk + 1) * kChunk);
-    for (int64_t i = chunk * kChunk; i < end; ++i)
-      if (score[i] >= bound) candidates.push_back({score[i], int32_t(i)});
-  }
-  const int64_t found = std::min(k, int64_t(candidates.size()));
-  std::partial_sort(candidates.begin(), candidates.begin() + found, candidates.end(), better);
-  for (int64_t c = 0; c < k; ++c) {
-    top_item[c] = c < found ? candidates[size_t(c)].item : -1;
-    top_score[c] = c < found ? candidates[size_t(c)].score : kMasked;
-  }
+  return places;
 }
 
 }  // namespace
@@ -74,46 +203,70 @@ void top_of_row(const float* score, int64_t items, const float* maximum, std::ve
 void rank(const RankingRequest& request, MatrixView<int32_t> top_item,
           MatrixView<float> top_score) {
   require_ranking_shapes(request, top_item, top_score);
-  const int64_t items = request.item.rows, dim = request.item.cols, lists = request.user_row.size;
-  const int64_t tile_lists =
-      std::clamp<int64_t>(kTileBytes / (4 * std::max<int64_t>(items, 1)), 1, kMostLists);
-  const int64_t tiles = (lists + tile_lists - 1) / tile_lists;
-  std::atomic<int64_t> nan_list{-1};
-#pragma omp parallel
+  const int64_t items = request.item.rows, dim = request.item.cols;
+  const int64_t lists = request.user_row.size, k = top_item.cols;
+  for (int64_t l = 0; l < lists; ++l) {
+    require(request.user_row[l] >= 0 && request.user_row[l] < request.user.rows,
+            "ranking: user_row names a vector that does not exist");
+    for (int m = 0; m < request.masks; ++m)
+      require(request.user_id[l] >= 0 && request.user_id[l] < request.mask[m].rows,
+              "ranking: user_id names a user whom a mask does not know");
+  }
+
+  // No score can overflow when |user| * |item| * dim is small; only otherwise are scores looked at.
+  const double largest = double(largest_magnitude(request.user)) *
+                         double(largest_magnitude(request.item)) * double(dim);
+  const bool surely_finite = largest < double(std::numeric_limits<float>::max()) / 2;
+
+  std::vector<float> forbidden;
+  if (request.allowed.size > 0)
+    for (uint8_t allowed : request.allowed) forbidden.push_back(allowed ? 0.0f : kMasked);
+
+  const int64_t panels = std::max<int64_t>(1, (items + kTileItems - 1) / kTileItems);
+  const int64_t panel_items = (items + panels - 1) / panels;
+  const int64_t tile_lists = std::min(kTileLists, std::max<int64_t>(lists, 1));
+  const int64_t places = lists * items;
+  int64_t not_finite = places;
+#pragma omp parallel reduction(min : not_finite)
   {
-    std::vector<float> users(static_cast<size_t>(tile_lists * dim));
-    std::vector<float> scores(static_cast<size_t>(tile_lists * items));
-    std::vector<float> maxima(static_cast<size_t>(items / kChunk + 1)), order;
-    std::vector<Candidate> candidates;
+    std::vector<float> users(size_t(tile_lists * dim));
+    const auto scores = std::make_unique_for_overwrite<float[]>(size_t(tile_lists * panel_items));
+    std::vector<Key> best(size_t(tile_lists * k));
+    std::vector<int64_t> have(static_cast<size_t>(tile_lists));
+    Selector selector(k, panel_items);
 #pragma omp for schedule(dynamic, 1)
-    for (int64_t t = 0; t < tiles; ++t) {
-      const int64_t first = t * tile_lists, rows = std::min(tile_lists, lists - first);
-      const MatrixView<float> tile(scores.data(), rows, items);
+    for (int64_t first = 0; first < lists; first += tile_lists) {
+      const int64_t rows = std::min(tile_lists, lists - first);
       const MatrixView<float> vectors(users.data(), rows, dim);
       for (int64_t r = 0; r < rows; ++r)
         std::copy_n(request.user.row(request.user_row[first + r]), dim, vectors.row(r));
-      gemm_a_bt(vectors, request.item, Into::overwrite, tile);
-      for (int64_t r = 0; r < rows; ++r) {
-        float* score = tile.row(r);
-        const int32_t id = request.user_id[first + r];
-        if (chunk_maxima(score, items, maxima.data())) nan_list = first + r;
-        bool masked = false;
-        for (int m = 0; m < request.masks; ++m) {
-          const int32_t* seen = request.mask[m].row(id);
-          for (int64_t e = 0; e < request.mask[m].degree(id); ++e) score[seen[e]] = kMasked;
-          masked |= request.mask[m].degree(id) > 0;
+      std::fill(have.begin(), have.end(), 0);
+      for (int64_t panel = 0; panel < items; panel += panel_items) {
+        const int64_t n = std::min(panel_items, items - panel);
+        const MatrixView<float> tile(scores.get(), rows, n);
+        gemm_a_bt(vectors, request.item.rows_from(panel, n), Into::overwrite, tile);
+        if (!surely_finite)
+          not_finite = std::min(not_finite, first_not_finite(tile, first, panel, items, places));
+        for (int64_t r = 0; r < rows; ++r) {
+          float* score = tile.row(r);
+          for (int m = 0; m < request.masks; ++m)
+            mask_row(request.mask[m], request.user_id[first + r], panel, n, score);
+          if (!forbidden.empty()) add_scaled(1.0f, forbidden.data() + panel, score, n);
+          have[size_t(r)] =
+              selector.select(score, n, panel, best.data() + r * k, have[size_t(r)]);
         }
-        for (int64_t i = 0; i < request.allowed.size; ++i)
-          if (!request.allowed[i]) score[i] = kMasked;
-        if (masked || request.allowed.size > 0) chunk_maxima(score, items, maxima.data());
-        top_of_row(score, items, maxima.data(), order, candidates,
-                   {top_item.row(first + r), top_item.cols}, top_score.row(first + r));
+      }
+      for (int64_t r = 0; r < rows; ++r) {
+        for (int64_t c = 0; c < k; ++c) {
+          const bool found = c < have[size_t(r)];
+          const Key key = best[size_t(r * k + c)];
+          top_item(first + r, c) = found ? item_of(key) : -1;
+          top_score(first + r, c) = found ? score_of(key) : kMasked;
+        }
       }
     }
   }
-  if (nan_list >= 0)
-    throw std::domain_error("ranking: a score of list " + std::to_string(nan_list.load()) +
-                            " is not a number; the user's or an item's vector is not finite");
+  if (not_finite < places) refuse_score(not_finite / items, not_finite % items);
 }
 
 }  // namespace rec::cpu

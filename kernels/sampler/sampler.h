@@ -10,7 +10,7 @@
 //   counter  = {draw / 4, row, step, epoch};  word = draw % 4.  draw 0 is the positive, draw 1 + j negative j.
 //   uniform below n: floor(word * n / 2^32) (a bias under n / 2^32).
 //   user     : position t = step * batch + row of the epoch's permutation of [0, edges), a keyed
-//              Feistel bijection with cycle walking (sampler_order in sampler_order.h):
+//              Feistel bijection with cycle walking (EpochOrder in sampler_order.h):
 //                rule user:        active_user[perm(t) % active users]   (each user floor or ceil(E/U) times)
 //                rule interaction: the user of edge perm(t), whose item is the positive
 //   positive : items_of_user.row(u)[uniform below degree]   (rule user)

@@ -92,7 +92,8 @@ TEST_CASE("batch_gradient: matches plain sums", "[kernels]") {
     Fixture one(random_batch("one row", 5, 6, 1, 1, 31), dim, 41);
     Fixture few(random_batch("users and items repeat", 3, 4, 30, 9, 32), dim, 42);
     Fixture sparse(random_batch("most nodes untouched", 90, 400, 12, 5, 33), dim, 43);
-    Fixture popular(random_batch("an item with more uses than one run", 40, 3, 60, 32, 34), dim, 44);
+    Fixture popular(random_batch("an item with more uses than one run", 40, 3, 60, 32, 34), dim,
+                    44);
     for (Fixture* f : {&one, &few, &sparse, &popular}) check(*f);
   }
 }

@@ -14,8 +14,8 @@ namespace {
 
 constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
 
-// softplus(m) and sigmoid(m) / B of the margin m = s_1 - s_0. An error d of the margin changes softplus by
-// at most sigmoid * expm1(d), and sigmoid by the same factor.
+// softplus(m) and sigmoid(m) / B of the margin m = s_1 - s_0. An error d of the margin changes
+// softplus by at most sigmoid * expm1(d), and sigmoid by the same factor.
 RowOracle pairwise(const RowScores& scores, int64_t batch_rows) {
   const long double margin = static_cast<long double>(scores.value[1]) - scores.value[0];
   const double relative = std::expm1(scores.error[0] + scores.error[1]);

@@ -1,4 +1,5 @@
-// info_nce against plain sums in extended precision. The bounds are derived in docs/kernels/info_nce.md.
+// info_nce against plain sums in extended precision. The bounds are derived in
+// docs/kernels/info_nce.md.
 #include <catch2/catch.hpp>
 
 #include <bit>
@@ -111,7 +112,8 @@ TEST_CASE("info_nce: matches plain sums tightly where scores are exact", "[kerne
       }
 }
 
-TEST_CASE("info_nce: scores at and slightly above 1, and a positive that has nearly won", "[kernels]") {
+TEST_CASE("info_nce: scores at and slightly above 1, and a positive that has nearly won",
+          "[kernels]") {
   // Scores of user (1, 0): exactly the items' first column.
   const float first[] = {1.0000002f, 1.0f, 0.99999994f, -1.0f, -1.0000002f, 0.5f};
   GuardedMatrix user(1, 2), item(6, 2);
@@ -132,14 +134,13 @@ TEST_CASE("info_nce: finite for the smallest tau there is", "[kernels]") {
   GuardedMatrix user(3, 8), item(9, 8);
   fill_unit_rows(user, random);
   fill_unit_rows(item, random);
-  for (float tau : {1e-20f, std::numeric_limits<float>::min(),
-                    std::numeric_limits<float>::denorm_min()}) {
+  for (float tau :
+       {1e-20f, std::numeric_limits<float>::min(), std::numeric_limits<float>::denorm_min()}) {
     CAPTURE(tau);
     HostBatchGradient got(batch, 8);
     CHECK(std::isfinite(cpu::info_nce(user.view(), item.view(), batch.view(), tau, got.view())));
     for (int64_t b = 0; b < batch.rows(); ++b)
-      for (int64_t j = 0; j <= batch.negatives; ++j)
-        CHECK(std::isfinite(got.score.view()(b, j)));
+      for (int64_t j = 0; j <= batch.negatives; ++j) CHECK(std::isfinite(got.score.view()(b, j)));
   }
 }
 

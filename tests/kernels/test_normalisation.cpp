@@ -71,9 +71,10 @@ TEST_CASE("normalisation: matches plain sums, in place or not", "[kernels]") {
       for (int64_t c = 0; c < dim; ++c) {
         const double value = e.view()(r, c) / want;
         // Below the smallest normal float a quotient is rounded to a multiple of denorm_min.
-        agreement.compare(n.view()(r, c), value,
-                          rounding_bound(1, std::abs(value)) + std::numeric_limits<float>::denorm_min(),
-                          "row ", r, ", column ", c);
+        agreement.compare(
+            n.view()(r, c), value,
+            rounding_bound(1, std::abs(value)) + std::numeric_limits<float>::denorm_min(), "row ",
+            r, ", column ", c);
       }
     }
     INFO(agreement.text());

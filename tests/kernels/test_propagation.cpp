@@ -20,9 +20,11 @@ void hop(const GraphView& graph, std::vector<double>& column, std::vector<int64_
   std::vector<double> sum(column.size(), 0.0);
   std::vector<int64_t> longest(terms.size(), 0);
   for (int64_t u = 0; u < graph.users(); ++u)
-    for (int64_t e = graph.items_of_user.row_start[u]; e < graph.items_of_user.row_start[u + 1]; ++e) {
+    for (int64_t e = graph.items_of_user.row_start[u]; e < graph.items_of_user.row_start[u + 1];
+         ++e) {
       const size_t user = size_t(u), item = size_t(graph.users() + graph.items_of_user.col[e]);
-      const double edge = double(graph.user_scale[u]) * graph.item_scale[graph.items_of_user.col[e]];
+      const double edge =
+          double(graph.user_scale[u]) * graph.item_scale[graph.items_of_user.col[e]];
       sum[user] += edge * column[item];
       sum[item] += edge * column[user];
       longest[user] = std::max(longest[user], terms[item]);
@@ -41,7 +43,8 @@ struct Expected {
   std::vector<double> value, magnitude;
   std::vector<int64_t> terms;
 };
-Expected plain_propagation(const GraphView& graph, int layers, MatrixView<const float> x, int64_t c) {
+Expected plain_propagation(const GraphView& graph, int layers, MatrixView<const float> x,
+                           int64_t c) {
   const size_t nodes = size_t(graph.nodes());
   std::vector<double> layer(nodes), magnitude(nodes);
   for (size_t n = 0; n < nodes; ++n) layer[n] = x(int64_t(n), c), magnitude[n] = std::abs(layer[n]);
@@ -132,8 +135,9 @@ TEST_CASE("propagation: is its own transpose", "[kernels]") {
         const size_t at = size_t(n);
         left += double(px.view()(n, 0)) * y.view()(n, 0);
         right += double(x.view()(n, 0)) * py.view()(n, 0);
-        bound += rounding_bound(x_paths.terms[at], x_paths.magnitude[at]) * std::abs(y.view()(n, 0)) +
-                 rounding_bound(y_paths.terms[at], y_paths.magnitude[at]) * std::abs(x.view()(n, 0));
+        bound +=
+            rounding_bound(x_paths.terms[at], x_paths.magnitude[at]) * std::abs(y.view()(n, 0)) +
+            rounding_bound(y_paths.terms[at], y_paths.magnitude[at]) * std::abs(x.view()(n, 0));
       }
       CHECK(std::abs(left - right) <= bound);
     }

@@ -1,5 +1,6 @@
-// What the tests of the objectives with sampled negatives share: scores in double, the comparison of a
-// batch's derivatives with an oracle of one row, and the check of that oracle by finite differences.
+// What the tests of the objectives with sampled negatives share: scores in double, the comparison
+// of a batch's derivatives with an oracle of one row, and the check of that oracle by finite
+// differences.
 #pragma once
 #include <catch2/catch.hpp>
 
@@ -63,8 +64,8 @@ inline RowScores score_row(MatrixView<const float> user, MatrixView<const float>
 // oracle: RowScores -> RowOracle. loss: what the kernel returned.
 template <class Oracle>
 void check_objective(MatrixView<const float> user, MatrixView<const float> item,
-                     const HostBatch& batch, HostBatchGradient& got, double loss,
-                     bool exact_scores, Oracle oracle) {
+                     const HostBatch& batch, HostBatchGradient& got, double loss, bool exact_scores,
+                     Oracle oracle) {
   Agreement scores, rows, losses;
   Sum loss_sum;
   double loss_error = 0;
@@ -101,8 +102,9 @@ void check_objective(MatrixView<const float> user, MatrixView<const float> item,
   CHECK(got.user_row.guards_untouched());
 }
 
-// The oracle's derivatives against its own losses, all in double: along a random direction, two central
-// differences and their Richardson extrapolation, whose error is below the difference of the two.
+// The oracle's derivatives against its own losses, all in double: along a random direction, two
+// central differences and their Richardson extrapolation, whose error is below the difference of
+// the two.
 template <class Oracle>
 void check_oracle_derivative(int64_t negatives, uint64_t seed, Oracle oracle) {
   std::mt19937_64 random(seed);

@@ -1,0 +1,15 @@
+// What the fuzzers feed: each function reads the bytes in every way its reader offers and lets go
+// of what the reader refuses. A crash, a hang or a broken promise (std::abort) is a finding.
+//
+// tests/host/test_fuzz_corpus.cpp replays tests/fuzz/corpus/<name>/ through the same functions.
+#pragma once
+#include <string_view>
+
+namespace rec::test {
+
+void fuzz_text(std::string_view bytes);  // interactions and id tables
+void fuzz_npy(std::string_view bytes);
+void fuzz_toml(std::string_view bytes);  // as a file and as a --set
+void fuzz_safetensors(std::string_view bytes);
+
+}  // namespace rec::test

@@ -1,0 +1,114 @@
+// Files appear whole or not at all, and what the system refuses becomes a sentence.
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <csignal>
+
+#include "host/formats/atomic_file.h"
+#include "host/formats/mapped_file.h"
+#include "tests/host/files.h"
+
+namespace rec::test {
+namespace {
+
+using Names = std::vector<std::string>;
+
+TEST_CASE("atomic file: the old content stands until commit") {
+  const TemporaryFolder folder;
+  put(folder / "x", "old");
+  {
+    AtomicFile file(folder / "x");
+    file.write("new");
+    CHECK(get(folder / "x") == "old");
+    file.commit();
+    CHECK(get(folder / "x") == "new");
+  }
+  CHECK(folder.names() == Names{"x"});
+}
+
+TEST_CASE("atomic file: without commit nothing is left behind") {
+  const TemporaryFolder folder;
+  { AtomicFile(folder / "x").write("half of it"); }
+  CHECK(folder.names().empty());
+}
+
+TEST_CASE("atomic file: no folder, and a folder in its place") {
+  const TemporaryFolder folder;
+  CHECK_THAT(refusal([&] { write_whole_file(folder / "no/x", "1"); }),
+             Catch::Contains("no/x") && Catch::Contains("make the folder first"));
+  make_folder(folder / "x");
+  CHECK_THAT(refusal([&] { write_whole_file(folder / "x", "1"); }), Catch::Contains("is a folder"));
+  put(folder / "y", "");
+  CHECK_THAT(refusal([&] { make_folder(folder / "y"); }), Catch::Contains("y"));
+  CHECK_THAT(refusal([&] { make_folder(folder / "y/z"); }), Catch::Contains("cannot be made"));
+}
+
+// The limit on a file's size stands for a full disk: both make write() fail part of the way.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) {
+    std::signal(SIGXFSZ, SIG_IGN);
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit limit = {bytes, before_.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FileSizeLimit() {
+    ::setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, SIG_DFL);
+  }
+
+ private:
+  rlimit before_;
+};
+
+TEST_CASE("atomic file: a write that fails leaves the earlier file and nothing else") {
+  const TemporaryFolder folder;
+  put(folder / "x", "old");
+  std::string sentence;
+  {
+    const FileSizeLimit limit(1000);
+    sentence = refusal([&] { write_whole_file(folder / "x", std::string(5000, 'n')); });
+  }
+  CHECK_THAT(sentence, Catch::Contains("x: cannot be written"));
+  CHECK(get(folder / "x") == "old");
+  CHECK(folder.names() == Names{"x"});
+}
+
+TEST_CASE("atomic file: a full disk says so") {
+  if (::access("/dev/full", W_OK) != 0) return;
+  // /dev/full refuses every write; the folder's own files cannot be made to on every machine.
+  const TemporaryFolder folder;
+  const std::string temporary = (folder / "x") + ".part" + std::to_string(::getpid());
+  REQUIRE(::symlink("/dev/full", temporary.c_str()) == 0);
+  CHECK_THAT(refusal([&] { write_whole_file(folder / "x", "1"); }),
+             Catch::Contains("No space left") && Catch::Contains("free some space"));
+  CHECK(folder.names().empty());
+}
+
+TEST_CASE("atomic file: a folder that may not be written to") {
+  if (::geteuid() == 0) return;  // root may write anywhere
+  const TemporaryFolder folder;
+  REQUIRE(::chmod(folder.path().c_str(), 0500) == 0);
+  CHECK_THAT(refusal([&] { write_whole_file(folder / "x", "1"); }),
+             Catch::Contains("may write to"));
+  REQUIRE(::chmod(folder.path().c_str(), 0700) == 0);
+}
+
+TEST_CASE("mapped file: content, an empty file, and what is no file") {
+  const TemporaryFolder folder;
+  put(folder / "x", std::string_view("a\0b", 3));
+  put(folder / "empty", "");
+  CHECK(MappedFile(folder / "x").bytes() == std::string_view("a\0b", 3));
+  CHECK(MappedFile(folder / "empty").size() == 0);
+  CHECK_THAT(refusal([&] { MappedFile(folder / "no"); }), Catch::Contains("no such file"));
+  CHECK_THAT(refusal([&] { MappedFile(folder.path()); }), Catch::Contains("is a folder"));
+  REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  CHECK_THAT(refusal([&] { MappedFile(folder / "pipe"); }), Catch::Contains("not a plain file"));
+  CHECK_THAT(refusal([&] { MappedFile((folder / "x") + "/y"); }), Catch::Contains("x/y"));
+}
+
+}  // namespace
+}  // namespace rec::test

@@ -1,0 +1,145 @@
+// Settings: defaults, precedence, aliases, the file that is written. What is refused stands in
+// test_bad_input_files.cpp.
+#include <catch2/catch.hpp>
+
+#include "host/config/config.h"
+#include "tests/host/files.h"
+
+namespace rec::test {
+namespace {
+
+Config read(const std::string& text) {
+  Config config;
+  apply_config_text(config, text, "config.toml");
+  return config;
+}
+
+TEST_CASE("config: the defaults are the paper's") {
+  const Config config = resolve(Config(), 3072);
+  CHECK(config.projector == "mlp");
+  CHECK(config.hidden == 1536);
+  CHECK(config.width == 64);
+  CHECK(config.layers == 2);
+  CHECK(config.batch == 4096);
+  CHECK(config.negatives == 256);
+  CHECK(config.tau == 0.15);
+  CHECK(config.lr == 5e-4);
+  CHECK(config.epochs == 500);
+  CHECK(config.eval_every == 5);
+  CHECK(config.patience == 20);
+  CHECK(config.monitor == "recall@20");
+  CHECK(config.sampling == "user");
+}
+
+TEST_CASE("config: what follows from other keys") {
+  CHECK(resolve(Config(), 384).hidden == 768);  // no entry in the authors' table: twice the width
+  const Config linear = resolve(read("model = 'linear'"), 384);
+  CHECK(linear.projector == "linear");
+  CHECK(linear.layers == 0);
+  CHECK(linear.hidden == 0);
+  CHECK(resolve(read("model = 'linear'\nlayers = 2"), 384).layers == 2);
+  CHECK(resolve(read("hidden = 100"), 384).hidden == 100);
+  CHECK(resolve(read("objective = 'bpr'"), 384).negatives == 1);
+}
+
+TEST_CASE("config: aliases mean what the peers mean") {
+  struct Case {
+    std::string text;
+    bool (*holds)(const Config&);
+  };
+  const std::vector<Case> cases = {
+      {"hidden_size = 32", [](const Config& c) { return c.width == 32 && c.hidden == 0; }},
+      {"embedding_size = 32", [](const Config& c) { return c.width == 32; }},
+      {"recdim = 32", [](const Config& c) { return c.width == 32; }},
+      {"embed_size = 32", [](const Config& c) { return c.width == 32; }},
+      {"n_factors = 32", [](const Config& c) { return c.width == 32; }},
+      {"learning_rate = 0.25", [](const Config& c) { return c.lr == 0.25; }},
+      {"[learning]\nrate = 0.25", [](const Config& c) { return c.lr == 0.25; }},
+      {"learning.rate = 0.25", [](const Config& c) { return c.lr == 0.25; }},
+      {"weight_decay = 1e-3", [](const Config& c) { return c.weight_decay == 1e-3; }},
+      {"regs = 0", [](const Config& c) { return c.reg == 0; }},
+      {"n_layers = 3", [](const Config& c) { return c.layers == 3; }},
+      {"layer = 3", [](const Config& c) { return c.layers == 3; }},
+      {"layer_num = 3", [](const Config& c) { return c.layers == 3; }},
+      {"num_layers = 3", [](const Config& c) { return c.layers == 3; }},
+      {"temperature = 0.5", [](const Config& c) { return c.tau == 0.5; }},
+      {"temp = 0.5", [](const Config& c) { return c.tau == 0.5; }},
+      {"temp_cl = 1", [](const Config& c) { return c.tau == 1; }},
+      {"neg_sample = 7", [](const Config& c) { return c.negatives == 7; }},
+      {"num_neg = 7", [](const Config& c) { return c.negatives == 7; }},
+      {"train_neg_sample_args.sample_num = 7", [](const Config& c) { return c.negatives == 7; }},
+      {"batch_size = 9", [](const Config& c) { return c.batch == 9; }},
+      {"train_batch_size = 9", [](const Config& c) { return c.batch == 9; }},
+      {"bpr_batch = 9", [](const Config& c) { return c.batch == 9; }},
+      {"max_epoch = 4", [](const Config& c) { return c.epochs == 4; }},
+      {"num_epochs = 4", [](const Config& c) { return c.epochs == 4; }},
+      {"verbose = 2", [](const Config& c) { return c.eval_every == 2; }},
+      {"eval_step = 2", [](const Config& c) { return c.eval_every == 2; }},
+      {"test_step = 2", [](const Config& c) { return c.eval_every == 2; }},
+      {"stopping_step = 2", [](const Config& c) { return c.patience == 2; }},
+      {"valid_metric = 'Recall@10'", [](const Config& c) { return c.monitor == "recall@10"; }},
+      {"monitor = 'Hit@5'", [](const Config& c) { return c.monitor == "hr@5"; }},
+      {"monitor = 'hit_ratio@5'", [](const Config& c) { return c.monitor == "hr@5"; }},
+      {"monitor = 'HitRatio@5'", [](const Config& c) { return c.monitor == "hr@5"; }},
+      {"Ks = [5, 10]",
+       [](const Config& c) {
+         return c.topk == std::vector<int64_t>{5, 10};
+       }},
+      {"topks = [5]", [](const Config& c) { return c.topk == std::vector<int64_t>{5}; }},
+      {"topN = 5", [](const Config& c) { return c.topk == std::vector<int64_t>{5}; }},
+      {"num_workers = 2", [](const Config& c) { return c.threads == 2; }},
+      {"num_threads = 2", [](const Config& c) { return c.threads == 2; }},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.text);
+    CHECK(c.holds(read(c.text)));
+  }
+}
+
+TEST_CASE("config: later settings stand over earlier ones, and leave the others alone") {
+  const TemporaryFolder folder;
+  put(folder / "data.toml", "batch = 1\nlr = 0.1\nepochs = 7\n");
+  put(folder / "own.toml", "batch_size = 2\nlr = 0.2\n");
+  Config config;
+  apply_config_file(config, folder / "data.toml");
+  apply_config_file(config, folder / "own.toml");
+  apply_setting(config, "learning_rate=0.3");
+  CHECK(config.epochs == 7);
+  CHECK(config.batch == 2);
+  CHECK(config.lr == 0.3);
+  CHECK(config.negatives == 256);
+}
+
+TEST_CASE("config: --set takes TOML values and bare words") {
+  Config config;
+  for (const char* setting : {"model=linear", "objective=\"bpr\"", "topk=[5, 10]", "tau=1",
+                              "monitor=NDCG@10", "learning.rate=1e-2", "mask=train"})
+    apply_setting(config, setting);
+  CHECK(config.model == "linear");
+  CHECK(config.objective == "bpr");
+  CHECK(config.topk == std::vector<int64_t>{5, 10});
+  CHECK(config.tau == 1);
+  CHECK(config.monitor == "ndcg@10");
+  CHECK(config.lr == 0.01);
+  CHECK(config.mask == "train");
+}
+
+TEST_CASE("config: what is written holds every key and reads back as itself") {
+  const std::vector<std::string> all = {
+      "model",   "projector", "hidden", "width",        "layers",   "objective",
+      "score",   "tau",       "batch",  "negatives",    "sampling", "negative_distribution",
+      "lr",      "reg",       "epochs", "weight_decay", "patience", "eval_every",
+      "monitor", "mask",      "topk",   "seed",         "threads",  "precision"};
+  for (const char* text : {"", "model = 'linear'\nlr = 0.1\ntau = 3",
+                           "lr = 1e-300\nweight_decay = 0.30000000000000004",
+                           "seed = 9223372036854775807\ntopk = [1, 1000000]"}) {
+    const std::string written = to_toml(resolve(read(text), 384));
+    CAPTURE(text, written);
+    CHECK(to_toml(read(written)) == written);
+    for (const std::string& key : all)
+      CHECK_THAT("\n" + written, Catch::Contains("\n" + key + " = "));
+  }
+}
+
+}  // namespace
+}  // namespace rec::test

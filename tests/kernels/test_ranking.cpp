@@ -1,0 +1,353 @@
+// ranking against plain double-precision scores and a sort of all items.
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "kernels/ranking/ranking.h"
+#include "tests/support/agreement.h"
+#include "tests/support/closeness.h"
+#include "tests/support/graphs.h"
+#include "tests/support/guarded_matrix.h"
+#include "tests/support/threads.h"
+
+namespace rec::test {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+// Lists to make, everything they need, and where they go.
+struct Case {
+  GuardedMatrix user, item;
+  std::vector<int32_t> user_row, user_id;
+  std::vector<HostGraph> masks;
+  std::vector<uint8_t> allowed;
+
+  Case(int64_t vectors, int64_t items, int64_t dim) : user(vectors, dim), item(items, dim) {
+    user_row.resize(size_t(vectors));
+    std::iota(user_row.begin(), user_row.end(), 0);
+    user_id = user_row;
+  }
+
+  // Small whole numbers: every sum of products is exact, and many scores tie.
+  Case& fill_whole(std::mt19937_64& random, int largest) {
+    std::uniform_int_distribution<int> whole(-largest, largest);
+    for (GuardedMatrix* m : {&user, &item})
+      for (int64_t r = 0; r < m->view().rows; ++r)
+        for (int64_t c = 0; c < m->view().cols; ++c) m->view()(r, c) = float(whole(random));
+    return *this;
+  }
+  Case& mask_random(std::mt19937_64& random, double mean_degree) {
+    masks.push_back(random_graph("mask", user.view().rows, item.view().rows, mean_degree, random()));
+    return *this;
+  }
+
+  RankingRequest request() const {
+    RankingRequest r;
+    r.user = user.view();
+    r.item = item.view();
+    r.user_row = {user_row.data(), int64_t(user_row.size())};
+    r.user_id = {user_id.data(), int64_t(user_id.size())};
+    for (const HostGraph& mask : masks) r.mask[r.masks++] = mask.view().items_of_user;
+    r.allowed = {allowed.data(), int64_t(allowed.size())};
+    return r;
+  }
+
+  bool may_show(size_t list, int32_t item_id) const {
+    if (!allowed.empty() && !allowed[size_t(item_id)]) return false;
+    for (const HostGraph& mask : masks) {
+      const CsrView seen = mask.view().items_of_user;
+      const int32_t* row = seen.row(user_id[list]);
+      if (std::find(row, row + seen.degree(user_id[list]), item_id) != row + seen.degree(user_id[list]))
+        return false;
+    }
+    return true;
+  }
+  Sum score(size_t list, int64_t item_id) const {
+    Sum sum;
+    for (int64_t c = 0; c < item.view().cols; ++c)
+      sum.add(double(user.view()(user_row[list], c)) * item.view()(item_id, c));
+    return sum;
+  }
+};
+
+struct Lists {
+  static constexpr int64_t kPadding = 2;
+  static constexpr int32_t kGuard = -77;
+  int64_t lists, k;
+  std::vector<int32_t> item;
+  GuardedMatrix score;
+
+  Lists(int64_t list_count, int64_t length)
+      : lists(list_count),
+        k(length),
+        item(size_t(list_count * (length + kPadding)), kGuard),
+        score(list_count, length) {}
+  MatrixView<int32_t> items() { return {item.data(), lists, k, k + kPadding}; }
+  int32_t item_at(int64_t list, int64_t place) const {
+    return item[size_t(list * (k + kPadding) + place)];
+  }
+  bool guards_untouched() const {
+    for (int64_t l = 0; l < lists; ++l)
+      for (int64_t p = k; p < k + kPadding; ++p)
+        if (item_at(l, p) != kGuard) return false;
+    return score.guards_untouched();
+  }
+};
+
+Lists ranked(const Case& from, int64_t k) {
+  Lists got(int64_t(from.user_row.size()), k);
+  cpu::rank(from.request(), got.items(), got.score.view());
+  return got;
+}
+
+// Scores must be exact: ids and scores then equal the oracle's.
+void check_exactly(const Case& from, int64_t k) {
+  const Lists got = ranked(from, k);
+  const int64_t items = from.item.view().rows;
+  for (size_t l = 0; l < from.user_row.size(); ++l) {
+    std::vector<std::pair<double, int32_t>> order;  // -score, id
+    for (int32_t i = 0; i < items; ++i)
+      if (from.may_show(l, i)) order.emplace_back(-from.score(l, i).value, i);
+    std::sort(order.begin(), order.end());
+    for (int64_t place = 0; place < k; ++place) {
+      const bool some = place < int64_t(order.size());
+      const int32_t want_item = some ? order[size_t(place)].second : -1;
+      const float want_score = some ? float(-order[size_t(place)].first) : -kInfinity;
+      if (got.item_at(int64_t(l), place) == want_item &&
+          got.score.view()(int64_t(l), place) == want_score)
+        continue;
+      FAIL("list " << l << ", place " << place << ": got item " << got.item_at(int64_t(l), place)
+                   << " with score " << got.score.view()(int64_t(l), place) << ", want " << want_item
+                   << " with " << want_score);
+    }
+  }
+  CHECK(got.guards_untouched());
+}
+
+}  // namespace
+
+// docs/kernels/ranking.md, "A small example"
+TEST_CASE("ranking: the example worked by hand", "[kernels]") {
+  Case from(1, 6, 1);
+  from.user.view()(0, 0) = 1;
+  const float scores[] = {2, 5, 3, 5, 7, 1};
+  for (int64_t i = 0; i < 6; ++i) from.item.view()(i, 0) = scores[i];
+  from.masks.push_back(make_graph("seen", {{4}}, 6));
+  const Lists got = ranked(from, 3);
+  CHECK((got.item_at(0, 0) == 1 && got.item_at(0, 1) == 3 && got.item_at(0, 2) == 2));
+  CHECK((got.score.view()(0, 0) == 5 && got.score.view()(0, 1) == 5 && got.score.view()(0, 2) == 3));
+}
+
+TEST_CASE("ranking: equals sorting everything, with many ties", "[kernels]") {
+  std::mt19937_64 random(81);
+  for (int64_t items : {1, 2, 19, 20, 21, 64, 255, 256, 257, 320, 1000}) {
+    for (int64_t k : {1, 2, 20, 21, 22, 64, 65, 300}) {
+      for (int largest : {1, 9}) {  // 1: hardly any score is alone
+        CAPTURE(items, k, largest);
+        check_exactly(Case(5, items, 6).fill_whole(random, largest), k);
+        check_exactly(Case(5, items, 6).fill_whole(random, largest).mask_random(random, 5), k);
+      }
+    }
+  }
+}
+
+TEST_CASE("ranking: long lists and item tables of several panels", "[kernels]") {
+  std::mt19937_64 random(82);
+  for (int64_t items : {4095, 4096, 4097, 8193, 12289}) {
+    for (int64_t k : {1, 20, 1000}) {
+      CAPTURE(items, k);
+      check_exactly(Case(3, items, 4).fill_whole(random, 3).mask_random(random, 40), k);
+      check_exactly(Case(3, items, 4).fill_whole(random, 200), k);
+    }
+  }
+}
+
+TEST_CASE("ranking: lists of several tiles, vectors and masks in any order", "[kernels]") {
+  std::mt19937_64 random(83);
+  for (int64_t lists : {127, 128, 129, 300}) {
+    CAPTURE(lists);
+    Case from(40, 330, 3);
+    from.fill_whole(random, 5).mask_random(random, 4).mask_random(random, 9).mask_random(random, 1);
+    from.user_row.clear(), from.user_id.clear();
+    for (int64_t l = 0; l < lists; ++l) {
+      from.user_row.push_back(int32_t(random() % 40));
+      from.user_id.push_back(int32_t(random() % 40));
+    }
+    check_exactly(from, 10);
+  }
+}
+
+TEST_CASE("ranking: all scores equal, everything masked, only some items allowed", "[kernels]") {
+  std::mt19937_64 random(84);
+  for (int64_t items : {7, 300, 5000}) {
+    for (int64_t k : {3, 20, 100}) {
+      CAPTURE(items, k);
+      Case equal(2, items, 2);
+      equal.fill_whole(random, 0);
+      check_exactly(equal, k);
+
+      Case masked(3, items, 4);
+      masked.fill_whole(random, 4);
+      std::vector<int32_t> all(static_cast<size_t>(items));
+      std::iota(all.begin(), all.end(), 0);
+      std::vector<int32_t> all_but_one = all;
+      all_but_one.erase(all_but_one.begin() + items / 2);
+      masked.masks.push_back(make_graph("most", {all, all_but_one, {}}, items));
+      check_exactly(masked, k);
+
+      Case allowed(3, items, 4);
+      allowed.fill_whole(random, 4).mask_random(random, 3);
+      for (int64_t i = 0; i < items; ++i) allowed.allowed.push_back(i % 9 == 4);
+      check_exactly(allowed, k);
+      std::fill(allowed.allowed.begin(), allowed.allowed.end(), uint8_t{0});
+      check_exactly(allowed, k);
+    }
+  }
+}
+
+TEST_CASE("ranking: no items, no lists, no dimensions", "[kernels]") {
+  check_exactly(Case(3, 0, 4), 5);
+  check_exactly(Case(0, 9, 4), 5);
+  check_exactly(Case(3, 9, 0), 5);
+}
+
+TEST_CASE("ranking: real-valued scores, within rounding", "[kernels]") {
+  std::mt19937_64 random(85);
+  for (int64_t dim : {1, 31, 32, 33, 64, 200}) {
+    for (int64_t k : {1, 20, 150}) {
+      CAPTURE(dim, k);
+      Case from(6, 700, dim);
+      from.user.fill_normal(random);
+      from.item.fill_normal(random);
+      from.mask_random(random, 6);
+      const Lists got = ranked(from, k);
+      Agreement agreement;
+      for (size_t l = 0; l < 6; ++l) {
+        std::vector<bool> listed(700, false);
+        double last = 0, last_bound = 0;
+        for (int64_t place = 0; place < k; ++place) {
+          const int32_t id = got.item_at(int64_t(l), place);
+          REQUIRE((id >= 0 && id < 700 && from.may_show(l, id) && !listed[size_t(id)]));
+          listed[size_t(id)] = true;
+          const Sum sum = from.score(l, id);
+          const float score = got.score.view()(int64_t(l), place);
+          agreement.compare(score, sum.value, rounding_bound(sum), "list ", l, ", item ", id);
+          last = sum.value, last_bound = rounding_bound(sum);
+          if (place == 0) continue;
+          const float before = got.score.view()(int64_t(l), place - 1);
+          REQUIRE((before > score || (before == score && got.item_at(int64_t(l), place - 1) < id)));
+        }
+        for (int32_t i = 0; i < 700; ++i) {
+          if (listed[size_t(i)] || !from.may_show(l, i)) continue;
+          const Sum sum = from.score(l, i);
+          REQUIRE(sum.value <= last + last_bound + rounding_bound(sum));
+        }
+      }
+      INFO(agreement.text());
+      CHECK(agreement.holds());
+    }
+  }
+}
+
+TEST_CASE("ranking: the same lists with 1, 2 and 3 threads", "[kernels][threads]") {
+  std::mt19937_64 random(86);
+  Case from(300, 500, 33);
+  from.user.fill_normal(random);
+  from.item.fill_normal(random);
+  from.mask_random(random, 6);
+  std::vector<Lists> lists;
+  for (int threads : {1, 2, 3}) {
+    const ThreadCount use(threads);
+    lists.push_back(ranked(from, 20));
+  }
+  for (size_t n : {size_t{1}, size_t{2}}) {
+    CHECK(lists[0].item == lists[n].item);
+    CHECK(same_bits(lists[0].score.view(), lists[n].score.view()));
+  }
+}
+
+TEST_CASE("ranking: refuses scores that are not finite, masked or not", "[kernels]") {
+  std::mt19937_64 random(87);
+  const auto refused = [&](int64_t row, float user_value, int64_t item, float item_value) {
+    for (bool masked : {false, true}) {
+      Case from(200, 310, 5);
+      from.fill_whole(random, 3);
+      if (masked) {
+        std::vector<std::vector<int32_t>> seen(200);
+        for (int32_t i = 0; i < 310; ++i) seen[size_t(row)].push_back(i);
+        from.masks.push_back(make_graph("seen", seen, 310));
+        from.allowed.assign(310, 0);
+      }
+      from.user.view()(row, 2) = user_value;
+      from.item.view()(item, 2) = item_value;
+      Lists got(200, 20);
+      CHECK_THROWS_AS(cpu::rank(from.request(), got.items(), got.score.view()), std::domain_error);
+    }
+  };
+  refused(150, kNan, 0, 1);
+  refused(0, 1, 309, kNan);
+  refused(3, kInfinity, 7, 1);
+  refused(3, 1, 7, -kInfinity);
+  refused(199, 1e30f, 300, 1e30f);  // finite vectors, a product that is not
+
+  Case from(2, 300, 3);
+  from.fill_whole(random, 1);
+  from.user.view()(1, 0) = kNan;
+  Lists got(2, 4);
+  CHECK_THROWS_WITH(cpu::rank(from.request(), got.items(), got.score.view()),
+                    Catch::Contains("list 1 for item 0 is not finite"));
+}
+
+TEST_CASE("ranking: accepts large scores that are finite", "[kernels]") {
+  Case from(1, 3, 2);
+  from.user.view()(0, 0) = 1e19f, from.user.view()(0, 1) = 0;
+  for (int64_t i = 0; i < 3; ++i)
+    from.item.view()(i, 0) = float(1 + i) * 1e19f, from.item.view()(i, 1) = 0;
+  const Lists got = ranked(from, 3);
+  CHECK((got.item_at(0, 0) == 2 && got.item_at(0, 1) == 1 && got.item_at(0, 2) == 0));
+}
+
+TEST_CASE("ranking: refuses shapes that do not fit", "[kernels]") {
+  std::mt19937_64 random(88);
+  Case from(4, 30, 3);
+  from.fill_whole(random, 2).mask_random(random, 3);
+  Lists got(4, 5);
+  const auto refused = [&](const RankingRequest& request, const char* why) {
+    CHECK_THROWS_WITH(cpu::rank(request, got.items(), got.score.view()), Catch::Contains(why));
+  };
+  RankingRequest request = from.request();
+  request.item.cols = 2;
+  refused(request, "same width");
+  request = from.request();
+  request.user_id.size = 3;
+  refused(request, "one user id per list");
+  request = from.request();
+  request.masks = 4;
+  refused(request, "at most 3 masks");
+  request = from.request();
+  request.mask[0].cols = 29;
+  refused(request, "cover all items");
+  request = from.request();
+  const uint8_t flags[29] = {};
+  request.allowed = {flags, 29};
+  refused(request, "one allowed flag per item");
+  request = from.request();
+  request.user_row.size = request.user_id.size = 3;
+  refused(request, "[lists, k]");
+  std::vector<int32_t> beyond = {0, 1, 4, 2};
+  request = from.request();
+  request.user_row = {beyond.data(), 4};
+  refused(request, "user_row");
+  request = from.request();
+  request.user_id = {beyond.data(), 4};
+  refused(request, "user_id");
+}
+
+}  // namespace rec::test

@@ -1,0 +1,373 @@
+// The sampler against Random123, against what its header says in plain loops, and against statistics.
+#include <Random123/philox.h>
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "kernels/sampler/philox.h"
+#include "kernels/sampler/sampler.h"
+#include "kernels/sampler/sampler_draws.h"
+#include "kernels/sampler/sampler_order.h"
+#include "tests/support/batches.h"
+#include "tests/support/graphs.h"
+#include "tests/support/threads.h"
+
+namespace rec::test {
+namespace {
+
+// A graph with its active users, and batches drawn from it.
+struct Draws {
+  HostGraph graph;
+  std::vector<int32_t> active;
+  SamplingRule rule;
+
+  Draws(HostGraph from, SamplingRule by) : graph(std::move(from)), rule(by) {
+    const CsrView owned = graph.view().items_of_user;
+    for (int64_t u = 0; u < owned.rows; ++u)
+      if (owned.degree(u) > 0) active.push_back(int32_t(u));
+  }
+
+  CsrView owned() const { return graph.view().items_of_user; }
+  int64_t edges() const { return int64_t(graph.item_of_edge.size()); }
+  SamplerTables tables() const {
+    return {owned(), {active.data(), int64_t(active.size())}, rule};
+  }
+
+  HostBatch room(int64_t rows, int64_t negatives) const {
+    HostBatch batch;
+    batch.name = graph.name;
+    batch.users = owned().rows;
+    batch.items = owned().cols;
+    batch.negatives = negatives;
+    batch.user.assign(size_t(rows), -1);
+    batch.positive.assign(size_t(rows), -1);
+    batch.negative.assign(size_t(rows * negatives), -1);
+    batch.user_start.assign(size_t(batch.users + 1), -1);
+    batch.user_row.assign(size_t(rows), -1);
+    batch.item_start.assign(size_t(batch.items + 1), -1);
+    batch.item_use.assign(size_t(rows * (1 + negatives)), -1);
+    return batch;
+  }
+
+  HostBatch draw(uint64_t seed, int64_t epoch, int64_t step, int64_t rows, int64_t negatives) const {
+    HostBatch batch = room(rows, negatives);
+    TrainingClock clock;
+    clock.seed = seed, clock.epoch = epoch, clock.step = step;
+    cpu::draw_batch(tables(), clock, batch.view());
+    return batch;
+  }
+};
+
+bool same_draws(const HostBatch& a, const HostBatch& b) {
+  return a.user == b.user && a.positive == b.positive && a.negative == b.negative &&
+         a.user_start == b.user_start && a.user_row == b.user_row &&
+         a.item_start == b.item_start && a.item_use == b.item_use;
+}
+
+// Random123's word for one draw.
+uint32_t word_of(uint64_t seed, int64_t epoch, int64_t step, int64_t row, int64_t draw) {
+  const r123::Philox4x32::ctr_type counter = {
+      {uint32_t(draw / 4), uint32_t(row), uint32_t(step), uint32_t(epoch)}};
+  const r123::Philox4x32::key_type key = {{uint32_t(seed), uint32_t(seed >> 32)}};
+  return r123::Philox4x32()(counter, key)[size_t(draw % 4)];
+}
+
+int64_t below(uint32_t word, int64_t n) { return int64_t(word * (uint64_t(n)) >> 32); }
+
+// The batch as the header describes it: complements written out, groupings by lists.
+HostBatch plain_draw(const Draws& from, uint64_t seed, int64_t epoch, int64_t step, int64_t rows,
+                     int64_t negatives) {
+  const CsrView owned = from.owned();
+  const EpochOrder order(seed, epoch, from.edges());
+  std::vector<int32_t> user, positive, negative;
+  for (int64_t b = 0; b < rows; ++b) {
+    const int64_t place = order.at((step * rows + b) % from.edges());
+    int64_t u = 0;
+    if (from.rule == SamplingRule::user) {
+      u = from.active[size_t(place % int64_t(from.active.size()))];
+      positive.push_back(owned.row(u)[below(word_of(seed, epoch, step, b, 0), owned.degree(u))]);
+    } else {
+      while (owned.row_start[u + 1] <= place) ++u;
+      positive.push_back(owned.col[place]);
+    }
+    user.push_back(int32_t(u));
+    std::vector<int32_t> others;
+    for (int32_t i = 0; i < owned.cols; ++i)
+      if (!std::binary_search(owned.row(u), owned.row(u) + owned.degree(u), i)) others.push_back(i);
+    for (int64_t j = 0; j < negatives; ++j)
+      negative.push_back(others[size_t(
+          below(word_of(seed, epoch, step, b, 1 + j), int64_t(others.size())))]);
+  }
+  return make_batch(from.graph.name, owned.rows, owned.cols, negatives, user, positive, negative);
+}
+
+// Chi-square of counts against equal shares stays below what chance exceeds once in a million (normal
+// quantile 4.753, Wilson and Hilferty's approximation). The seeds are fixed, so a failure repeats.
+void check_equal_shares(const std::vector<int64_t>& counts) {
+  double total = 0, chi_square = 0;
+  for (int64_t count : counts) total += double(count);
+  const double share = total / double(counts.size()), freedom = double(counts.size()) - 1;
+  REQUIRE(share >= 20);
+  for (int64_t count : counts) chi_square += (double(count) - share) * (double(count) - share) / share;
+  const double ninth = 2.0 / (9.0 * freedom);
+  CHECK(chi_square < freedom * std::pow(1 - ninth + 4.753 * std::sqrt(ninth), 3));
+}
+
+std::vector<int32_t> all_but(int32_t items, int32_t missing) {
+  std::vector<int32_t> list;
+  for (int32_t i = 0; i < items; ++i)
+    if (i != missing) list.push_back(i);
+  return list;
+}
+
+// Users with every kind of history: nothing, one item, first and last item, all but one, a skewed crowd.
+HostGraph mixed_graph() {
+  HostGraph crowd = random_graph("crowd", 60, 41, 7, 5);
+  std::vector<std::vector<int32_t>> lists = {{}, {0}, {40}, {0, 40}, all_but(41, 17), all_but(41, 0),
+                                             all_but(41, 40), {}};
+  const CsrView owned = crowd.view().items_of_user;
+  for (int64_t u = 0; u < owned.rows; ++u)
+    lists.emplace_back(owned.row(u), owned.row(u) + owned.degree(u));
+  return make_graph("mixed", lists, 41);
+}
+
+}  // namespace
+
+TEST_CASE("philox: Random123's known answers", "[kernels]") {
+  const auto check = [](PhiloxWords got, std::vector<uint32_t> want) {
+    CHECK(std::vector<uint32_t>(got.word, got.word + 4) == want);
+  };
+  constexpr uint32_t kOnes = 0xffffffffu;
+  check(philox(0, 0, 0, 0, 0, 0), {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
+  check(philox(kOnes, kOnes, kOnes, kOnes, kOnes, kOnes),
+        {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd});
+  check(philox(0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344, 0xa4093822, 0x299f31d0),
+        {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1});
+}
+
+TEST_CASE("philox: equals Random123 on random counters", "[kernels]") {
+  std::mt19937 random(71);
+  for (int n = 0; n < 2000; ++n) {
+    const r123::Philox4x32::ctr_type counter = {{uint32_t(random()), uint32_t(random()),
+                                                 uint32_t(random()), uint32_t(random())}};
+    const r123::Philox4x32::key_type key = {{uint32_t(random()), uint32_t(random())}};
+    const auto want = r123::Philox4x32()(counter, key);
+    const PhiloxWords got = philox(counter[0], counter[1], counter[2], counter[3], key[0], key[1]);
+    REQUIRE(std::equal(want.begin(), want.end(), got.word));
+  }
+}
+
+// docs/kernels/sampler.md, "A small example"
+TEST_CASE("sampler: the example worked by hand", "[kernels]") {
+  const int32_t owned[] = {1, 3, 4};  // of 7 items: the others are 0, 2, 5, 6
+  const int32_t others[] = {0, 2, 5, 6};
+  for (int32_t rank = 0; rank < 4; ++rank) CHECK(item_outside(rank, owned, 3) == others[rank]);
+  CHECK(uniform_below(0, 4) == 0);
+  CHECK(uniform_below(0x3fffffff, 4) == 0);
+  CHECK(uniform_below(0x40000000, 4) == 1);
+  CHECK(uniform_below(0xffffffff, 4) == 3);
+}
+
+TEST_CASE("sampler: the rank-th item outside, for every subset of eight items", "[kernels]") {
+  for (int subset = 0; subset < 256; ++subset) {
+    std::vector<int32_t> owned, others;
+    for (int32_t i = 0; i < 8; ++i) (subset >> i & 1 ? owned : others).push_back(i);
+    for (size_t rank = 0; rank < others.size(); ++rank)
+      REQUIRE(item_outside(int32_t(rank), owned.data(), int32_t(owned.size())) == others[rank]);
+  }
+}
+
+TEST_CASE("epoch order: a permutation of every size", "[kernels]") {
+  std::vector<int64_t> sizes;
+  for (int64_t n = 1; n <= 70; ++n) sizes.push_back(n);
+  for (int64_t power = 7; power <= 17; ++power)
+    for (int64_t off : {-1, 0, 1}) sizes.push_back((int64_t{1} << power) + off);
+  for (int64_t prime : {97, 1009, 10007, 100003}) sizes.push_back(prime);
+  for (int64_t size : sizes) {
+    CAPTURE(size);
+    const EpochOrder order(0x123456789abcdefull, 3, size);
+    std::vector<bool> seen(static_cast<size_t>(size), false);
+    for (int64_t t = 0; t < size; ++t) {
+      const int64_t place = order.at(t);
+      if (place < 0 || place >= size || seen[size_t(place)]) FAIL("place " << place << " of " << t);
+      seen[size_t(place)] = true;
+    }
+  }
+}
+
+TEST_CASE("epoch order: positions beyond 32 bits stay apart", "[kernels]") {
+  const int64_t size = (int64_t{1} << 41) + 12345;
+  const EpochOrder order(9, 0, size);
+  std::set<int64_t> places;
+  int64_t beyond = 0;
+  for (int64_t t = 0; t < 20000; ++t) {
+    const int64_t place = order.at(t % 2 == 0 ? t : size - t);
+    REQUIRE((place >= 0 && place < size));
+    beyond += place > (int64_t{1} << 32);
+    places.insert(place);
+  }
+  CHECK(places.size() == 20000);
+  CHECK(beyond > 19000);  // 99.8% of all places are
+}
+
+TEST_CASE("epoch order: every place equally likely, alone and in pairs", "[kernels]") {
+  for (int64_t size : {2, 3, 5, 12, 60, 100}) {
+    CAPTURE(size);
+    std::vector<int64_t> first(static_cast<size_t>(size)), last(first);
+    std::map<std::pair<int64_t, int64_t>, int64_t> pairs;
+    for (uint64_t seed = 0; seed < 200000; ++seed) {
+      const EpochOrder order(seed, int64_t(seed % 3), size);
+      const int64_t a = order.at(0), b = order.at(size - 1);
+      ++first[size_t(a)], ++last[size_t(b)], ++pairs[{a, b}];
+    }
+    check_equal_shares(first);
+    check_equal_shares(last);
+    std::vector<int64_t> of_pairs;
+    for (const auto& [pair, count] : pairs) of_pairs.push_back(count);
+    CHECK(int64_t(of_pairs.size()) == size * (size - 1));
+    if (of_pairs.size() > 1) check_equal_shares(of_pairs);
+  }
+}
+
+TEST_CASE("sampler: draws what the header says", "[kernels]") {
+  for (SamplingRule rule : {SamplingRule::user, SamplingRule::interaction}) {
+    const Draws draws(mixed_graph(), rule);
+    for (int64_t negatives : {1, 3, 4, 7, 64, 65, 130}) {
+      for (int64_t rows : {1, 2, 149}) {
+        CAPTURE(int(rule), negatives, rows);
+        const HostBatch got = draws.draw(0xfedcba9876543210ull, 2, 1, rows, negatives);
+        REQUIRE(same_draws(got, plain_draw(draws, 0xfedcba9876543210ull, 2, 1, rows, negatives)));
+      }
+    }
+  }
+}
+
+TEST_CASE("sampler: a batch does not depend on what was drawn before", "[kernels]") {
+  const Draws draws(mixed_graph(), SamplingRule::user);
+  const HostBatch third = draws.draw(5, 1, 3, 20, 9), first = draws.draw(5, 1, 1, 20, 9);
+  CHECK(same_draws(draws.draw(5, 1, 1, 20, 9), first));
+  CHECK(same_draws(draws.draw(5, 1, 3, 20, 9), third));
+  CHECK(first.negative != third.negative);
+  CHECK(draws.draw(5, 2, 1, 20, 9).negative != first.negative);
+  CHECK(draws.draw(6, 1, 1, 20, 9).negative != first.negative);
+  CHECK(draws.draw(5 + (uint64_t{1} << 32), 1, 1, 20, 9).negative != first.negative);
+}
+
+TEST_CASE("sampler: the same draws with 1, 2 and 3 threads", "[kernels][threads]") {
+  for (SamplingRule rule : {SamplingRule::user, SamplingRule::interaction}) {
+    const Draws draws(mixed_graph(), rule);
+    for (int64_t rows : {1, 2, 101}) {
+      std::vector<HostBatch> batches;
+      for (int threads : {1, 2, 3}) {
+        const ThreadCount use(threads);
+        batches.push_back(draws.draw(8, 0, 0, rows, 33));
+      }
+      CHECK(same_draws(batches[0], batches[1]));
+      CHECK(same_draws(batches[0], batches[2]));
+    }
+  }
+}
+
+TEST_CASE("sampler: rule user visits everyone equally often", "[kernels]") {
+  const Draws draws(mixed_graph(), SamplingRule::user);
+  const int64_t edges = draws.edges(), active = int64_t(draws.active.size());
+  for (int64_t epoch : {0, 1}) {
+    std::vector<int64_t> visits(size_t(draws.owned().rows), 0);
+    for (int64_t t = 0; t < edges; ++t) ++visits[size_t(draws.draw(3, epoch, t, 1, 1).user[0])];
+    for (int64_t u = 0; u < draws.owned().rows; ++u) {
+      CAPTURE(epoch, u);
+      if (draws.owned().degree(u) == 0)
+        CHECK(visits[size_t(u)] == 0);
+      else
+        CHECK((visits[size_t(u)] == edges / active || visits[size_t(u)] == (edges + active - 1) / active));
+    }
+  }
+}
+
+TEST_CASE("sampler: rule interaction visits each edge once", "[kernels]") {
+  const Draws draws(mixed_graph(), SamplingRule::interaction);
+  std::vector<std::pair<int32_t, int32_t>> seen, want;
+  for (int64_t t = 0; t < draws.edges(); ++t) {
+    const HostBatch batch = draws.draw(4, 1, t, 1, 1);
+    seen.emplace_back(batch.user[0], batch.positive[0]);
+  }
+  CHECK_FALSE(std::is_sorted(seen.begin(), seen.end()));
+  std::sort(seen.begin(), seen.end());
+  for (int64_t u = 0; u < draws.owned().rows; ++u)
+    for (int64_t e = 0; e < draws.owned().degree(u); ++e)
+      want.emplace_back(int32_t(u), draws.owned().row(u)[e]);
+  CHECK(seen == want);
+}
+
+TEST_CASE("sampler: positives and negatives are uniform over what they may be", "[kernels]") {
+  // One user: of 30 items she owns 11. 40 batches of 11 rows, 256 negatives each.
+  std::vector<int32_t> list;
+  for (int32_t i = 0; i < 30; i += 3) list.push_back(i);
+  list.push_back(29);
+  const Draws draws(make_graph("one user", {list}, 30), SamplingRule::user);
+  std::vector<int64_t> positives(30), negatives(30);
+  for (int64_t epoch = 0; epoch < 40; ++epoch) {
+    const HostBatch batch = draws.draw(2, epoch, 0, 11, 256);
+    for (int32_t i : batch.positive) ++positives[size_t(i)];
+    for (int32_t i : batch.negative) ++negatives[size_t(i)];
+  }
+  std::vector<int64_t> owned_positives, other_negatives;
+  for (int32_t i = 0; i < 30; ++i) {
+    const bool owned = std::binary_search(list.begin(), list.end(), i);
+    (owned ? owned_positives : other_negatives)
+        .push_back(owned ? positives[size_t(i)] : negatives[size_t(i)]);
+    CHECK((owned ? negatives : positives)[size_t(i)] == 0);
+  }
+  check_equal_shares(owned_positives);
+  check_equal_shares(other_negatives);
+}
+
+TEST_CASE("sampler: a user who owns all items but one", "[kernels]") {
+  const Draws draws(make_graph("all but one", {all_but(500, 311)}, 500), SamplingRule::interaction);
+  const HostBatch batch = draws.draw(1, 0, 0, 16, 100);
+  CHECK(batch.negative == std::vector<int32_t>(1600, 311));
+}
+
+TEST_CASE("sampler: refuses what it cannot draw", "[kernels]") {
+  const Draws draws(mixed_graph(), SamplingRule::user);
+  const TrainingClock clock;
+  const auto refused = [&](const SamplerTables& tables, const BatchView& batch, const char* why) {
+    CHECK_THROWS_WITH(cpu::draw_batch(tables, clock, batch), Catch::Contains(why));
+  };
+  HostBatch room = draws.room(8, 3), none = draws.room(0, 3), without = draws.room(8, 0);
+  refused(draws.tables(), none.view(), "at least one row");
+  refused(draws.tables(), without.view(), "at least one negative");
+  BatchView batch = room.view();
+  batch.positive.size = 7;
+  refused(draws.tables(), batch, "one row each");
+  batch = room.view();
+  batch.negative.stride = 4;
+  refused(draws.tables(), batch, "contiguous");
+  batch = room.view();
+  batch.item_use.size -= 1;
+  refused(draws.tables(), batch, "item_use");
+  batch = room.view();
+  batch.item_start.size -= 1;
+  refused(draws.tables(), batch, "groupings");
+  batch = room.view();
+  // no memory behind it: the check comes first
+  batch.user.size = batch.positive.size = batch.user_row.size = batch.negative.rows = int64_t{1} << 29;
+  batch.item_use.size = int64_t{1} << 31;
+  refused(draws.tables(), batch, "2^31");
+
+  SamplerTables nobody = draws.tables();
+  nobody.active_user.size = 0;
+  refused(nobody, room.view(), "no user");
+
+  const Draws everything(make_graph("owns everything", {all_but(6, 6)}, 6), SamplingRule::user);
+  HostBatch of_everything = everything.room(8, 3);
+  refused(everything.tables(), of_everything.view(), "owns every item");
+}
+
+}  // namespace rec::test

@@ -1,0 +1,222 @@
+"""Every way of hurting the input that we thought of: one clear sentence that names the place, or a documented acceptance.
+
+Each case hurts a small valid dataset and runs the program on it. A refusal must exit with 1 (2 is for the
+command line's own syntax, as CLI11 reports it with codes above 100), print exactly one line that holds the
+wanted words, never die of a signal, and leave no run folder behind.
+"""
+
+import pathlib
+import struct
+import tempfile
+import unittest
+
+from engine_program import make_dataset, npy_bytes, run, vector
+
+ITEMS, WIDTH = 20, 8
+GOOD = [value for row in range(ITEMS) for value in vector(row, WIDTH)]
+
+
+def write(name, content):
+    def hurt(folder):
+        file = folder / name
+        if file.is_dir():
+            file.rmdir()
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return hurt
+
+
+def change(name, function):
+    def hurt(folder):
+        file = folder / name
+        file.write_bytes(function(file.read_bytes()))
+    return hurt
+
+
+def append(name, text):
+    return change(name, lambda old: old + text.encode())
+
+
+def language(values=GOOD, shape=(ITEMS, WIDTH), **options):
+    return write("item_language.npy", npy_bytes(shape, values, **options))
+
+
+def with_value(value):
+    values = list(GOOD)
+    values[3 * WIDTH + 2] = value
+    return values
+
+
+def remove(name):
+    return lambda folder: (folder / name).unlink()
+
+
+def folder_for(name):
+    def hurt(folder):
+        (folder / name).unlink()
+        (folder / name).mkdir()
+    return hurt
+
+
+def half(value):
+    return struct.unpack("<H", struct.pack("<e", value))[0]
+
+
+# name, how the dataset is hurt, words of the one line
+REFUSED = [
+    ("train.txt missing", remove("train.txt"), ["train.txt", "no such file"]),
+    ("train.txt empty", write("train.txt", ""), ["train.txt", "holds no interactions"]),
+    ("train.txt a folder", folder_for("train.txt"), ["train.txt", "folder"]),
+    ("negative id", append("train.txt", "3 -4\n"), ["train.txt:31", "-4", "negative"]),
+    ("negative user", append("train.txt", "-3 4\n"), ["train.txt:31", "negative"]),
+    ("not a number", append("train.txt", "3 4 x5\n"), ["train.txt:31", "x5", "not a number"]),
+    ("a fraction", append("train.txt", "3 4.5\n"), ["train.txt:31", "4.5", "not a number"]),
+    ("commas", write("train.txt", "0,1,2\n"), ["train.txt:1", "0,1,2", "not a number"]),
+    ("id above the limit", append("train.txt", "3 2147483647\n"), ["train.txt:31", "too large"]),
+    ("id with 30 digits", append("train.txt", "3 " + "9" * 30 + "\n"), ["train.txt:31", "too large"]),
+    ("a far user", append("train.txt", "2000000000 1\n"), ["train.txt", "2000000000", "numbered"]),
+    ("gap in users", append("train.txt", "33 1\n"), ["user 30", "no gap"]),
+    ("item beyond the vectors", append("train.txt", "3 20\n"), ["item_language.npy", "20 rows", "item 20"]),
+    ("NUL bytes", append("train.txt", "3 \0 4\n"), ["train.txt:31", "not a number"]),
+    ("user who owns everything", append("train.txt", "0 " + " ".join(map(str, range(ITEMS))) + "\n"),
+     ["train.txt", "user 0", "owns all 20 items"]),
+    ("interaction in train and test", append("test.txt", "0 0\n"), ["user 0", "item 0", "train.txt", "test.txt"]),
+    ("interaction in valid and test",
+     lambda folder: append("test.txt", (folder / "valid.txt").read_text().split("\n")[0] + "\n")(folder),
+     ["user 0", "valid.txt", "test.txt"]),
+    ("vectors missing", remove("item_language.npy"), ["item_language.npy", "missing", "alpharec"]),
+    ("vectors a folder", folder_for("item_language.npy"), ["item_language.npy", "folder"]),
+    ("vectors empty", write("item_language.npy", b""), ["item_language.npy", "empty"]),
+    ("vectors not npy", write("item_language.npy", "hello, this is text"), ["item_language.npy", "not a .npy file"]),
+    ("npy version 9", change("item_language.npy", lambda b: b[:6] + b"\x09" + b[7:]), ["version 9"]),
+    ("npy cut in its header", change("item_language.npy", lambda b: b[:40]), ["cut short inside its header"]),
+    ("npy cut in its values", change("item_language.npy", lambda b: b[:-5]), ["cut short", "635"]),
+    ("npy with more bytes", change("item_language.npy", lambda b: b + b"123"), ["3 bytes after its values"]),
+    ("npy big-endian", language(descr=">f4"), ["big-endian"]),
+    ("npy of strings", language(descr="<U1"), ["<U1", "float16, float32 or float64"]),
+    ("npy of integers", language([1] * 160, descr="<i4", code="i"), ["whole numbers"]),
+    ("npy Fortran order", language(fortran=True), ["Fortran order"]),
+    ("npy one dimension", language(shape=(160,)), ["1 dimensions"]),
+    ("npy three dimensions", language(shape=(20, 4, 2)), ["3 dimensions"]),
+    ("npy huge shape", language(shape=(2**40, 2**40)), ["too large"]),
+    ("npy shape beyond the file", language(shape=(2**40, 8)), ["cut short"]),
+    ("npy damaged header", change("item_language.npy", lambda b: b.replace(b"'shape'", b"'shade'")), ["shade"]),
+    ("npy negative shape", change("item_language.npy", lambda b: b.replace(b"(20, 8)", b"(-2, 8)")), ["numbers from 0"]),
+    ("fewer rows than items", language(GOOD[:19 * WIDTH], (19, WIDTH)), ["19 rows", "item 19"]),
+    ("NaN in a vector", language(with_value(float("nan"))), ["row 3", "not finite"]),
+    ("Inf in a vector", language(with_value(float("inf"))), ["row 3", "not finite"]),
+    ("all-zero vector", language(GOOD[:16] + [0.0] * 8 + GOOD[24:]), ["row 2", "all zero"]),
+    ("float16 NaN", language([half(v) for v in with_value(float("nan"))], descr="<f2", code="H"), ["row 3", "not finite"]),
+    ("titles not UTF-8", append("items.tsv", "20\tx\t\xff".encode("latin-1").decode("latin-1")), ["items.tsv"]),
+    ("titles Latin-1", change("items.tsv", lambda b: b.replace(b"Title of 4", b"Caf\xe9")), ["items.tsv:6", "not UTF-8"]),
+    ("items.tsv without tabs", write("items.tsv", "0 it0 title\n1 it1 title\n"), ["items.tsv:2", "tab"]),
+    ("items.tsv with an id twice", change("items.tsv", lambda b: b.replace(b"\n5\t", b"\n4\t")), ["items.tsv:7", "twice"]),
+    ("items.tsv with a gap", change("items.tsv", lambda b: b.replace(b"\n19\t", b"\n25\t")), ["items.tsv:21", "gap"]),
+    ("items.tsv too short", change("items.tsv", lambda b: b[:b.index(b"\n15\t") + 1]), ["items.tsv", "15 items"]),
+    ("items.tsv with NUL", change("items.tsv", lambda b: b.replace(b"Title of 3", b"Ti\0le")), ["items.tsv:5", "NUL"]),
+    ("users.tsv of another size", write("users.tsv", "0\ta\tb\n"), ["users.tsv", "1 users"]),
+    ("item_language.json not JSON", write("item_language.json", "{"), ["item_language.json", "not a JSON"]),
+    ("item_language.json of numbers", write("item_language.json", '{"model": 3}'), ["'model'", "string"]),
+    ("config.toml not TOML", write("config.toml", "batch = \n"), ["config.toml:1", "TOML"]),
+    ("unknown key", write("config.toml", "epochs = 2\nbatchsize = 4\n"), ["config.toml:2", "batchsize", "'batch'"]),
+    ("tau of zero", write("config.toml", "tau = 0\n"), ["config.toml:1", "tau", "greater than 0"]),
+    ("lr not a number", write("config.toml", 'lr = "fast"\n'), ["config.toml:1", "lr", "number"]),
+    ("lr NaN", write("config.toml", "lr = nan\n"), ["config.toml:1", "lr"]),
+    ("negative layers", write("config.toml", "layers = -1\n"), ["config.toml:1", "layers", "0 to 64"]),
+    ("unknown model", write("config.toml", 'model = "alpha"\n'), ["config.toml:1", "alpha", "alpharec, linear"]),
+    ("unknown metric", write("config.toml", 'monitor = "auc@20"\n'), ["config.toml:1", "auc@20"]),
+    ("one setting by two names", write("config.toml", "batch = 8\nbatch_size = 9\n"), ["config.toml:2", "same setting"]),
+]
+
+# name, how the dataset is changed, words the output must hold
+ACCEPTED = [
+    ("CRLF", change("train.txt", lambda b: b.replace(b"\n", b"\r\n")), []),
+    ("byte order mark", change("train.txt", lambda b: b"\xef\xbb\xbf" + b), []),
+    ("byte order mark in titles", change("items.tsv", lambda b: b"\xef\xbb\xbf" + b), []),
+    ("tabs for spaces", change("train.txt", lambda b: b.replace(b" ", b"\t")), []),
+    ("no newline at the end", change("train.txt", lambda b: b.rstrip()), []),
+    ("empty lines", change("train.txt", lambda b: b"\n\n" + b), []),
+    ("an interaction twice", lambda folder: append("train.txt", (folder / "train.txt").read_text().split("\n")[0] + "\n")(folder),
+     ["120 train"]),
+    ("user without train items", change("train.txt", lambda b: b.replace(b.split(b"\n")[0], b"0")), ["116 train"]),
+    ("item in test only", lambda folder: (language(GOOD + vector(20), (21, WIDTH))(folder), append("test.txt", "0 20\n")(folder),
+                                          append("items.tsv", "20\tit20\tcold\n")(folder)), ["21 items"]),
+    ("title with tabs", change("items.tsv", lambda b: b.replace(b"Title of 4", b"Title\tof\t4")), []),
+    ("no titles", remove("items.tsv"), []),
+    ("no validation", remove("valid.txt"), ["no validation split"]),
+    ("no test", remove("test.txt"), ["valid split"]),
+    ("float64 vectors", language(descr="<f8", code="d"), []),
+    ("float16 vectors", language([half(v) for v in GOOD], descr="<f2", code="H"), []),
+    ("npy version 2", language(version=2), []),
+    ("npy version 3", language(version=3), []),
+    ("batch larger than the data", write("config.toml", "batch = 4096\nepochs = 1\nhidden = 4\ntopk = 5\n"), ["using 120"]),
+    ("peers' names of keys", write("config.toml", "batch_size = 32\nlearning_rate = 1e-3\nn_layers = 1\ntemperature = 0.2\n"
+                                   "embedding_size = 4\nmax_epoch = 1\ntopks = [5]\n"), ["width 4, K 1", "tau 0.2"]),
+]
+
+# name, arguments (DATA stands for a valid dataset), words
+COMMAND_LINE = [
+    ("a dataset that is not there", ["train", "/nowhere", "--out", "RUN"], ["/nowhere", "no such"]),
+    ("a file for a dataset", ["train", "DATA/train.txt", "--out", "RUN"], ["train.txt", "dataset folder"]),
+    ("a setting without a value", ["train", "DATA", "--out", "RUN", "--set", "batch"], ["batch", "key=value"]),
+    ("an unknown setting", ["train", "DATA", "--out", "RUN", "--set", "taau=1"], ["taau", "'tau'"]),
+    ("a value out of range", ["train", "DATA", "--out", "RUN", "--set", "batch=0"], ["batch", "1 to"]),
+    ("epochs not a number", ["train", "DATA", "--out", "RUN", "--epochs", "many"], ["epochs", "whole number"]),
+    ("cuda where there is none", ["train", "DATA", "--out", "RUN", "--device", "cuda"], ["cuda", "--device cpu"]),
+    ("an unknown device", ["train", "DATA", "--out", "RUN", "--device", "tpu"], ["tpu", "auto, cpu, cuda"]),
+    ("a run that is not there", ["evaluate", "RUN"], ["RUN", "no such run"]),
+    ("a folder that is no run", ["evaluate", "DATA"], ["best.safetensors"]),
+    ("a language that is not there", ["info", "DATA", "--language", "v3"], ["--language"]),
+]
+
+
+class BadInput(unittest.TestCase):
+    def setUp(self):
+        self.temporary = tempfile.TemporaryDirectory()
+        self.folder = make_dataset(pathlib.Path(self.temporary.name) / "data")
+        self.run_folder = pathlib.Path(self.temporary.name) / "run"
+
+    def tearDown(self):
+        self.temporary.cleanup()
+
+    def check_refusal(self, result, words):
+        self.assertGreater(result.returncode, 0, f"must be refused, was: {result.stdout}{result.stderr}")
+        self.assertEqual(len(result.stderr.strip().splitlines()), 1, result.stderr)
+        for word in words:
+            self.assertIn(word, result.stderr)
+
+    def train(self):
+        return run("train", self.folder, "--out", self.run_folder, "--device", "cpu", "--threads", "1")
+
+    def test_refused_datasets(self):
+        for name, hurt, words in REFUSED:
+            with self.subTest(name):
+                self.setUp()
+                hurt(self.folder)
+                self.check_refusal(self.train(), words)
+                self.assertFalse(self.run_folder.exists(), "nothing may be left behind")
+                self.tearDown()
+
+    def test_accepted_datasets(self):
+        for name, change_it, words in ACCEPTED:
+            with self.subTest(name):
+                self.setUp()
+                change_it(self.folder)
+                result = self.train()
+                self.assertEqual(result.returncode, 0, result.stderr)
+                for word in words:
+                    self.assertIn(word, result.stdout)
+                self.tearDown()
+
+    def test_refused_command_lines(self):
+        for name, arguments, words in COMMAND_LINE:
+            with self.subTest(name):
+                filled = [a.replace("DATA", str(self.folder)).replace("RUN", str(self.run_folder)) for a in arguments]
+                self.check_refusal(run(*filled), [w.replace("RUN", str(self.run_folder)) for w in words])
+                self.assertFalse(self.run_folder.exists(), "nothing may be left behind")
+
+    def test_there_are_enough_cases(self):
+        self.assertGreaterEqual(len(REFUSED) + len(ACCEPTED) + len(COMMAND_LINE), 40)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
