@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "bench/shapes.h"
+#include "kernels/common/gemm.h"
 #include "kernels/common/simd.h"
 
 namespace rec::bench {
@@ -66,6 +67,7 @@ int64_t memory_bytes() { return int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_P
 double sgemm_rate() {
   constexpr int64_t n = kSgemmSize;
   HostMatrix a = HostMatrix::random(n, n, 1), b = HostMatrix::random(n, n, 2), c(n, n);
+  cpu::blas_in_use();
   const int before = openblas_get_num_threads();
   openblas_set_num_threads(threads());
   const double seconds = shortest_s([&] {

@@ -1,4 +1,3 @@
-#include <cblas.h>
 #include <fmt/format.h>
 #include <omp.h>
 
@@ -8,6 +7,7 @@
 #include "host/commands/commands.h"
 #include "host/run/memory.h"
 #include "host/version.h"
+#include "kernels/common/gemm.h"
 #include "kernels/common/simd.h"
 
 namespace rec {
@@ -18,7 +18,7 @@ int run_doctor() {
   fmt::print("compiler   {}, {} build\n", kCompiler, kBuildType);
   fmt::print("cpu        {} in use\n", simd_level());
   fmt::print("threads    {} usable of {} in the machine\n", omp_get_num_procs(), std::thread::hardware_concurrency());
-  fmt::print("blas       {} ({} kernels)\n", openblas_get_config(), openblas_get_corename());
+  fmt::print("blas       {}\n", cpu::blas_in_use());
   fmt::print("cuda       not compiled in\n");
   fmt::print("memory     {} available\n", bytes_text(available_memory()));
   const std::string simd = simd_level();

@@ -1,18 +1,48 @@
 #include <cblas.h>
 
+#include <cstdlib>
+#include <string_view>
+
 #include "kernels/common/check.h"
 #include "kernels/common/gemm.h"
+#include "kernels/common/simd.h"
+
+// OpenBLAS builds for many CPUs export these; in others they are absent, and null here.
+extern "C" {
+[[gnu::weak]] void gotoblas_dynamic_init();
+[[gnu::weak]] void gotoblas_dynamic_quit();
+}
 
 namespace rec::cpu {
 namespace {
 
-void multiply(CBLAS_TRANSPOSE transpose_a, CBLAS_TRANSPOSE transpose_b, MatrixView<const float> a,
-              MatrixView<const float> b, int64_t inner, Into into, MatrixView<float> c) {
-  if (c.rows == 0 || c.cols == 0) return;
+// An OpenBLAS older than the CPU does not know its model and falls back to SSE kernels, which cost a
+// factor of five. The CPU's own feature flags say what it can run, so the choice is made again with
+// the kernels for those, unless the user has named kernels.
+void choose_kernels() {
+  constexpr const char* kVariable = "OPENBLAS_CORETYPE";
+  const std::string_view level = simd_level();
+  const bool fell_back = std::string_view(openblas_get_corename()) == "Prescott";
+  if (!fell_back || level == "baseline" || std::getenv(kVariable) != nullptr) return;
+  if (gotoblas_dynamic_init == nullptr || gotoblas_dynamic_quit == nullptr) return;
+  ::setenv(kVariable, level == "AVX-512" ? "SkylakeX" : "Haswell", 1);
+  gotoblas_dynamic_quit();
+  gotoblas_dynamic_init();
+  ::unsetenv(kVariable);
+}
+
+void prepare_blas() {
   [[maybe_unused]] static const bool once = [] {
+    choose_kernels();
     openblas_set_num_threads(1);
     return true;
   }();
+}
+
+void multiply(CBLAS_TRANSPOSE transpose_a, CBLAS_TRANSPOSE transpose_b, MatrixView<const float> a,
+              MatrixView<const float> b, int64_t inner, Into into, MatrixView<float> c) {
+  if (c.rows == 0 || c.cols == 0) return;
+  prepare_blas();
   // inner = 0 is a sum of nothing; BLAS then only scales c, but still wants a leading dimension of 1.
   const auto lead = [](MatrixView<const float> m) { return blasint(m.stride > 0 ? m.stride : 1); };
   cblas_sgemm(CblasRowMajor, transpose_a, transpose_b, blasint(c.rows), blasint(c.cols),
@@ -21,6 +51,13 @@ void multiply(CBLAS_TRANSPOSE transpose_a, CBLAS_TRANSPOSE transpose_b, MatrixVi
 }
 
 }  // namespace
+
+std::string blas_in_use() {
+  prepare_blas();
+  const std::string config = openblas_get_config();  // "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH ..."
+  const std::string version = config.substr(0, config.find(' ', config.find(' ') + 1));
+  return version + ", " + openblas_get_corename() + " kernels";
+}
 
 void gemm_a_bt(MatrixView<const float> a, MatrixView<const float> b, Into into,
                MatrixView<float> c) {

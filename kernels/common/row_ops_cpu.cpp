@@ -1,41 +1,102 @@
 #include "kernels/common/row_ops.h"
 
+#include <algorithm>
+
 #include "kernels/common/simd.h"
+
+// Helpers go into each clone of their callers, and so are compiled for each CPU.
+#define REC_INTO_CLONES [[gnu::always_inline]] inline
 
 namespace rec::cpu {
 namespace {
 
-constexpr int64_t kChunk = 64;  // columns summed in registers at once: 4 AVX-512 or 8 AVX2 registers
-constexpr int64_t kNarrow = 16;
+// Sixteen floats: one register of AVX-512, two of AVX2, four of the baseline. g++ leaves arrays of
+// running sums in memory; values of this type it keeps in registers.
+using Lanes = float __attribute__((vector_size(64)));
+using HalfLanes = float __attribute__((vector_size(32)));
+using QuarterLanes = float __attribute__((vector_size(16)));
+using LanesAnywhere = float __attribute__((vector_size(64), aligned(4), may_alias));
 
-inline float dot_of(const float* x, const float* y, int64_t n) {
-  float sum = 0.0f;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t c = 0; c < n; ++c) sum += x[c] * y[c];
-  return sum;
+constexpr int64_t kLanes = 16;
+constexpr int kMostVectors = 4;    // running sums held in registers: 64 columns
+constexpr int64_t kRowsAhead = 8;  // scattered rows are asked for this early
+constexpr int64_t kCacheLine = 64;
+
+REC_INTO_CLONES const LanesAnywhere& lanes_at(const float* x) {
+  return *reinterpret_cast<const LanesAnywhere*>(x);
 }
 
-// One chunk of columns of a (weighted) sum of rows, held in registers over all the rows.
-template <int64_t kWidth, class Weight>
-inline void sum_chunk(MatrixView<const float> x, const int32_t* rows, Weight weight, int64_t count,
-                      int64_t first, float* out) {
-  float sum[kWidth] = {};
+// Always in the same order: halves, quarters, pairs.
+REC_INTO_CLONES float sum_of_lanes(const Lanes& v) {
+  const HalfLanes half = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) +
+                         __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
+  const QuarterLanes quarter = __builtin_shufflevector(half, half, 0, 1, 2, 3) +
+                               __builtin_shufflevector(half, half, 4, 5, 6, 7);
+  return (quarter[0] + quarter[2]) + (quarter[1] + quarter[3]);
+}
+
+// Asks for the first `bytes` of the row that will be needed kRowsAhead rows later.
+REC_INTO_CLONES void ask_ahead(MatrixView<const float> x, const int32_t* rows, int64_t j,
+                               int64_t count, int64_t first, int64_t bytes) {
+  if (j + kRowsAhead >= count) return;
+  const char* row = reinterpret_cast<const char*>(x.row(rows[j + kRowsAhead]) + first);
+  for (int64_t byte = 0; byte < bytes; byte += kCacheLine) __builtin_prefetch(row + byte);
+}
+
+REC_INTO_CLONES float dot_of(const float* x, const float* y, int64_t n) {
+  Lanes sum[kMostVectors] = {};
+  int64_t c = 0;
+  for (; c + kMostVectors * kLanes <= n; c += kMostVectors * kLanes)
+    for (int v = 0; v < kMostVectors; ++v)
+      sum[v] += lanes_at(x + c + v * kLanes) * lanes_at(y + c + v * kLanes);
+  for (; c + kLanes <= n; c += kLanes) sum[0] += lanes_at(x + c) * lanes_at(y + c);
+  float rest = 0.0f;
+  for (; c < n; ++c) rest += x[c] * y[c];
+  return sum_of_lanes((sum[0] + sum[1]) + (sum[2] + sum[3])) + rest;
+}
+
+// out[j] = u . x[rows[j]] for rows of exactly kVectors vectors, u held in registers.
+template <int kVectors>
+REC_INTO_CLONES void dots_of_width(const float* u, MatrixView<const float> x, const int32_t* rows,
+                                   int64_t count, float* out) {
+  Lanes own[kVectors];
+  for (int v = 0; v < kVectors; ++v) own[v] = lanes_at(u + v * kLanes);
   for (int64_t j = 0; j < count; ++j) {
+    ask_ahead(x, rows, j, count, 0, kVectors * kLanes * 4);
+    const float* row = x.row(rows[j]);
+    Lanes sum = own[0] * lanes_at(row);
+    for (int v = 1; v < kVectors; ++v) sum += own[v] * lanes_at(row + v * kLanes);
+    out[j] = sum_of_lanes(sum);
+  }
+}
+
+// Columns first .. first + 16 kVectors of a (weighted) sum of rows, in registers over all the rows.
+template <int kVectors, class Weight>
+REC_INTO_CLONES void sum_columns(MatrixView<const float> x, const int32_t* rows, Weight weight,
+                                 int64_t count, int64_t first, float* out) {
+  Lanes sum[kVectors] = {};
+  for (int64_t j = 0; j < count; ++j) {
+    ask_ahead(x, rows, j, count, first, kVectors * kLanes * 4);
     const float* row = x.row(rows[j]) + first;
     const float w = weight(j);
-#pragma omp simd
-    for (int64_t c = 0; c < kWidth; ++c) sum[c] += w * row[c];
+    for (int v = 0; v < kVectors; ++v) sum[v] += w * lanes_at(row + v * kLanes);
   }
-  for (int64_t c = 0; c < kWidth; ++c) out[first + c] = sum[c];
+  for (int v = 0; v < kVectors; ++v)
+    *reinterpret_cast<LanesAnywhere*>(out + first + v * kLanes) = sum[v];
 }
 
 template <class Weight>
-inline void sum_all_chunks(MatrixView<const float> x, const int32_t* rows, Weight weight,
-                           int64_t count, float* out) {
+REC_INTO_CLONES void sum_all_columns(MatrixView<const float> x, const int32_t* rows, Weight weight,
+                                     int64_t count, float* out) {
   int64_t c = 0;
-  for (; c + kChunk <= x.cols; c += kChunk) sum_chunk<kChunk>(x, rows, weight, count, c, out);
-  for (; c + kNarrow <= x.cols; c += kNarrow) sum_chunk<kNarrow>(x, rows, weight, count, c, out);
-  for (; c < x.cols; ++c) sum_chunk<1>(x, rows, weight, count, c, out);
+  for (; c + kMostVectors * kLanes <= x.cols; c += kMostVectors * kLanes)
+    sum_columns<kMostVectors>(x, rows, weight, count, c, out);
+  for (; c + kLanes <= x.cols; c += kLanes) sum_columns<1>(x, rows, weight, count, c, out);
+  for (; c < x.cols; ++c) {
+    float sum = 0.0f;
+    for (int64_t j = 0; j < count; ++j) sum += weight(j) * x.row(rows[j])[c];
+    out[c] = sum;
+  }
 }
 
 }  // namespace
@@ -44,17 +105,26 @@ REC_SIMD_CLONES float dot(const float* x, const float* y, int64_t n) { return do
 
 REC_SIMD_CLONES void dots_with_rows(const float* u, MatrixView<const float> x, const int32_t* rows,
                                     int64_t count, float* out) {
-  for (int64_t j = 0; j < count; ++j) out[j] = dot_of(u, x.row(rows[j]), x.cols);
+  switch (x.cols) {
+    case 2 * kLanes: return dots_of_width<2>(u, x, rows, count, out);
+    case 4 * kLanes: return dots_of_width<4>(u, x, rows, count, out);
+    case 8 * kLanes: return dots_of_width<8>(u, x, rows, count, out);
+    default: break;
+  }
+  for (int64_t j = 0; j < count; ++j) {
+    ask_ahead(x, rows, j, count, 0, x.cols * 4);
+    out[j] = dot_of(u, x.row(rows[j]), x.cols);
+  }
 }
 
 REC_SIMD_CLONES void sum_of_rows(MatrixView<const float> x, const int32_t* rows, int64_t count,
                                  float* out) {
-  sum_all_chunks(x, rows, [](int64_t) { return 1.0f; }, count, out);
+  sum_all_columns(x, rows, [](int64_t) { return 1.0f; }, count, out);
 }
 
 REC_SIMD_CLONES void weighted_sum_of_rows(MatrixView<const float> x, const int32_t* rows,
                                           const float* weight, int64_t count, float* out) {
-  sum_all_chunks(x, rows, [weight](int64_t j) { return weight[j]; }, count, out);
+  sum_all_columns(x, rows, [weight](int64_t j) { return weight[j]; }, count, out);
 }
 
 REC_SIMD_CLONES void add_scaled(float a, const float* x, float* y, int64_t n) {
