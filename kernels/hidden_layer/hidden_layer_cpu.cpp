@@ -9,8 +9,11 @@
 namespace rec::cpu {
 namespace {
 
-constexpr int64_t kPanel = 256;  // rows taken at once: 256 x 768 floats stay in L2 between the steps
-constexpr int64_t kGroups = 8;   // partial sums of the weight's gradient, added in order
+constexpr int64_t kPanel =
+    256;  // rows taken at once: 256 x 768 floats stay in L2 between the steps
+// Partial sums of the weight's gradient, added in order: enough to share out, few enough to add up.
+constexpr int64_t kMostGroups = 32;
+constexpr int64_t kPanelsPerGroup = 4;
 
 REC_SIMD_CLONES void leaky(float* x, int64_t n) {
 #pragma omp simd
@@ -54,19 +57,19 @@ void hidden_layer_backward(MatrixView<float> act, const LinearView& layer,
               grad.bias.size == layer.bias.size,
           "hidden_layer: gradients must have the parameters' shapes");
   const int64_t out = layer.weight.rows, in = layer.weight.cols;
-  // The rows are cut into groups that depend on the shape alone; each group sums its panels in order.
+  // The rows are cut into groups that depend on the shape alone; each group sums its panels in
+  // order.
   const int64_t panels = (act.rows + kPanel - 1) / kPanel;
-  const int64_t panels_per_group = (panels + kGroups - 1) / kGroups;
-  std::vector<float> group_weight(static_cast<size_t>(kGroups * out * in), 0.0f);
-  std::vector<double> group_bias(static_cast<size_t>(kGroups * out), 0.0);
+  const int64_t groups = std::clamp<int64_t>(panels / kPanelsPerGroup, 1, kMostGroups);
+  std::vector<float> group_weight(static_cast<size_t>(groups * out * in), 0.0f);
+  std::vector<double> group_bias(static_cast<size_t>(groups * out), 0.0);
 #pragma omp parallel
   {
     std::vector<float> grad_input(static_cast<size_t>(kPanel * in));
 #pragma omp for schedule(dynamic, 1)
-    for (int64_t g = 0; g < kGroups; ++g) {
+    for (int64_t g = 0; g < groups; ++g) {
       const MatrixView<float> sum(group_weight.data() + g * out * in, out, in);
-      const int64_t end = std::min(panels, (g + 1) * panels_per_group);
-      for (int64_t p = g * panels_per_group; p < end; ++p) {
+      for (int64_t p = g * panels / groups; p < (g + 1) * panels / groups; ++p) {
         const int64_t first = p * kPanel;
         const int64_t rows = std::min(kPanel, act.rows - first);
         const MatrixView<float> input = act.rows_from(first, rows);
@@ -86,13 +89,13 @@ void hidden_layer_backward(MatrixView<float> act, const LinearView& layer,
 #pragma omp for schedule(static)
     for (int64_t r = 0; r < out; ++r) {
       std::copy_n(group_weight.data() + r * in, in, grad.weight.row(r));
-      for (int64_t g = 1; g < kGroups; ++g)
+      for (int64_t g = 1; g < groups; ++g)
         add(group_weight.data() + (g * out + r) * in, grad.weight.row(r), in);
     }
   }
   for (int64_t c = 0; c < grad.bias.size; ++c) {
     double sum = 0;
-    for (int64_t g = 0; g < kGroups; ++g) sum += group_bias[static_cast<size_t>(g * out + c)];
+    for (int64_t g = 0; g < groups; ++g) sum += group_bias[static_cast<size_t>(g * out + c)];
     grad.bias[c] = float(sum);
   }
 }
