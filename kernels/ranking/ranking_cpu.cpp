@@ -18,8 +18,11 @@ namespace rec::cpu {
 namespace {
 
 constexpr float kMasked = -std::numeric_limits<float>::infinity();
-constexpr int64_t kTileLists = 128;   // enough that packing the items costs little beside the products
-constexpr int64_t kTileItems = 4096;  // with 128 lists 2 MiB of scores: the L2 of a core, or near it
+// A tile of scores is made and used up by one thread. Many lists, because OpenBLAS packs the items
+// anew for each tile; no more than a share of the lists, so that every thread has one.
+constexpr int64_t kMostTileLists = 384;
+constexpr int64_t kTileListsStep = 16;
+constexpr int64_t kTileItems = 4096;
 constexpr int64_t kFewestLanes = 256;
 constexpr int64_t kFewKeys = 64;  // up to here comparing all pairs beats std::sort
 
@@ -50,7 +53,8 @@ REC_SIMD_CLONES uint32_t largest_magnitude(const float* value, int64_t n) {
 float largest_magnitude(MatrixView<const float> m) {
   uint32_t largest = 0;
 #pragma omp parallel for schedule(static) reduction(max : largest)
-  for (int64_t r = 0; r < m.rows; ++r) largest = std::max(largest, largest_magnitude(m.row(r), m.cols));
+  for (int64_t r = 0; r < m.rows; ++r)
+    largest = std::max(largest, largest_magnitude(m.row(r), m.cols));
   return std::bit_cast<float>(largest);
 }
 
@@ -67,7 +71,8 @@ REC_SIMD_CLONES void lane_maxima(const float* score, int64_t n, int64_t lanes, f
   }
 }
 
-// The k-th largest value, k <= n <= kFewKeys: the smallest of those that fewer than k values exceed.
+// The k-th largest value, k <= n <= kFewKeys: the smallest of those that fewer than k values
+// exceed.
 REC_SIMD_CLONES float kth_largest_of_few(const float* value, int32_t n, int32_t k) {
   int32_t above[kFewKeys] = {};
   for (int32_t i = 0; i < n; ++i) {
@@ -115,8 +120,8 @@ class Selector {
         lane_(size_t(lanes_)),
         key_(size_t(k + panel_items)) {}
 
-  // score [n]: of items first .. first + n, kMasked where the item may not be shown. best [k]: the keys
-  // found so far, descending, updated; returns how many there are now.
+  // score [n]: of items first .. first + n, kMasked where the item may not be shown. best [k]: the
+  // keys found so far, descending, updated; returns how many there are now.
   int64_t select(const float* score, int64_t n, int64_t first, Key* best, int64_t have) {
     std::copy_n(best, have, key_.data());
     int64_t keys = have;
@@ -124,7 +129,10 @@ class Selector {
     float bound = have == k_ ? score_of(best[k_ - 1]) : std::numeric_limits<float>::lowest();
     if (lanes_ < n) {
       lane_maxima(score, n, lanes_, maximum_.data());
-      const int64_t lanes = lanes_bound(bound);
+      // A full list's bound is usually high enough already.
+      int64_t lanes =
+          have == k_ ? lanes_reaching(maximum_.data(), lanes_, bound, lane_.data()) : lanes_;
+      if (lanes > 2 * k_) lanes = lanes_bound(bound);
       for (int64_t f = 0; f < lanes; ++f) {
         for (int64_t i = lane_[size_t(f)]; i < n; i += lanes_) {
           key_[size_t(keys)] = key_of(score[i], first + i);
@@ -150,8 +158,8 @@ class Selector {
   }
 
  private:
-  // Raises bound to the k-th largest maximum: k lanes hold a score at least as large, so no score below
-  // it is among the best k. Lists the lanes that reach the bound; returns how many.
+  // Raises bound to the k-th largest maximum: k lanes hold a score at least as large, so no score
+  // below it is among the best k. Lists the lanes that reach the bound; returns how many.
   int64_t lanes_bound(float& bound) {
     float folded[kFewKeys];
     if (3 * k_ <= kFewKeys) {
@@ -181,9 +189,9 @@ void mask_row(CsrView mask, int64_t user, int64_t first, int64_t n, float* score
 }
 
 [[noreturn]] void refuse_score(int64_t list, int64_t item) {
-  throw std::domain_error("ranking: the score of list " + std::to_string(list) + " for item " +
-                          std::to_string(item) +
-                          " is not finite; check the vectors of both for NaN, infinity or huge values");
+  throw std::domain_error(
+      "ranking: the score of list " + std::to_string(list) + " for item " + std::to_string(item) +
+      " is not finite; check the vectors of both for NaN, infinity or huge values");
 }
 
 // The smallest place list * items + item whose score is not finite, or places when there is none.
@@ -224,7 +232,10 @@ void rank(const RankingRequest& request, MatrixView<int32_t> top_item,
 
   const int64_t panels = std::max<int64_t>(1, (items + kTileItems - 1) / kTileItems);
   const int64_t panel_items = (items + panels - 1) / panels;
-  const int64_t tile_lists = std::min(kTileLists, std::max<int64_t>(lists, 1));
+  const int64_t share = (lists + omp_get_max_threads() - 1) / omp_get_max_threads();
+  const int64_t tile_lists =
+      std::clamp<int64_t>((share + kTileListsStep - 1) / kTileListsStep * kTileListsStep,
+                          kTileListsStep, kMostTileLists);
   const int64_t places = lists * items;
   int64_t not_finite = places;
 #pragma omp parallel reduction(min : not_finite)
@@ -252,8 +263,7 @@ void rank(const RankingRequest& request, MatrixView<int32_t> top_item,
           for (int m = 0; m < request.masks; ++m)
             mask_row(request.mask[m], request.user_id[first + r], panel, n, score);
           if (!forbidden.empty()) add_scaled(1.0f, forbidden.data() + panel, score, n);
-          have[size_t(r)] =
-              selector.select(score, n, panel, best.data() + r * k, have[size_t(r)]);
+          have[size_t(r)] = selector.select(score, n, panel, best.data() + r * k, have[size_t(r)]);
         }
       }
       for (int64_t r = 0; r < rows; ++r) {
