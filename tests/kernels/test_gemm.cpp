@@ -6,7 +6,6 @@
 #include <limits>
 #include <random>
 #include <stdexcept>
-#include <vector>
 
 #include "kernels/common/gemm.h"
 #include "tests/support/agreement.h"

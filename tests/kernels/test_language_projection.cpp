@@ -1,7 +1,6 @@
 // language_projection against projecting every node's own mean vector in double precision.
 #include <catch2/catch.hpp>
 
-#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <random>
@@ -66,8 +65,7 @@ struct Product {
   }
 };
 
-// Every node's own language vector, users then items: the users' matrix that the kernel never
-// makes.
+// Every node's own language vector, users then items: what the kernel never makes.
 struct NodeVectors {
   int64_t width;
   std::vector<double> mean, mean_magnitude;  // [nodes, width]
