@@ -51,6 +51,10 @@ inline void require_language_shapes(const LanguageView& z, const GraphView& grap
   require(layer.weight.cols == z.item.cols,
           "language_projection: the weight's columns must match the language width");
   require(z.heavy.rows == z.heavy_user.size, "language_projection: one vector per heavy user");
+  require(z.heavy.rows == 0 || z.heavy.cols == z.item.cols,
+          "language_projection: heavy users' vectors must have the language width");
+  require(z.light_users_of_item.rows == graph.items(),
+          "language_projection: one list of light users per item");
   require(layer.bias.size == 0 || layer.bias.size == layer.weight.rows,
           "language_projection: the bias must match the weight's rows");
   require(node_rows == graph.nodes(), "language_projection: one row per node, users then items");

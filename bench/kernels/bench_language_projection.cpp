@@ -1,0 +1,77 @@
+#include "bench/harness.h"
+#include "kernels/language_projection/language_projection.h"
+#include "tests/support/language.h"
+
+namespace rec::bench {
+namespace {
+
+// Random vectors of the shape's language width, its users split at the measured threshold.
+struct Language {
+  HostMatrix item;
+  test::HostLanguage split;
+
+  explicit Language(const Shape& shape)
+      : item(HostMatrix::random(shape.items, shape.language_width, 1)),
+        split(test::make_language(graph_of(shape).view(), item.view(),
+                                  cpu::hybrid_degree(shape.language_width))) {}
+};
+
+// Products: an item's or heavy user's row times the weight, 2 D H flops, the same count in either
+// direction. The additions of light users' edges are left out of the flops, so that the share is
+// the part of the time that the products alone would need.
+double product_flops(const Shape& shape, const LanguageView& z) {
+  return 2.0 * double(shape.items + z.heavy.rows) * double(shape.language_width) *
+         double(shape.hidden);
+}
+
+void forward(benchmark::State& state, const Shape& shape) {
+  const Language language(shape);
+  const LanguageView z = language.split.view();
+  HostMatrix weight = HostMatrix::random(shape.hidden, shape.language_width, 2);
+  HostMatrix bias(1, shape.hidden), pre(shape.nodes(), shape.hidden);
+  // Vectors of items and heavy users and the weight are read once. Every light user's edge reads a
+  // row of T and an id; T is written and takes the bias, every user's row is written.
+  const double row_bytes = 4.0 * double(shape.hidden),
+               vector_bytes = 4.0 * double(shape.language_width);
+  const double edges = double(z.light_users_of_item.row_start[shape.items]);
+  const Work work{.bytes = double(shape.items + z.heavy.rows + shape.hidden) * vector_bytes +
+                           edges * (row_bytes + 4.0) +
+                           double(3 * shape.items + shape.users) * row_bytes,
+                  .flops = product_flops(shape, z),
+                  .limit = Limit::sgemm()};
+  measure(state, work, [&] {
+    cpu::project_language(z, graph_of(shape).view(), {weight.view(), bias.flat()}, pre.view());
+  });
+}
+
+void backward(benchmark::State& state, const Shape& shape) {
+  const Language language(shape);
+  const LanguageView z = language.split.view();
+  HostMatrix grad_weight(shape.hidden, shape.language_width), grad_bias(1, shape.hidden);
+  // A call scales light users' rows in place, so any other values would soon be subnormal, and
+  // slow.
+  HostMatrix zeros(shape.nodes(), shape.hidden);
+  // The bias reads every row once, the scaling reads and writes the users' rows. Every light user's
+  // edge reads a row and an id; an item's row is read and written, and read again by the product,
+  // which also reads the vectors and writes the weight's gradient.
+  const double row_bytes = 4.0 * double(shape.hidden),
+               vector_bytes = 4.0 * double(shape.language_width);
+  const double edges = double(z.light_users_of_item.row_start[shape.items]);
+  const Work work{.bytes = double(shape.nodes() + 2 * shape.users) * row_bytes +
+                           edges * (row_bytes + 4.0) + 3.0 * double(shape.items) * row_bytes +
+                           double(shape.items + z.heavy.rows + shape.hidden) * vector_bytes,
+                  .flops = product_flops(shape, z),
+                  .limit = Limit::sgemm()};
+  measure(state, work, [&] {
+    cpu::project_language_backward(z, graph_of(shape).view(), zeros.view(),
+                                   {grad_weight.view(), grad_bias.flat()});
+  });
+}
+
+[[maybe_unused]] const bool forward_added =
+    add_kernel_bench("language_projection/forward", forward);
+[[maybe_unused]] const bool backward_added =
+    add_kernel_bench("language_projection/backward", backward);
+
+}  // namespace
+}  // namespace rec::bench

@@ -1,0 +1,388 @@
+// language_projection against projecting every node's own mean vector in double precision.
+#include <catch2/catch.hpp>
+
+#include <cmath>
+#include <limits>
+#include <random>
+#include <stdexcept>
+#include <vector>
+
+#include "kernels/language_projection/language_projection.h"
+#include "tests/support/agreement.h"
+#include "tests/support/closeness.h"
+#include "tests/support/graphs.h"
+#include "tests/support/guarded_matrix.h"
+#include "tests/support/language.h"
+#include "tests/support/threads.h"
+
+namespace rec::test {
+namespace {
+
+// Everyone a row of the GEMM; long histories only; everyone gathered.
+constexpr int64_t kThresholds[] = {0, 2, kNobodyHeavy};
+
+struct Widths {
+  int64_t language, out;
+  bool has_bias = true;
+};
+constexpr Widths kWidths[] = {{1, 1, true},    {31, 33, false},  {32, 64, true},  {33, 31, false},
+                              {64, 200, true}, {33, 200, false}, {200, 32, false}};
+
+// Values in double, row-major, and how far the float answer may be from each.
+struct Expected {
+  int64_t cols = 0;
+  std::vector<double> value, bound;
+
+  Expected(int64_t rows, int64_t columns)
+      : cols(columns), value(size_t(rows * columns)), bound(value.size()) {}
+  void set(int64_t r, int64_t c, double what, double error) {
+    value[size_t(r * cols + c)] = what;
+    bound[size_t(r * cols + c)] = error;
+  }
+};
+
+void check(MatrixView<const float> got, const Expected& want) {
+  Agreement agreement;
+  for (int64_t r = 0; r < got.rows; ++r)
+    for (int64_t c = 0; c < got.cols; ++c) {
+      const size_t at = size_t(r * want.cols + c);
+      agreement.compare(got(r, c), want.value[at], want.bound[at], "row ", r, ", column ", c);
+    }
+  INFO(agreement.text());
+  CHECK(agreement.holds());
+}
+
+// <got, with> in double, and how far it may be off.
+struct Product {
+  double value = 0, bound = 0;
+
+  void add(MatrixView<const float> got, const Expected& want, MatrixView<const float> with) {
+    for (int64_t r = 0; r < got.rows; ++r)
+      for (int64_t c = 0; c < got.cols; ++c) {
+        value += double(got(r, c)) * with(r, c);
+        bound += want.bound[size_t(r * want.cols + c)] * std::abs(with(r, c));
+      }
+  }
+};
+
+// Every node's own language vector, users then items: what the kernel never makes.
+struct NodeVectors {
+  int64_t width;
+  std::vector<double> mean, mean_magnitude;  // [nodes, width]
+  std::vector<int64_t> vectors;              // [nodes]: how many the mean is of; 0: there is none
+
+  NodeVectors(const GraphView& graph, MatrixView<const float> z)
+      : width(z.cols), mean(size_t(graph.nodes() * z.cols), 0.0), mean_magnitude(mean) {
+    const auto take = [&](int64_t node, int32_t item, double share) {
+      for (int64_t d = 0; d < width; ++d) {
+        mean[size_t(node * width + d)] += share * z(item, d);
+        mean_magnitude[size_t(node * width + d)] += share * std::abs(double(z(item, d)));
+      }
+    };
+    for (int64_t u = 0; u < graph.users(); ++u) {
+      const int64_t degree = graph.items_of_user.degree(u);
+      vectors.push_back(degree);
+      for (int64_t j = 0; j < degree; ++j)
+        take(u, graph.items_of_user.row(u)[j], 1.0 / double(degree));
+    }
+    for (int64_t i = 0; i < graph.items(); ++i) {
+      vectors.push_back(1);
+      take(graph.users() + i, int32_t(i), 1.0);
+    }
+  }
+  int64_t nodes() const { return int64_t(vectors.size()); }
+};
+
+// weight [out, width]; bias [1, out] or no rows. Light users meet most roundings: width in a
+// product, one addition a vector, 1 / degree, the product with it, the bias.
+Expected plain_projection(const NodeVectors& z, MatrixView<const float> weight,
+                          MatrixView<const float> bias) {
+  Expected pre(z.nodes(), weight.rows);
+  for (int64_t n = 0; n < z.nodes(); ++n)
+    for (int64_t o = 0; o < weight.rows && z.vectors[size_t(n)] > 0; ++o) {
+      double value = bias.rows > 0 ? bias(0, o) : 0.0, magnitude = std::abs(value);
+      for (int64_t d = 0; d < z.width; ++d) {
+        value += weight(o, d) * z.mean[size_t(n * z.width + d)];
+        magnitude += std::abs(weight(o, d)) * z.mean_magnitude[size_t(n * z.width + d)];
+      }
+      pre.set(n, o, value, rounding_bound(z.width + z.vectors[size_t(n)] + 3, magnitude));
+    }
+  return pre;
+}
+
+// grad_W: a light user's gradient is scaled (two roundings) and added into the rows of her items,
+// at most `users` additions; each node's product is then one of at most `nodes` terms.
+Expected plain_weight_gradient(const NodeVectors& z, int64_t users,
+                               MatrixView<const float> grad_pre) {
+  Expected weight(grad_pre.cols, z.width);
+  for (int64_t o = 0; o < grad_pre.cols; ++o)
+    for (int64_t d = 0; d < z.width; ++d) {
+      double value = 0, magnitude = 0;
+      for (int64_t n = 0; n < z.nodes(); ++n) {
+        value += grad_pre(n, o) * z.mean[size_t(n * z.width + d)];
+        magnitude += std::abs(grad_pre(n, o)) * z.mean_magnitude[size_t(n * z.width + d)];
+      }
+      weight.set(o, d, value, rounding_bound(z.nodes() + users + 2, magnitude));
+    }
+  return weight;
+}
+
+// grad_b: summed in double, then rounded once.
+Expected plain_bias_gradient(const NodeVectors& z, MatrixView<const float> grad_pre) {
+  Expected bias(1, grad_pre.cols);
+  for (int64_t o = 0; o < grad_pre.cols; ++o) {
+    Sum sum;
+    for (int64_t n = 0; n < z.nodes(); ++n)
+      if (z.vectors[size_t(n)] > 0) sum.add(grad_pre(n, o));
+    bias.set(0, o, sum.value,
+             rounding_bound(1, std::abs(sum.value)) +
+                 double(sum.terms) * std::numeric_limits<double>::epsilon() * sum.magnitude);
+  }
+  return bias;
+}
+
+VectorView<float> as_vector(GuardedMatrix& row) {
+  return {row.view().data, row.view().rows * row.view().cols};
+}
+VectorView<const float> as_vector(const GuardedMatrix& row) {
+  return {row.view().data, row.view().rows * row.view().cols};
+}
+
+struct Parameters {
+  GuardedMatrix weight, bias;
+
+  explicit Parameters(Widths widths)
+      : weight(widths.out, widths.language), bias(widths.has_bias ? 1 : 0, widths.out) {}
+  Parameters& fill_normal(std::mt19937_64& random) {
+    weight.fill_normal(random);
+    bias.fill_normal(random);
+    return *this;
+  }
+  LinearView view() const { return {weight.view(), as_vector(bias)}; }
+  LinearGradientView gradient_view() { return {weight.view(), as_vector(bias)}; }
+  bool guards_untouched() const { return weight.guards_untouched() && bias.guards_untouched(); }
+};
+
+GuardedMatrix projected(const GraphView& graph, const GuardedMatrix& z, int64_t hybrid_degree,
+                        const Parameters& parameters) {
+  const HostLanguage language = make_language(graph, z.view(), hybrid_degree);
+  GuardedMatrix pre(graph.nodes(), parameters.weight.view().rows, 5);
+  cpu::project_language(language.view(), graph, parameters.view(), pre.view());
+  CHECK(pre.guards_untouched());
+  return pre;
+}
+
+Parameters gradient(const GraphView& graph, const GuardedMatrix& z, int64_t hybrid_degree,
+                    GuardedMatrix grad_pre, bool has_bias = true) {
+  const HostLanguage language = make_language(graph, z.view(), hybrid_degree);
+  Parameters grad({z.view().cols, grad_pre.view().cols, has_bias});
+  cpu::project_language_backward(language.view(), graph, grad_pre.view(), grad.gradient_view());
+  CHECK(grad_pre.guards_untouched());
+  CHECK(grad.guards_untouched());
+  return grad;
+}
+
+}  // namespace
+
+// docs/kernels/language_projection.md, "A small example"
+TEST_CASE("language_projection: the example worked by hand", "[kernels]") {
+  const HostGraph graph = make_graph("three users, two items", {{0, 1}, {}, {1}}, 2);
+  GuardedMatrix z(2, 1), grad_pre(5, 2);
+  z.view()(0, 0) = 2, z.view()(1, 0) = 6;
+  Parameters parameters({1, 2});
+  parameters.weight.view()(0, 0) = 3, parameters.weight.view()(1, 0) = -1;
+  parameters.bias.view()(0, 0) = 1, parameters.bias.view()(0, 1) = 10;
+  const float want[5][2] = {{13, 6}, {0, 0}, {19, 4}, {7, 8}, {19, 4}};
+  const float grad_of[5][2] = {{2, 4}, {100, 100}, {1, 1}, {1, 0}, {3, -1}};
+  for (int64_t n = 0; n < 5; ++n)
+    for (int64_t o = 0; o < 2; ++o) grad_pre.view()(n, o) = grad_of[n][o];
+  for (int64_t hybrid_degree : {int64_t{0}, int64_t{1}, kNobodyHeavy}) {
+    CAPTURE(hybrid_degree);
+    const GuardedMatrix pre = projected(graph.view(), z, hybrid_degree, parameters);
+    for (int64_t n = 0; n < 5; ++n)
+      for (int64_t o = 0; o < 2; ++o) CHECK(pre.view()(n, o) == want[n][o]);
+    const Parameters grad = gradient(graph.view(), z, hybrid_degree, grad_pre);
+    CHECK(grad.weight.view()(0, 0) == 34);
+    CHECK(grad.weight.view()(1, 0) == 16);
+    CHECK(grad.bias.view()(0, 0) == 7);
+    CHECK(grad.bias.view()(0, 1) == 4);
+  }
+}
+
+TEST_CASE("language_projection: equals projecting every node's own vector", "[kernels]") {
+  for (const HostGraph& graph : awkward_graphs())
+    for (Widths widths : kWidths) {
+      std::mt19937_64 random(91);
+      GuardedMatrix z(graph.view().items(), widths.language);
+      z.fill_normal(random);
+      Parameters parameters(widths);
+      parameters.fill_normal(random);
+      const Expected want = plain_projection(NodeVectors(graph.view(), z.view()),
+                                             parameters.weight.view(), parameters.bias.view());
+      for (int64_t hybrid_degree : kThresholds) {
+        CAPTURE(graph.name, widths.language, widths.out, widths.has_bias, hybrid_degree);
+        check(projected(graph.view(), z, hybrid_degree, parameters).view(), want);
+      }
+    }
+}
+
+TEST_CASE("language_projection: backward equals the plain form's gradient", "[kernels]") {
+  for (const HostGraph& graph : awkward_graphs())
+    for (Widths widths : kWidths) {
+      std::mt19937_64 random(92);
+      GuardedMatrix z(graph.view().items(), widths.language);
+      z.fill_normal(random);
+      GuardedMatrix grad_pre(graph.view().nodes(), widths.out);
+      grad_pre.fill_normal(random);
+      const NodeVectors vectors(graph.view(), z.view());
+      const Expected weight = plain_weight_gradient(vectors, graph.view().users(), grad_pre.view());
+      const Expected bias = plain_bias_gradient(vectors, grad_pre.view());
+      for (int64_t hybrid_degree : kThresholds) {
+        CAPTURE(graph.name, widths.language, widths.out, widths.has_bias, hybrid_degree);
+        const Parameters grad = gradient(graph.view(), z, hybrid_degree, grad_pre, widths.has_bias);
+        check(grad.weight.view(), weight);
+        check(grad.bias.view(), bias);
+      }
+    }
+}
+
+// The projection is linear in its parameters, so along any direction V the derivative of <Y, pre>
+// is <Y, P(V)>, and the gradient must give it: <Y, P(V)> = <P^T(Y), V>. First in double, then the
+// kernel.
+TEST_CASE("language_projection: backward is the transpose of forward", "[kernels]") {
+  for (const HostGraph& graph : awkward_graphs())
+    for (Widths widths : {Widths{33, 31}, Widths{64, 200}}) {
+      std::mt19937_64 random(93);
+      GuardedMatrix z(graph.view().items(), widths.language);
+      z.fill_normal(random);
+      GuardedMatrix y(graph.view().nodes(), widths.out);
+      y.fill_normal(random);
+      Parameters v(widths);
+      v.fill_normal(random);
+      const NodeVectors vectors(graph.view(), z.view());
+      const Expected pre = plain_projection(vectors, v.weight.view(), v.bias.view());
+      const Expected weight = plain_weight_gradient(vectors, graph.view().users(), y.view());
+      const Expected bias = plain_bias_gradient(vectors, y.view());
+
+      Sum forward, backward;
+      for (int64_t n = 0; n < vectors.nodes(); ++n)
+        for (int64_t o = 0; o < widths.out; ++o)
+          forward.add(y.view()(n, o) * pre.value[size_t(n * widths.out + o)]);
+      for (int64_t o = 0; o < widths.out; ++o) {
+        backward.add(v.bias.view()(0, o) * bias.value[size_t(o)]);
+        for (int64_t d = 0; d < widths.language; ++d)
+          backward.add(v.weight.view()(o, d) * weight.value[size_t(o * widths.language + d)]);
+      }
+      CAPTURE(graph.name, widths.language, widths.out);
+      // Every product of three factors is met once on either side, and added up in two sums.
+      CHECK(std::abs(forward.value - backward.value) <=
+            double(forward.terms + backward.terms) * std::numeric_limits<double>::epsilon() *
+                (forward.magnitude + backward.magnitude));
+
+      for (int64_t hybrid_degree : kThresholds) {
+        CAPTURE(hybrid_degree);
+        const GuardedMatrix got = projected(graph.view(), z, hybrid_degree, v);
+        const Parameters grad = gradient(graph.view(), z, hybrid_degree, y);
+        Product left, right;
+        left.add(got.view(), pre, y.view());
+        right.add(grad.weight.view(), weight, v.weight.view());
+        right.add(grad.bias.view(), bias, v.bias.view());
+        CHECK(std::abs(left.value - right.value) <= left.bound + right.bound);
+      }
+    }
+}
+
+TEST_CASE("language_projection: users without training items give 0 and take no part in gradients",
+          "[kernels]") {
+  const HostGraph graph = make_graph("a user with nothing between two", {{0, 2}, {}, {1, 2}}, 4);
+  std::mt19937_64 random(94);
+  GuardedMatrix z(4, 33);
+  z.fill_normal(random);
+  Parameters parameters({33, 64});
+  parameters.fill_normal(random);
+  GuardedMatrix grad_pre(7, 64);
+  grad_pre.fill_normal(random);
+  GuardedMatrix other = grad_pre;
+  for (int64_t o = 0; o < 64; ++o) other.view()(1, o) = std::numeric_limits<float>::quiet_NaN();
+  for (int64_t hybrid_degree : {int64_t{0}, int64_t{1}, kNobodyHeavy}) {
+    CAPTURE(hybrid_degree);
+    const GuardedMatrix pre = projected(graph.view(), z, hybrid_degree, parameters);
+    for (int64_t o = 0; o < 64; ++o) CHECK(pre.view()(1, o) == 0.0f);
+    const Parameters grad = gradient(graph.view(), z, hybrid_degree, grad_pre);
+    const Parameters same = gradient(graph.view(), z, hybrid_degree, other);
+    CHECK(same_bits(same.weight.view(), grad.weight.view()));
+    CHECK(same_bits(same.bias.view(), grad.bias.view()));
+  }
+}
+
+TEST_CASE("language_projection: same bits with 1, 2 and 3 threads", "[kernels][threads]") {
+  for (const HostGraph& graph : awkward_graphs())
+    for (int64_t hybrid_degree : kThresholds) {
+      CAPTURE(graph.name, hybrid_degree);
+      std::mt19937_64 random(95);
+      const Widths widths{33, 200};
+      GuardedMatrix z(graph.view().items(), widths.language);
+      z.fill_normal(random);
+      Parameters parameters(widths);
+      parameters.fill_normal(random);
+      GuardedMatrix grad_pre(graph.view().nodes(), widths.out);
+      grad_pre.fill_normal(random);
+      const auto forward = [&](int threads) {
+        const ThreadCount count(threads);
+        return projected(graph.view(), z, hybrid_degree, parameters);
+      };
+      const auto backward = [&](int threads) {
+        const ThreadCount count(threads);
+        return gradient(graph.view(), z, hybrid_degree, grad_pre);
+      };
+      const GuardedMatrix one = forward(1);
+      const Parameters grad = backward(1);
+      for (int threads : {2, 3}) {
+        CHECK(same_bits(forward(threads).view(), one.view()));
+        const Parameters more = backward(threads);
+        CHECK(same_bits(more.weight.view(), grad.weight.view()));
+        CHECK(same_bits(more.bias.view(), grad.bias.view()));
+      }
+    }
+}
+
+TEST_CASE("language_projection: refuses shapes that do not match", "[kernels]") {
+  const HostGraph graph = make_graph("small", {{0, 1}, {1}}, 2);
+  GuardedMatrix z(2, 5);
+  std::mt19937_64 random(96);
+  z.fill_normal(random);
+  const HostLanguage language = make_language(graph.view(), z.view(), 1);
+  const LanguageView right = language.view();
+  const auto call = [&](const LanguageView& from, Widths widths, int64_t bias, int64_t rows,
+                        int64_t cols) {
+    Parameters parameters(widths);
+    parameters.fill_normal(random);
+    GuardedMatrix pre(rows, cols), grad_pre(rows, cols);
+    grad_pre.fill_normal(random);
+    std::vector<float> vector(static_cast<size_t>(bias));
+    cpu::project_language(from, graph.view(), {parameters.weight.view(), {vector.data(), bias}},
+                          pre.view());
+    cpu::project_language_backward(from, graph.view(), grad_pre.view(),
+                                   {parameters.weight.view(), {vector.data(), bias}});
+  };
+  CHECK_NOTHROW(call(right, {5, 3}, 3, 4, 3));
+  CHECK_NOTHROW(call(right, {5, 3}, 0, 4, 3));
+  CHECK_THROWS_AS(call(right, {4, 3}, 3, 4, 3), std::invalid_argument);
+  CHECK_THROWS_AS(call(right, {5, 3}, 2, 4, 3), std::invalid_argument);
+  CHECK_THROWS_AS(call(right, {5, 3}, 3, 3, 3), std::invalid_argument);
+  CHECK_THROWS_AS(call(right, {5, 3}, 3, 4, 4), std::invalid_argument);
+  LanguageView wrong = right;
+  wrong.item = right.item.rows_from(0, 1);
+  CHECK_THROWS_AS(call(wrong, {5, 3}, 3, 4, 3), std::invalid_argument);
+  wrong = right;
+  wrong.heavy_user.size = 0;
+  CHECK_THROWS_AS(call(wrong, {5, 3}, 3, 4, 3), std::invalid_argument);
+  wrong = right;
+  wrong.heavy = right.heavy.cols_from(0, 4);
+  CHECK_THROWS_AS(call(wrong, {5, 3}, 3, 4, 3), std::invalid_argument);
+  wrong = right;
+  wrong.light_users_of_item.rows = 1;
+  CHECK_THROWS_AS(call(wrong, {5, 3}, 3, 4, 3), std::invalid_argument);
+}
+
+}  // namespace rec::test

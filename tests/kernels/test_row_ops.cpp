@@ -1,0 +1,179 @@
+// The inner loops over rows against plain sums in double precision.
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include "kernels/common/row_ops.h"
+#include "tests/support/agreement.h"
+#include "tests/support/closeness.h"
+#include "tests/support/guarded_matrix.h"
+
+namespace rec::test {
+namespace {
+
+// Around vector registers of 4, 8 and 16 floats and around what is kept in registers at once.
+constexpr int64_t kWidths[] = {1,  2,  3,  4,  5,  7,  8,  9,  15,  16,  17,  31,  32,  33,  47,
+                               48, 49, 63, 64, 65, 79, 80, 81, 127, 128, 129, 145, 200, 384, 1000};
+// None, one, and enough that rows are asked for ahead and the asking must stop in time.
+constexpr int64_t kCounts[] = {0, 1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 33, 700};
+constexpr int64_t kTableRows = 37;
+constexpr int64_t kCacheLine = 16;  // floats
+
+// Rows of a table in no order, some of them many times, the last one among them. Exactly `count`
+// ids are allocated, so that a sanitizer sees a read past them.
+std::vector<int32_t> random_rows(int64_t count, std::mt19937_64& random) {
+  std::uniform_int_distribution<int32_t> uniform(0, int32_t(kTableRows - 1));
+  std::vector<int32_t> rows(static_cast<size_t>(count));
+  for (int32_t& row : rows) row = uniform(random);
+  if (count > 0) rows.back() = int32_t(kTableRows - 1);
+  return rows;
+}
+
+GuardedMatrix random_table(int64_t rows, int64_t width, int64_t padding, std::mt19937_64& random) {
+  GuardedMatrix table(rows, width, padding);
+  table.fill_normal(random);
+  return table;
+}
+
+}  // namespace
+
+TEST_CASE("row_ops: dot matches a plain sum", "[kernels]") {
+  std::mt19937_64 random(131);
+  CHECK(cpu::dot(nullptr, nullptr, 0) == 0.0f);
+  for (int64_t width : kWidths) {
+    const GuardedMatrix rows = random_table(2, width, 3, random);
+    Sum want;
+    for (int64_t c = 0; c < width; ++c)
+      want.add(double(rows.view()(0, c)) * double(rows.view()(1, c)));
+    CAPTURE(width);
+    CHECK(std::abs(cpu::dot(rows.view().row(0), rows.view().row(1), width) - want.value) <=
+          rounding_bound(want));
+  }
+}
+
+TEST_CASE("row_ops: dots_with_rows matches plain sums", "[kernels]") {
+  std::mt19937_64 random(132);
+  Agreement agreement;
+  for (int64_t width : kWidths)
+    for (int64_t count : kCounts) {
+      const GuardedMatrix table = random_table(kTableRows, width, 3, random);
+      const GuardedMatrix u = random_table(1, width, 0, random);
+      const std::vector<int32_t> rows = random_rows(count, random);
+      GuardedMatrix out(1, count);
+      cpu::dots_with_rows(u.view().row(0), table.view(), rows.data(), count, out.view().row(0));
+      for (int64_t j = 0; j < count; ++j) {
+        Sum want;
+        for (int64_t c = 0; c < width; ++c)
+          want.add(double(u.view()(0, c)) * double(table.view()(rows[size_t(j)], c)));
+        agreement.compare(out.view()(0, j), want.value, rounding_bound(want), "width ", width,
+                          ", count ", count, ", row ", j);
+      }
+      if (!out.guards_untouched())
+        FAIL("wrote out of place: width " << width << ", count " << count);
+    }
+  INFO(agreement.text());
+  CHECK(agreement.holds());
+}
+
+TEST_CASE("row_ops: sums of rows match plain sums, weighted or not", "[kernels]") {
+  std::mt19937_64 random(133);
+  std::normal_distribution<float> normal;
+  Agreement plain, weighted;
+  for (int64_t width : kWidths)
+    for (int64_t count : kCounts) {
+      const GuardedMatrix table = random_table(kTableRows, width, 3, random);
+      const std::vector<int32_t> rows = random_rows(count, random);
+      std::vector<float> weight(rows.size());
+      for (float& w : weight) w = normal(random);
+      GuardedMatrix sum(1, width), weighted_sum(1, width);
+      cpu::sum_of_rows(table.view(), rows.data(), count, sum.view().row(0));
+      cpu::weighted_sum_of_rows(table.view(), rows.data(), weight.data(), count,
+                                weighted_sum.view().row(0));
+      for (int64_t c = 0; c < width; ++c) {
+        Sum want, want_weighted;
+        for (size_t j = 0; j < rows.size(); ++j) {
+          want.add(table.view()(rows[j], c));
+          want_weighted.add(double(weight[j]) * double(table.view()(rows[j], c)));
+        }
+        plain.compare(sum.view()(0, c), want.value, rounding_bound(want), "width ", width,
+                      ", count ", count, ", column ", c);
+        weighted.compare(weighted_sum.view()(0, c), want_weighted.value,
+                         rounding_bound(want_weighted), "width ", width, ", count ", count,
+                         ", column ", c);
+      }
+      if (!sum.guards_untouched() || !weighted_sum.guards_untouched())
+        FAIL("wrote out of place: width " << width << ", count " << count);
+    }
+  INFO(plain.text());
+  CHECK(plain.holds());
+  INFO(weighted.text());
+  CHECK(weighted.holds());
+}
+
+TEST_CASE("row_ops: add_scaled matches the formula", "[kernels]") {
+  std::mt19937_64 random(134);
+  cpu::add_scaled(2.0f, nullptr, nullptr, 0);
+  Agreement agreement;
+  for (int64_t width : kWidths)
+    for (float a : {0.0f, 1.0f, -0.3f}) {
+      const GuardedMatrix x = random_table(1, width, 0, random);
+      GuardedMatrix y = random_table(1, width, 3, random);
+      const GuardedMatrix before = y;
+      cpu::add_scaled(a, x.view().row(0), y.view().row(0), width);
+      for (int64_t c = 0; c < width; ++c) {
+        Sum want;
+        want.add(before.view()(0, c));
+        want.add(double(a) * double(x.view()(0, c)));
+        agreement.compare(y.view()(0, c), want.value, rounding_bound(want), "width ", width,
+                          ", column ", c);
+      }
+      if (!y.guards_untouched()) FAIL("wrote out of place: width " << width);
+    }
+  INFO(agreement.text());
+  CHECK(agreement.holds());
+}
+
+// A result depends on the values, not on where in memory they are.
+TEST_CASE("row_ops: the same bits at every alignment", "[kernels]") {
+  constexpr int64_t kCount = 21;
+  std::mt19937_64 random(135);
+  std::normal_distribution<float> normal;
+  for (int64_t width : kWidths) {
+    CAPTURE(width);
+    const GuardedMatrix values = random_table(kTableRows, width, 0, random);
+    const std::vector<int32_t> rows = random_rows(kCount, random);
+    std::vector<float> weight(rows.size());
+    for (float& w : weight) w = normal(random);
+    // Everything the operations make of the table: dots, the two sums, a scaled row.
+    const auto run = [&](int64_t shift, int64_t padding) {
+      const int64_t stride = width + padding;
+      std::vector<float> cells(size_t(shift + kTableRows * stride));
+      const MatrixView<float> table(cells.data() + shift, kTableRows, width, stride);
+      for (int64_t r = 0; r < kTableRows; ++r)
+        std::copy_n(values.view().row(r), width, table.row(r));
+      std::vector<float> made(size_t(shift + kCount + 1 + 3 * width));
+      float* dots = made.data() + shift;
+      float* sum = dots + kCount + 1;
+      dots[kCount] = cpu::dot(table.row(1), table.row(2), width);
+      cpu::dots_with_rows(table.row(0), table, rows.data(), kCount, dots);
+      cpu::sum_of_rows(table, rows.data(), kCount, sum);
+      cpu::weighted_sum_of_rows(table, rows.data(), weight.data(), kCount, sum + width);
+      cpu::add_scaled(0.3f, table.row(3), sum + 2 * width, width);
+      made.erase(made.begin(), made.begin() + shift);
+      return made;
+    };
+    const std::vector<float> first = run(0, 0);
+    for (int64_t shift = 0; shift < kCacheLine; ++shift)
+      for (int64_t padding : {0, 1, 3}) {
+        const std::vector<float> here = run(shift, padding);
+        CAPTURE(shift, padding);
+        CHECK(std::memcmp(here.data(), first.data(), sizeof(float) * first.size()) == 0);
+      }
+  }
+}
+
+}  // namespace rec::test
