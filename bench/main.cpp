@@ -29,7 +29,7 @@ class Table : public benchmark::BenchmarkReporter {
   bool ReportContext(const Context&) override {
     fmt::print(GetOutputStream(), "{}, {} threads, {}; rec_engine {} ({}), {} {}\n\n", cpu_name(),
                threads(), simd_level(), kVersion, kCommit, kCompiler, kBuildType);
-    fmt::print(GetOutputStream(), "{:<44}{:>10}{:>18}{:>15}  {}\n", "bench", "median", "quartiles",
+    fmt::print(GetOutputStream(), "{:<48}{:>10}{:>18}{:>15}  {}\n", "bench", "median", "quartiles",
                "rate", "share of the machine's limit");
     return true;
   }
@@ -38,7 +38,7 @@ class Table : public benchmark::BenchmarkReporter {
     std::vector<double> times;
     for (const Run& run : runs) {
       if (run.error_occurred)
-        fmt::print(GetOutputStream(), "{:<44}{}\n", run.benchmark_name(), run.error_message);
+        fmt::print(GetOutputStream(), "{:<48}{}\n", run.benchmark_name(), run.error_message);
       else if (run.run_type == Run::RT_Iteration)
         times.push_back(run.GetAdjustedRealTime());
     }
@@ -55,7 +55,7 @@ class Table : public benchmark::BenchmarkReporter {
     };
     const double flops = at_median("GFLOP/s"), bytes = at_median("GB/s");
     const bool counts_flops = first.report_label.rfind("sgemm", 0) == 0;
-    fmt::print(GetOutputStream(), "{:<44}{:>7.3f} ms{:>8.3f} ..{:>7.3f}{:>7.3g} {}  {:.0f}% of {}\n",
+    fmt::print(GetOutputStream(), "{:<48}{:>7.3f} ms{:>8.3f} ..{:>7.3f}{:>7.3g} {}  {:.0f}% of {}\n",
                first.run_name.function_name, median, quantile(times, 0.25), quantile(times, 0.75),
                counts_flops ? flops : bytes, counts_flops ? "GFLOP/s" : "GB/s   ",
                100.0 * at_median("share"), first.report_label);

@@ -11,7 +11,7 @@
 // and backward, with G = grad_pre_I + sum over light users of grad_pre_u / degree(u) on their items:
 //
 //   grad_W = G^T Z + grad_pre_heavy^T Z_heavy
-//   grad_b = column sum of grad_pre over all nodes but users without training items
+//   grad_b = column sum of G and grad_pre_heavy: of grad_pre over all nodes that have a vector
 //
 // Both are exact: only the order of rounding differs from projecting every node (docs page, derivation).
 // A user is worth a GEMM row when her history is longer than a measured threshold (hybrid_degree).
@@ -70,8 +70,7 @@ int64_t hybrid_degree(int64_t language_width);
 void project_language(const LanguageView& z, const GraphView& graph, const LinearView& layer,
                       MatrixView<float> pre);
 
-// grad_pre [nodes, out] is scratch afterwards: its item rows become G, its light users' rows are scaled.
-// grad overwritten.
+// grad_pre [nodes, out] is scratch afterwards: its item rows become G.  grad overwritten.
 void project_language_backward(const LanguageView& z, const GraphView& graph,
                                MatrixView<float> grad_pre, const LinearGradientView& grad);
 

@@ -127,16 +127,16 @@ Expected plain_weight_gradient(const NodeVectors& z, int64_t users,
   return weight;
 }
 
-// grad_b: summed in double, then rounded once.
-Expected plain_bias_gradient(const NodeVectors& z, MatrixView<const float> grad_pre) {
+// grad_b: the column sum, in double, of what grad_W is made of, so a light user's gradient reaches
+// it by way of her items, scaled and added there in float.
+Expected plain_bias_gradient(const NodeVectors& z, int64_t users,
+                             MatrixView<const float> grad_pre) {
   Expected bias(1, grad_pre.cols);
   for (int64_t o = 0; o < grad_pre.cols; ++o) {
     Sum sum;
     for (int64_t n = 0; n < z.nodes(); ++n)
       if (z.vectors[size_t(n)] > 0) sum.add(grad_pre(n, o));
-    bias.set(0, o, sum.value,
-             rounding_bound(1, std::abs(sum.value)) +
-                 double(sum.terms) * std::numeric_limits<double>::epsilon() * sum.magnitude);
+    bias.set(0, o, sum.value, rounding_bound(users + 3, sum.magnitude));
   }
   return bias;
 }
@@ -236,7 +236,7 @@ TEST_CASE("language_projection: backward equals the plain form's gradient", "[ke
       grad_pre.fill_normal(random);
       const NodeVectors vectors(graph.view(), z.view());
       const Expected weight = plain_weight_gradient(vectors, graph.view().users(), grad_pre.view());
-      const Expected bias = plain_bias_gradient(vectors, grad_pre.view());
+      const Expected bias = plain_bias_gradient(vectors, graph.view().users(), grad_pre.view());
       for (int64_t hybrid_degree : kThresholds) {
         CAPTURE(graph.name, widths.language, widths.out, widths.has_bias, hybrid_degree);
         const Parameters grad = gradient(graph.view(), z, hybrid_degree, grad_pre, widths.has_bias);
@@ -262,7 +262,7 @@ TEST_CASE("language_projection: backward is the transpose of forward", "[kernels
       const NodeVectors vectors(graph.view(), z.view());
       const Expected pre = plain_projection(vectors, v.weight.view(), v.bias.view());
       const Expected weight = plain_weight_gradient(vectors, graph.view().users(), y.view());
-      const Expected bias = plain_bias_gradient(vectors, y.view());
+      const Expected bias = plain_bias_gradient(vectors, graph.view().users(), y.view());
 
       Sum forward, backward;
       for (int64_t n = 0; n < vectors.nodes(); ++n)
