@@ -95,9 +95,7 @@ class CpuBackend final : public Backend {
       case Objective::infonce:
         clock->loss_sum += cpu::info_nce(user, item, batch, settings.tau, scratch);
         break;
-      case Objective::bpr:
-        clock->loss_sum += cpu::bpr(user, item, batch, scratch);
-        break;
+      case Objective::bpr: clock->loss_sum += cpu::bpr(user, item, batch, scratch); break;
     }
     cpu::batch_gradient(user, batch, scratch, grad_user, grad_item);
   }

@@ -38,7 +38,8 @@ void upload(Backend& backend, Matrix<float>& to, const std::vector<float>& from)
   if (!from.empty()) backend.upload(to.data(), from.data(), sizeof(float) * from.size());
 }
 
-// One list at a time through the ordinary ranking kernel, with the user's drawn scores as the item vectors.
+// One list at a time through the ordinary ranking kernel, with the user's drawn scores as the item
+// vectors.
 class RandomRanker final : public Ranker {
  public:
   RandomRanker(Backend& backend, std::vector<uint8_t> in_pool, uint64_t seed)
@@ -57,7 +58,8 @@ class RandomRanker final : public Ranker {
     Matrix<float> top_score(backend_, 1, k);
     std::vector<float> score(in_pool_.size());
     for (int32_t user : users) {
-      for (size_t i = 0; i < score.size(); ++i) score[i] = draw(user, i) - (in_pool_[i] ? 0.0f : 1.0f);
+      for (size_t i = 0; i < score.size(); ++i)
+        score[i] = draw(user, i) - (in_pool_[i] ? 0.0f : 1.0f);
       upload(backend_, score_, score);
       backend_.upload(user_id_.data(), &user, sizeof(user));
       RankingRequest request;
@@ -102,7 +104,8 @@ std::unique_ptr<Ranker> make_popularity(Backend& backend, CsrView train) {
   return ranker;
 }
 
-std::unique_ptr<Ranker> make_embedding_knn(Backend& backend, MatrixView<const float> z, CsrView train) {
+std::unique_ptr<Ranker> make_embedding_knn(Backend& backend, MatrixView<const float> z,
+                                           CsrView train) {
   auto ranker = std::make_unique<OwnVectors>(backend, train.rows, train.cols, z.cols);
   std::vector<float> mean(static_cast<size_t>(z.cols));
   for (int64_t u = 0; u < train.rows; ++u) {
@@ -125,7 +128,8 @@ std::unique_ptr<Ranker> make_random(Backend& backend, CsrView train, int64_t poo
     std::iota(order.begin(), order.end(), 0);
     std::stable_sort(order.begin(), order.end(),
                      [&](int32_t a, int32_t b) { return count[size_t(a)] > count[size_t(b)]; });
-    for (size_t place = size_t(pool); place < order.size(); ++place) in_pool[size_t(order[place])] = 0;
+    for (size_t place = size_t(pool); place < order.size(); ++place)
+      in_pool[size_t(order[place])] = 0;
   }
   return std::make_unique<RandomRanker>(backend, std::move(in_pool), seed);
 }

@@ -82,7 +82,8 @@ LanguageEncoder::LanguageEncoder(Backend& backend, const Graph& graph, const Lan
       shape_(projector),
       propagation_layers_(propagation_layers),
       e0_(backend, graph.nodes(), projector.dim) {
-  require(propagation_layers >= 0, "encoder: the number of propagation layers must not be negative");
+  require(propagation_layers >= 0,
+          "encoder: the number of propagation layers must not be negative");
   for (int l = 0; l + 1 < shape_.layers; ++l) {
     hidden_.emplace_back(backend, graph.nodes(), layer_width(shape_, l));
     tape_.hidden[l] = hidden_.back().view();

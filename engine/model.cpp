@@ -25,10 +25,10 @@ int64_t Model::bytes_needed(const ModelSettings& settings, int64_t users, int64_
                          + nodes * hidden                        // the projector's tape
                          + nodes * dim                           // e0
                          + (settings.propagation_layers > 0 ? 2 * nodes * dim : 0)  // scratch
-                         + nodes * (settings.score == Score::cosine ? 2 * dim + 1 : dim)
-                         + 4 * parameters                        // weights, gradient, two moments
-                         + nodes;                                // degree^-1/2
-  const int64_t ids = 3 * edges;  // both CSRs and the light users' CSR, 32-bit
+                         + nodes * (settings.score == Score::cosine ? 2 * dim + 1 : dim) +
+                         4 * parameters  // weights, gradient, two moments
+                         + nodes;        // degree^-1/2
+  const int64_t ids = 3 * edges;         // both CSRs and the light users' CSR, 32-bit
   const int64_t offsets = users + 2 * items;
   return 4 * (floats + ids + users) + 8 * offsets;
 }

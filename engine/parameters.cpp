@@ -5,8 +5,8 @@
 namespace rec {
 namespace {
 
-// The word in Philox's counter where training draws carry the epoch (kernels/sampler/sampler.h): the last
-// epoch there is, which no training reaches.
+// The word in Philox's counter where training draws carry the epoch (kernels/sampler/sampler.h):
+// the last epoch there is, which no training reaches.
 constexpr uint32_t kInitialisation = 0xFFFFFFFFu;
 
 std::vector<ParameterInfo> with_offsets(std::vector<ParameterInfo> table) {
@@ -53,8 +53,7 @@ void Parameters::initialise(Backend& backend, uint64_t seed) {
           static_cast<float>((2.0 * unit - 1.0) * table_[p].bound);
     }
   }
-  if (size() > 0)
-    backend.upload(weight_.data(), values.data(), sizeof(float) * values.size());
+  if (size() > 0) backend.upload(weight_.data(), values.data(), sizeof(float) * values.size());
 }
 
 }  // namespace rec

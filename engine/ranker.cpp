@@ -5,7 +5,8 @@
 namespace rec {
 namespace {
 
-constexpr int64_t kUsersAtOnce = 4096;  // bounds the gathered vectors and the lists held on the device
+constexpr int64_t kUsersAtOnce =
+    4096;  // bounds the gathered vectors and the lists held on the device
 
 }  // namespace
 
@@ -35,7 +36,8 @@ TopLists VectorRanker::rank(const std::vector<int32_t>& users, const std::vector
     request.user_id = {user_id.data(), count};
     for (CsrView mask : masks) request.mask[request.masks++] = mask;
     request.allowed = allowed;
-    backend_.rank(request, top_item.view().rows_from(0, count), top_score.view().rows_from(0, count));
+    backend_.rank(request, top_item.view().rows_from(0, count),
+                  top_score.view().rows_from(0, count));
     const size_t values = static_cast<size_t>(count * k);
     backend_.download(lists.item.data() + first * k, top_item.data(), sizeof(int32_t) * values);
     backend_.download(lists.score.data() + first * k, top_score.data(), sizeof(float) * values);

@@ -18,8 +18,8 @@ Batch::Batch(Backend& backend, int64_t users, int64_t items, int64_t rows, int64
       item_use_(backend, rows * (1 + negatives)) {}
 
 BatchView Batch::view() const {
-  return {user_.view(),       positive_.view(), negative_.view(), user_start_.view(),
-          user_row_.view(),   item_start_.view(), item_use_.view()};
+  return {user_.view(),     positive_.view(),   negative_.view(), user_start_.view(),
+          user_row_.view(), item_start_.view(), item_use_.view()};
 }
 
 Training::Training(Model& model, const TrainingSettings& settings)

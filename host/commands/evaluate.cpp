@@ -20,7 +20,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int64_t kPopPool = 200;  // the paper's Pop draws among this many of the most popular items
+constexpr int64_t kPopPool =
+    200;  // the paper's Pop draws among this many of the most popular items
 
 struct Options {
   std::string run_or_data;
@@ -52,7 +53,8 @@ Subject make_subject(const Options& options) {
     return subject;
   }
   subject.name = options.model;
-  subject.run.data = load_dataset(load.data.empty() ? options.run_or_data : load.data, {load.language});
+  subject.run.data =
+      load_dataset(load.data.empty() ? options.run_or_data : load.data, {load.language});
   const Dataset& data = subject.run.data;
   MadeBackend made = make_backend(load.device, load.threads);
   subject.run.backend = std::move(made.backend);
@@ -78,7 +80,8 @@ struct Group {
 std::vector<Group> quarters(const Evaluation& evaluation, const std::string& what,
                             const std::vector<double>& count_of_user) {
   std::vector<double> counts;
-  for (const UserResult& result : evaluation.per_user) counts.push_back(count_of_user[size_t(result.user)]);
+  for (const UserResult& result : evaluation.per_user)
+    counts.push_back(count_of_user[size_t(result.user)]);
   if (counts.empty()) return {};
   std::sort(counts.begin(), counts.end());
   std::vector<double> edges = {counts.front()};
@@ -97,8 +100,10 @@ std::vector<Group> quarters(const Evaluation& evaluation, const std::string& wha
   return groups;
 }
 
-std::vector<Group> make_groups(const Dataset& data, const Evaluation& evaluation, const HostCsr& truth) {
-  std::vector<double> history(size_t(data.users)), popularity(size_t(data.users)), count(size_t(data.items));
+std::vector<Group> make_groups(const Dataset& data, const Evaluation& evaluation,
+                               const HostCsr& truth) {
+  std::vector<double> history(size_t(data.users)), popularity(size_t(data.users)),
+      count(size_t(data.items));
   for (int32_t item : data.train.col) ++count[size_t(item)];
   for (int64_t u = 0; u < data.users; ++u) {
     history[size_t(u)] = double(data.train.view().degree(u));
@@ -129,36 +134,45 @@ int run_evaluate(const Options& options) {
   if (!subject.run.notice.empty()) fmt::print(stderr, "{}\n", subject.run.notice);
   const Dataset& data = subject.run.data;
   if (data.split(split).entries() == 0)
-    throw FileError(data.path + "/" + options.split + ".txt", "is missing or empty; there is nothing to evaluate");
+    throw FileError(data.path + "/" + options.split + ".txt",
+                    "is missing or empty; there is nothing to evaluate");
   const std::string mask = options.mask.empty() ? subject.run.config.mask : options.mask;
   const SplitEvaluator evaluator(*subject.run.backend, data, mask);
-  std::vector<int64_t> cutoffs = options.cutoffs.empty() ? subject.run.config.topk : options.cutoffs;
+  std::vector<int64_t> cutoffs =
+      options.cutoffs.empty() ? subject.run.config.topk : options.cutoffs;
   const Evaluation evaluation = evaluator.evaluate(*subject.ranker, split, cutoffs);
   const std::vector<Group> groups =
       options.groups ? make_groups(data, evaluation, data.split(split)) : std::vector<Group>();
 
-  fmt::print("{}: {} split, {} users, all {} items ranked, masked: {}\n{}\n", data.name, options.split,
-             evaluation.users, data.items, evaluator.masked_text(split),
+  fmt::print("{}: {} split, {} users, all {} items ranked, masked: {}\n{}\n", data.name,
+             options.split, evaluation.users, data.items, evaluator.masked_text(split),
              metrics_table({{subject.name, evaluation}}));
   for (const Group& group : groups) {
     Evaluation part;
     part.cutoffs = evaluation.cutoffs;
     part.mean = group.mean.at;
-    fmt::print("\n{}: {} users\n{}\n", group.name, group.mean.users, metrics_table({{subject.name, part}}));
+    fmt::print("\n{}: {} users\n{}\n", group.name, group.mean.users,
+               metrics_table({{subject.name, part}}));
   }
   if (!options.json_file.empty()) {
-    Json json = {{"model", subject.name},       {"dataset", data.name},
-                 {"split", options.split},      {"users", evaluation.users},
-                 {"masked", evaluator.masked_text(split)}, {"metrics", Json::object()}};
+    Json json = {{"model", subject.name},
+                 {"dataset", data.name},
+                 {"split", options.split},
+                 {"users", evaluation.users},
+                 {"masked", evaluator.masked_text(split)},
+                 {"metrics", Json::object()}};
     for (const auto& [key, value] : named_means(evaluation)) json["metrics"][key] = value;
     for (const Group& group : groups) {
-      Json entry = {{"group", group.name}, {"users", group.mean.users}, {"metrics", Json::object()}};
+      Json entry = {
+          {"group", group.name}, {"users", group.mean.users}, {"metrics", Json::object()}};
       for (size_t c = 0; c < evaluation.cutoffs.size(); ++c)
         for (Metric metric : kAllMetrics)
-          entry["metrics"][metric_key(metric, evaluation.cutoffs[c])] = group.mean.at[c][size_t(metric)];
+          entry["metrics"][metric_key(metric, evaluation.cutoffs[c])] =
+              group.mean.at[c][size_t(metric)];
       json["groups"].push_back(std::move(entry));
     }
-    write_whole_file(options.json_file, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+    write_whole_file(options.json_file,
+                     json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
   }
   if (!options.per_user_file.empty()) write_per_user(options.per_user_file, data, evaluation);
   return 0;
@@ -168,25 +182,39 @@ int run_evaluate(const Options& options) {
 
 Command add_evaluate(CLI::App& app) {
   const auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("evaluate", "All-ranking metrics of a run, or of a baseline on a dataset");
-  command->add_option("RUN", options->run_or_data,
-                      "run folder, checkpoint or folder of .npy weights; with --model a dataset")->required();
+  CLI::App* command =
+      app.add_subcommand("evaluate", "All-ranking metrics of a run, or of a baseline on a dataset");
+  command
+      ->add_option("RUN", options->run_or_data,
+                   "run folder, checkpoint or folder of .npy weights; with --model a dataset")
+      ->required();
   command->add_option("--model", options->model, "a baseline that needs no training")
       ->check(CLI::IsMember({"popularity", "pop-random", "random", "emb-knn"}));
-  command->add_option("--data", options->load.data, "evaluate on this dataset instead of the run's own");
-  command->add_option("--language", options->load.language, "which item_cf_embeds_NAME of the authors' tree");
-  command->add_option("--split", options->split)->check(CLI::IsMember({"test", "valid"}))->capture_default_str();
-  command->add_option("--topk", options->cutoffs, "cut-offs, as 5,10,20")->delimiter(',')
+  command->add_option("--data", options->load.data,
+                      "evaluate on this dataset instead of the run's own");
+  command->add_option("--language", options->load.language,
+                      "which item_cf_embeds_NAME of the authors' tree");
+  command->add_option("--split", options->split)
+      ->check(CLI::IsMember({"test", "valid"}))
+      ->capture_default_str();
+  command->add_option("--topk", options->cutoffs, "cut-offs, as 5,10,20")
+      ->delimiter(',')
       ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}));
-  command->add_option("--mask", options->mask, "others: every split but the evaluated one; train: train alone")
+  command
+      ->add_option("--mask", options->mask,
+                   "others: every split but the evaluated one; train: train alone")
       ->check(CLI::IsMember({"others", "train"}));
   command->add_option("--json", options->json_file, "write the metrics here");
-  command->add_option("--per-user", options->per_user_file, "write every user's metrics here (TSV)");
+  command->add_option("--per-user", options->per_user_file,
+                      "write every user's metrics here (TSV)");
   command->add_flag("--groups", options->groups, "also by history length and by item popularity");
   command->add_option("--seed", options->seed, "of random and pop-random")->capture_default_str();
-  command->add_option("--set", options->load.settings, "key=value for a folder of .npy weights, as layers=2");
-  command->add_option("--device", options->load.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
-  command->add_option("--threads", options->load.threads, "0: all processors")->check(CLI::Range(0, 4096));
+  command->add_option("--set", options->load.settings,
+                      "key=value for a folder of .npy weights, as layers=2");
+  command->add_option("--device", options->load.device, "auto, cpu, cuda or cuda:N")
+      ->capture_default_str();
+  command->add_option("--threads", options->load.threads, "0: all processors")
+      ->check(CLI::Range(0, 4096));
   return [options] { return run_evaluate(*options); };
 }
 

@@ -23,8 +23,9 @@ std::string quantiles(std::vector<int64_t> degrees) {
   const auto at = [&](double q) { return degrees[size_t(q * double(degrees.size() - 1))]; };
   int64_t total = 0;
   for (int64_t d : degrees) total += d;
-  return fmt::format("min {}, 25% {}, median {}, 75% {}, 99% {}, max {}, mean {:.2f}", at(0), at(0.25), at(0.5),
-                     at(0.75), at(0.99), at(1), double(total) / double(degrees.size()));
+  return fmt::format("min {}, 25% {}, median {}, 75% {}, 99% {}, max {}, mean {:.2f}", at(0),
+                     at(0.25), at(0.5), at(0.75), at(0.99), at(1),
+                     double(total) / double(degrees.size()));
 }
 
 int run_info(const Options& options) {
@@ -41,9 +42,10 @@ int run_info(const Options& options) {
   fmt::print("dataset        {} ({})\n", data.name, data.path);
   fmt::print("users          {}, {} of them without training items\n", data.users, no_train);
   fmt::print("items          {}, {} of them cold (no training interaction)\n", data.items, cold);
-  fmt::print("interactions   {} train, {} valid, {} test\n", data.train.entries(), data.valid.entries(),
-             data.test.entries());
-  fmt::print("repeated       {} interactions stood more than once and count once\n", data.duplicates);
+  fmt::print("interactions   {} train, {} valid, {} test\n", data.train.entries(),
+             data.valid.entries(), data.test.entries());
+  fmt::print("repeated       {} interactions stood more than once and count once\n",
+             data.duplicates);
   fmt::print("overlap        0 between splits (an overlap would have been refused)\n");
   fmt::print("density        {:.3g} (train)\n",
              double(data.train.entries()) / double(data.users) / double(data.items));
@@ -61,11 +63,13 @@ int run_info(const Options& options) {
   if (!data.config_path.empty()) apply_config_file(config, data.config_path);
   config = resolve(config, data.language.width());
   config.batch = std::min(config.batch, data.train.entries());
-  const int64_t needed = Model::bytes_needed(model_settings(config), data.users, data.items, data.train.entries(),
-                                             data.language.width(), 0) +
-                         Training::bytes_needed(training_settings(config), data.users, data.items, config.width);
-  fmt::print("memory         about {} to train {} (batch {}, hidden {}), {} available\n", bytes_text(needed),
-             config.model, config.batch, config.hidden, bytes_text(available_memory()));
+  const int64_t needed =
+      Model::bytes_needed(model_settings(config), data.users, data.items, data.train.entries(),
+                          data.language.width(), 0) +
+      Training::bytes_needed(training_settings(config), data.users, data.items, config.width);
+  fmt::print("memory         about {} to train {} (batch {}, hidden {}), {} available\n",
+             bytes_text(needed), config.model, config.batch, config.hidden,
+             bytes_text(available_memory()));
   return 0;
 }
 
@@ -73,9 +77,12 @@ int run_info(const Options& options) {
 
 Command add_info(CLI::App& app) {
   const auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("info", "What a dataset holds, and what training on it needs");
-  command->add_option("DATA", options->data, "dataset folder, or the authors' release tree")->required();
-  command->add_option("--language", options->language, "which item_cf_embeds_NAME of the authors' tree");
+  CLI::App* command =
+      app.add_subcommand("info", "What a dataset holds, and what training on it needs");
+  command->add_option("DATA", options->data, "dataset folder, or the authors' release tree")
+      ->required();
+  command->add_option("--language", options->language,
+                      "which item_cf_embeds_NAME of the authors' tree");
   return [options] { return run_info(*options); };
 }
 

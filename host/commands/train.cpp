@@ -27,7 +27,9 @@ int run_train(const Options& options) {
   if (!options.seed.empty()) apply_setting(config, "seed=" + options.seed);
   if (!options.threads.empty()) apply_setting(config, "threads=" + options.threads);
   catch_interrupts();
-  return train(data, config, RunFolder(options.run), options.request) == TrainEnd::finished ? 0 : kInterrupted;
+  return train(data, config, RunFolder(options.run), options.request) == TrainEnd::finished
+             ? 0
+             : kInterrupted;
 }
 
 }  // namespace
@@ -35,12 +37,14 @@ int run_train(const Options& options) {
 Command add_train(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("train", "Train a model on a dataset into a run folder");
-  command->add_option("DATA", options->data, "dataset folder, or the authors' release tree")->required();
+  command->add_option("DATA", options->data, "dataset folder, or the authors' release tree")
+      ->required();
   command->add_option("--out", options->run, "run folder to make")->required();
   command->add_option("--epochs", options->epochs, "epochs at most");
   command->add_option("--seed", options->seed, "seed of initialisation and sampling");
   command->add_option("--threads", options->threads, "0: all processors");
-  command->add_option("--device", options->request.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
+  command->add_option("--device", options->request.device, "auto, cpu, cuda or cuda:N")
+      ->capture_default_str();
   command->add_option("--config", options->config_file, "TOML file of settings");
   command->add_option("--set", options->settings, "one setting, key=value; may be repeated");
   command->add_option("--language", options->request.language,

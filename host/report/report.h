@@ -1,5 +1,5 @@
-// What a person reads after a run: a table of metrics, and report.html, one self-contained page with loss
-// and metric curves, the settings, facts of the data and the final table.
+// What a person reads after a run: a table of metrics, and report.html, one self-contained page
+// with loss and metric curves, the settings, facts of the data and the final table.
 #pragma once
 #include <string>
 #include <vector>

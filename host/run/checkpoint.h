@@ -1,5 +1,6 @@
-// A checkpoint: weights, and with them, in last.safetensors, everything training needs to go on exactly as if
-// it had never stopped. The bytes depend on the training alone, never on time or place.
+// A checkpoint: weights, and with them, in last.safetensors, everything training needs to go on
+// exactly as if it had never stopped. The bytes depend on the training alone, never on time or
+// place.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -21,8 +22,8 @@ struct Selection {
 
 // What a checkpoint says of itself beside its tensors.
 struct CheckpointFacts {
-  std::string config;       // resolved settings, TOML
-  std::string dataset;      // fingerprint of what it was trained on
+  std::string config;   // resolved settings, TOML
+  std::string dataset;  // fingerprint of what it was trained on
   LanguageModel language_model;
   int64_t language_width = 0;
   TrainingClock clock;

@@ -21,7 +21,8 @@ TrainingSettings training_settings(const Config& config) {
   settings.objective.tau = float(config.tau);
   settings.adam.learning_rate = float(config.lr);
   settings.adam.weight_decay = float(config.weight_decay);
-  settings.sampling = config.sampling == "interaction" ? SamplingRule::interaction : SamplingRule::user;
+  settings.sampling =
+      config.sampling == "interaction" ? SamplingRule::interaction : SamplingRule::user;
   settings.batch = config.batch;
   settings.negatives = config.negatives;
   return settings;

@@ -8,7 +8,7 @@
 
 namespace rec {
 
-ModelSettings model_settings(const Config& config);        // of a resolved config
+ModelSettings model_settings(const Config& config);  // of a resolved config
 TrainingSettings training_settings(const Config& config);
 
 // Which splits a ranking for `split` leaves out: every other one, or train alone (mask = train).

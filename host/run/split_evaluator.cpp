@@ -15,7 +15,8 @@ CsrView SplitEvaluator::view(Split split) const {
   return (split == Split::train ? train_ : split == Split::valid ? valid_ : test_).view();
 }
 
-Evaluation SplitEvaluator::evaluate(Ranker& ranker, Split split, std::vector<int64_t> cutoffs) const {
+Evaluation SplitEvaluator::evaluate(Ranker& ranker, Split split,
+                                    std::vector<int64_t> cutoffs) const {
   std::vector<CsrView> masks;
   for (Split masked : masked_splits(split, mask_)) masks.push_back(view(masked));
   return rec::evaluate(ranker, data_.split(split).view(), masks, std::move(cutoffs));
@@ -23,7 +24,8 @@ Evaluation SplitEvaluator::evaluate(Ranker& ranker, Split split, std::vector<int
 
 std::string SplitEvaluator::masked_text(Split split) const {
   std::string text;
-  for (Split masked : masked_splits(split, mask_)) text += (text.empty() ? "" : "+") + split_name(masked);
+  for (Split masked : masked_splits(split, mask_))
+    text += (text.empty() ? "" : "+") + split_name(masked);
   return text;
 }
 

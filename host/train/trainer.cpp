@@ -40,8 +40,8 @@ int64_t heavy_users(const Dataset& data, int64_t degree) {
 // One training of one model: the state that its methods share.
 class Trainer {
  public:
-  Trainer(const Dataset& data, const Config& config, const RunFolder& run, const TrainRequest& request,
-          Backend& backend)
+  Trainer(const Dataset& data, const Config& config, const RunFolder& run,
+          const TrainRequest& request, Backend& backend)
       : data_(data),
         config_(config),
         run_(run),
@@ -67,25 +67,28 @@ class Trainer {
     const SafetensorsFile file = read_safetensors(run_.last_file());
     const CheckpointFacts saved = read_facts(file, run_.last_file());
     if (saved.dataset != data_.fingerprint)
-      throw FileError(run_.last_file(), "was trained on other data (fingerprint " + saved.dataset + ", here " +
-                                            data_.fingerprint + "); resume with the dataset it began with");
+      throw FileError(run_.last_file(), "was trained on other data (fingerprint " + saved.dataset +
+                                            ", here " + data_.fingerprint +
+                                            "); resume with the dataset it began with");
     Config before;
     apply_config_text(before, saved.config, run_.last_file());
     Config now = config_;
-    before.epochs = now.epochs;    // training on for longer, with other threads or lists, is no change
+    before.epochs =
+        now.epochs;  // training on for longer, with other threads or lists, is no change
     before.threads = now.threads;
     before.topk = now.topk;
     if (to_toml(before) != to_toml(now))
       throw FileError(run_.last_file(), "was trained with other settings than those given; see " +
-                                            run_.config_file() + ", or begin anew with --overwrite");
+                                            run_.config_file() +
+                                            ", or begin anew with --overwrite");
     restore_weights(model_, file, run_.last_file());
     restore_moments(model_, file, run_.last_file());
     training_.set_clock(saved.clock);
     facts_.selection = saved.selection;
     for (MetricsLine& line : run_.read_metrics())
       if (line.epoch <= saved.clock.epoch) lines_.push_back(std::move(line));
-    say(fmt::format("resuming after {} of {} epochs, step {} of {}", saved.clock.epoch, config_.epochs,
-                    saved.clock.step, training_.steps_per_epoch()));
+    say(fmt::format("resuming after {} of {} epochs, step {} of {}", saved.clock.epoch,
+                    config_.epochs, saved.clock.step, training_.steps_per_epoch()));
   }
 
   TrainEnd run() {
@@ -107,8 +110,9 @@ class Trainer {
         }
         if (stop) {
           progress.clear();
-          say(fmt::format("stopped at epoch {}, step {}; go on with: rec_engine train {} --out {} --resume",
-                          clock.epoch + 1, clock.step, data_.path, run_.path()));
+          say(fmt::format(
+              "stopped at epoch {}, step {}; go on with: rec_engine train {} --out {} --resume",
+              clock.epoch + 1, clock.step, data_.path, run_.path()));
           return TrainEnd::interrupted;
         }
       }
@@ -146,8 +150,8 @@ class Trainer {
       const auto popularity = make_popularity(model_.backend(), data_.train.view());
       rows.push_back({"popularity", evaluator_.evaluate(*popularity, split, config_.topk)});
       say(fmt::format("\nbest epoch {}; {} split, {} users, all {} items ranked, masked: {}",
-                      facts_.selection.best_epoch, split_name(split), rows[0].evaluation.users, data_.items,
-                      evaluator_.masked_text(split)));
+                      facts_.selection.best_epoch, split_name(split), rows[0].evaluation.users,
+                      data_.items, evaluator_.masked_text(split)));
       say(metrics_table(rows));
     }
     write_report(run_, data_, config_, lines_, rows);
@@ -163,19 +167,23 @@ class Trainer {
 
   bool selects() const { return data_.valid.entries() > 0; }
 
-  bool stopped_early() const { return selects() && facts_.selection.without_gain >= config_.patience; }
+  bool stopped_early() const {
+    return selects() && facts_.selection.without_gain >= config_.patience;
+  }
 
   std::string note(const TrainingClock& clock) const {
-    return last_loss_ ? fmt::format("epoch {}/{}, loss {:.4f}", clock.epoch + 1, config_.epochs, *last_loss_)
+    return last_loss_ ? fmt::format("epoch {}/{}, loss {:.4f}", clock.epoch + 1, config_.epochs,
+                                    *last_loss_)
                       : fmt::format("epoch {}/{}", clock.epoch + 1, config_.epochs);
   }
 
   void check_loss(const TrainingClock& clock) const {
     if (!std::isfinite(clock.loss_sum))
-      throw std::runtime_error(fmt::format(
-          "the loss is no longer finite (epoch {}, step {}); lower lr or raise tau. The last checkpoint in {} "
-          "is intact",
-          clock.epoch + 1, clock.step, run_.path()));
+      throw std::runtime_error(
+          fmt::format("the loss is no longer finite (epoch {}, step {}); lower lr or raise tau. "
+                      "The last checkpoint in {} "
+                      "is intact",
+                      clock.epoch + 1, clock.step, run_.path()));
   }
 
   VectorRanker model_ranker() {
@@ -213,7 +221,8 @@ class Trainer {
     say(text + fmt::format("  {:.1f} s", line.seconds));
     lines_.push_back(std::move(line));
     facts_.clock = clock;
-    if (better) write_safetensors(run_.best_file(), make_checkpoint(model_, facts_, /*with_moments=*/false));
+    if (better)
+      write_safetensors(run_.best_file(), make_checkpoint(model_, facts_, /*with_moments=*/false));
     run_.write_metrics(lines_);
   }
 
@@ -243,7 +252,8 @@ void catch_interrupts() {
   std::signal(SIGTERM, handler);
 }
 
-TrainEnd train(const Dataset& data, Config config, const RunFolder& run, const TrainRequest& request) {
+TrainEnd train(const Dataset& data, Config config, const RunFolder& run,
+               const TrainRequest& request) {
   require_language(data, config.model);
   config = resolve(std::move(config), data.language.width());
   const auto say = [&](const std::string& line) {
@@ -256,7 +266,8 @@ TrainEnd train(const Dataset& data, Config config, const RunFolder& run, const T
   }
   const bool something_to_resume = std::filesystem::exists(run.last_file());
   if (run.holds_a_run() && !request.resume && !request.overwrite)
-    throw FileError(run.path(), "holds a run already; go on with --resume, or replace it with --overwrite");
+    throw FileError(run.path(),
+                    "holds a run already; go on with --resume, or replace it with --overwrite");
   if (request.resume && !something_to_resume)
     say(run.path() + ": nothing to resume yet, starting anew");
 
@@ -264,30 +275,38 @@ TrainEnd train(const Dataset& data, Config config, const RunFolder& run, const T
   if (!made.notice.empty()) say(made.notice);
   const ModelSettings settings = model_settings(config);
   const int64_t needed =
-      Model::bytes_needed(settings, data.users, data.items, data.train.entries(), data.language.width(),
+      Model::bytes_needed(settings, data.users, data.items, data.train.entries(),
+                          data.language.width(),
                           heavy_users(data, made.backend->hybrid_degree(data.language.width()))) +
       Training::bytes_needed(training_settings(config), data.users, data.items, config.width);
-  say(fmt::format("{}: {} users, {} items, {} train / {} valid / {} test interactions, language width {}",
-                  data.name, data.users, data.items, data.train.entries(), data.valid.entries(),
-                  data.test.entries(), data.language.width()));
-  say(fmt::format("{} on {}; hidden {}, width {}, K {}, batch {}, negatives {}, tau {}, lr {}, seed {}",
-                  config.model, made.backend->name(), config.hidden, config.width, config.layers, config.batch,
-                  config.negatives, config.tau, config.lr, config.seed));
-  say(fmt::format("memory: about {} needed, {} available", bytes_text(needed), bytes_text(available_memory())));
-  if (data.valid.entries() == 0) say("no validation split: training all epochs, the last one is kept");
+  say(fmt::format(
+      "{}: {} users, {} items, {} train / {} valid / {} test interactions, language width {}",
+      data.name, data.users, data.items, data.train.entries(), data.valid.entries(),
+      data.test.entries(), data.language.width()));
+  say(fmt::format(
+      "{} on {}; hidden {}, width {}, K {}, batch {}, negatives {}, tau {}, lr {}, seed {}",
+      config.model, made.backend->name(), config.hidden, config.width, config.layers, config.batch,
+      config.negatives, config.tau, config.lr, config.seed));
+  say(fmt::format("memory: about {} needed, {} available", bytes_text(needed),
+                  bytes_text(available_memory())));
+  if (data.valid.entries() == 0)
+    say("no validation split: training all epochs, the last one is kept");
   require_memory(needed, "training");
 
   make_folder(run.path());
   if (request.overwrite && !request.resume)
-    for (const std::string& file : {run.last_file(), run.best_file(), run.metrics_file(), run.report_file()})
+    for (const std::string& file :
+         {run.last_file(), run.best_file(), run.metrics_file(), run.report_file()})
       ::unlink(file.c_str());
   write_whole_file(run.config_file(), to_toml(config));
-  run.write_facts({std::filesystem::absolute(data.path).lexically_normal().string(), data.fingerprint,
-                   request.language, made.backend->name(), kVersion, kCommit});
+  run.write_facts({std::filesystem::absolute(data.path).lexically_normal().string(),
+                   data.fingerprint, request.language, made.backend->name(), kVersion, kCommit});
 
   Trainer trainer(data, config, run, request, *made.backend);
-  if (request.resume && something_to_resume) trainer.resume();
-  else trainer.start();
+  if (request.resume && something_to_resume)
+    trainer.resume();
+  else
+    trainer.start();
   const TrainEnd end = trainer.run();
   if (end == TrainEnd::finished) trainer.finish();
   return end;
