@@ -5,8 +5,10 @@
 namespace rec {
 namespace {
 
-constexpr int64_t kUsersAtOnce =
-    4096;  // bounds the gathered vectors and the lists held on the device
+// Lists held in backend memory at once: enough that a backend with many threads has work for all of
+// them to the end.
+constexpr int64_t kListBytes = int64_t{64} << 20;
+constexpr int64_t kFewestLists = 1024;
 
 }  // namespace
 
@@ -21,7 +23,8 @@ TopLists VectorRanker::rank(const std::vector<int32_t>& users, const std::vector
   lists.item.resize(users.size() * static_cast<size_t>(k));
   lists.score.resize(lists.item.size());
 
-  const int64_t chunk = std::min<int64_t>(kUsersAtOnce, lists.rows);
+  const int64_t list_bytes = k * int64_t{sizeof(int32_t) + sizeof(float)};
+  const int64_t chunk = std::min(std::max(kFewestLists, kListBytes / list_bytes), lists.rows);
   Array<int32_t> user_id(backend_, chunk);
   Matrix<int32_t> top_item(backend_, chunk, k);
   Matrix<float> top_score(backend_, chunk, k);

@@ -4,9 +4,9 @@
 #include <memory>
 
 #include "host/commands/commands.h"
+#include "host/commands/shared_options.h"
 #include "host/formats/atomic_file.h"
 #include "host/formats/npy.h"
-#include "host/run/loaded_run.h"
 
 namespace rec {
 namespace {
@@ -23,7 +23,7 @@ void write_vectors(Backend& backend, const std::string& file, MatrixView<const f
 }
 
 int run_export(const Options& options) {
-  LoadedRun run = load_run(options.load);
+  LoadedRun run = open_run(options.load);
   make_folder(options.folder);
   const Representations& vectors = run.model->representations();
   write_vectors(*run.backend, options.folder + "/user_vectors.npy", vectors.user());
@@ -49,13 +49,8 @@ Command add_export(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   CLI::App* command =
       app.add_subcommand("export", "Final user and item vectors and id maps of a run");
-  command->add_option("RUN", options->load.run, "run folder, checkpoint or folder of .npy weights")
-      ->required();
+  add_run_options(*command, options->load);
   command->add_option("--out", options->folder, "folder to write")->required();
-  command->add_option("--data", options->load.data, "dataset instead of the run's own");
-  command->add_option("--set", options->load.settings, "key=value for a folder of .npy weights");
-  command->add_option("--device", options->load.device, "auto, cpu, cuda or cuda:N")
-      ->capture_default_str();
   return [options] { return run_export(*options); };
 }
 

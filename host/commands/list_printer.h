@@ -1,7 +1,9 @@
 // Prints ranked lists with external ids and titles: a table for people, TSV or JSON lines for
 // programs.
 #pragma once
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "engine/ranker.h"
 #include "host/dataset/dataset.h"
@@ -17,6 +19,15 @@ class ListPrinter {
              int64_t row);
 
  private:
+  struct Entry {
+    int64_t rank;  // from 1
+    float score;
+    std::string id, title;
+  };
+  void print_table(const std::string& heading, const std::vector<Entry>& entries) const;
+  void print_tsv(const std::string& name, const std::vector<Entry>& entries) const;
+  void print_json_line(const std::string& name, const std::vector<Entry>& entries) const;
+
   const Dataset& data_;
   std::string format_, key_;
 };

@@ -94,15 +94,15 @@ std::vector<std::pair<double, double>> metric_points(const std::vector<MetricsLi
   return points;
 }
 
-std::string html_table(const std::vector<ReportRow>& rows) {
+std::string html_table(const std::vector<int64_t>& cutoffs, const std::vector<ReportRow>& rows) {
   if (rows.empty()) return "<p>No split to evaluate on.</p>";
   std::string html = "<table><tr><th>model</th>";
-  for (const auto& [key, value] : named_means(rows[0].evaluation))
+  for (const auto& [key, value] : named_means(cutoffs, rows[0].mean))
     html += "<th>" + escape(key) + "</th>";
   html += "</tr>";
   for (const ReportRow& row : rows) {
     html += "<tr><td>" + escape(row.name) + "</td>";
-    for (const auto& [key, value] : named_means(row.evaluation))
+    for (const auto& [key, value] : named_means(cutoffs, row.mean))
       html += fmt::format("<td>{:.5f}</td>", value);
     html += "</tr>";
   }
@@ -124,19 +124,18 @@ constexpr const char* kStyle =
 
 }  // namespace
 
-std::string metrics_table(const std::vector<ReportRow>& rows) {
+std::string metrics_table(const std::vector<int64_t>& cutoffs, const std::vector<ReportRow>& rows) {
   size_t name_width = 5;
   for (const ReportRow& row : rows) name_width = std::max(name_width, row.name.size());
   std::string text;
-  for (size_t c = 0; c < rows[0].evaluation.cutoffs.size(); ++c) {
-    const int64_t k = rows[0].evaluation.cutoffs[c];
-    text += fmt::format("{:<{}}", "model", name_width);
-    for (Metric metric : kAllMetrics) text += fmt::format("  {:>12}", metric_key(metric, k));
+  for (size_t c = 0; c < cutoffs.size(); ++c) {
+    text += fmt::format("{}{:<{}}", c == 0 ? "" : "\n\n", "model", name_width);
+    for (Metric metric : kAllMetrics)
+      text += fmt::format("  {:>12}", metric_key(metric, cutoffs[c]));
     for (const ReportRow& row : rows) {
       text += fmt::format("\n{:<{}}", row.name, name_width);
-      for (double value : row.evaluation.mean[c]) text += fmt::format("  {:>12.5f}", value);
+      for (double value : row.mean[c]) text += fmt::format("  {:>12.5f}", value);
     }
-    if (c + 1 < rows[0].evaluation.cutoffs.size()) text += "\n\n";
   }
   return text;
 }
@@ -148,7 +147,8 @@ void write_report(const RunFolder& run, const Dataset& data, const Config& confi
   std::string html = "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>" +
                      escape(config.model + " on " + data.name) + "</title><style>" + kStyle +
                      "</style></head><body>";
-  html += "<h1>" + escape(config.model + " on " + data.name) + "</h1>" + html_table(rows);
+  html +=
+      "<h1>" + escape(config.model + " on " + data.name) + "</h1>" + html_table(config.topk, rows);
   html += chart("training loss by epoch", {{"loss", "#b3423a", loss}});
   for (Metric metric : {Metric::recall, Metric::ndcg, Metric::hr}) {
     const std::string key = metric_key(metric, config.topk[0]);

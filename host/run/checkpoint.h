@@ -10,15 +10,9 @@
 #include "host/config/config.h"
 #include "host/dataset/dataset.h"
 #include "host/formats/safetensors.h"
+#include "host/run/selection.h"
 
 namespace rec {
-
-// Where model selection stands.
-struct Selection {
-  double best = -1;          // of the monitor; -1 before the first evaluation
-  int64_t best_epoch = 0;    // epochs counted from 1
-  int64_t without_gain = 0;  // evaluations since
-};
 
 // What a checkpoint says of itself beside its tensors.
 struct CheckpointFacts {

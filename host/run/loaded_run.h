@@ -23,7 +23,8 @@ struct LoadRequest {
 
 struct LoadedRun {
   std::unique_ptr<Backend> backend;
-  std::string notice;  // of the backend's choice
+  // What a person should know, a line each: of the backend's choice, of data changed since.
+  std::vector<std::string> notices;
   Dataset data;
   Config config;
   std::unique_ptr<Model> model;  // weights restored, embed() done

@@ -91,13 +91,13 @@ std::vector<MetricsLine> RunFolder::read_metrics() const {
   return lines;
 }
 
-std::vector<std::pair<std::string, double>> named_means(const Evaluation& evaluation) {
-  std::vector<std::pair<std::string, double>> values;
-  for (size_t c = 0; c < evaluation.cutoffs.size(); ++c)
+std::vector<std::pair<std::string, double>> named_means(const std::vector<int64_t>& cutoffs,
+                                                        const std::vector<MetricValues>& values) {
+  std::vector<std::pair<std::string, double>> named;
+  for (size_t c = 0; c < cutoffs.size(); ++c)
     for (Metric metric : kAllMetrics)
-      values.push_back(
-          {metric_key(metric, evaluation.cutoffs[c]), evaluation.mean[c][size_t(metric)]});
-  return values;
+      named.push_back({metric_key(metric, cutoffs[c]), values[c][size_t(metric)]});
+  return named;
 }
 
 }  // namespace rec

@@ -49,7 +49,8 @@ class RunFolder {
   std::string path_;
 };
 
-// All metrics at all cut-offs, as metrics.jsonl and --json name them.
-std::vector<std::pair<std::string, double>> named_means(const Evaluation& evaluation);
+// values[c]: at cutoffs[c]. All metrics at all cut-offs, as metrics.jsonl and --json name them.
+std::vector<std::pair<std::string, double>> named_means(const std::vector<int64_t>& cutoffs,
+                                                        const std::vector<MetricValues>& values);
 
 }  // namespace rec

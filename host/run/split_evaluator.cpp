@@ -1,8 +1,16 @@
 #include "host/run/split_evaluator.h"
 
-#include "host/run/model_of_config.h"
-
 namespace rec {
+
+std::vector<Split> masked_splits(Split split, const std::string& mask) {
+  if (mask == "train") return {Split::train};
+  return split == Split::test ? std::vector{Split::train, Split::valid}
+                              : std::vector{Split::train, Split::test};
+}
+
+std::string split_name(Split split) {
+  return split == Split::train ? "train" : split == Split::valid ? "valid" : "test";
+}
 
 SplitEvaluator::SplitEvaluator(Backend& backend, const Dataset& data, std::string mask)
     : data_(data),
@@ -10,6 +18,13 @@ SplitEvaluator::SplitEvaluator(Backend& backend, const Dataset& data, std::strin
       train_(backend, data.train.view()),
       valid_(backend, data.valid.view()),
       test_(backend, data.test.view()) {}
+
+int64_t SplitEvaluator::bytes_needed(const Dataset& data) {
+  int64_t bytes = 0;
+  for (const HostCsr* split : {&data.train, &data.valid, &data.test})
+    bytes += 8 * (split->rows + 1) + 4 * split->entries();
+  return bytes;
+}
 
 CsrView SplitEvaluator::view(Split split) const {
   return (split == Split::train ? train_ : split == Split::valid ? valid_ : test_).view();

@@ -21,8 +21,9 @@ struct TrainRequest {
 
 enum class TrainEnd { finished, interrupted };
 
-// config: not yet resolved (host/config). Prints what it does to standard output.
-TrainEnd train(const Dataset& data, Config config, const RunFolder& run,
+// given: settings as read, not yet resolved (host/config). Prints what it does to standard output.
+// Refusals come before any file of the run folder is touched.
+TrainEnd train(const Dataset& data, const Config& given, const RunFolder& run,
                const TrainRequest& request);
 
 // After this SIGINT and SIGTERM ask training to finish its step, save and return.

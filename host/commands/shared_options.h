@@ -1,0 +1,24 @@
+// The options that several commands share, so that each is named, checked and explained in one
+// place.
+#pragma once
+#include <CLI/App.hpp>
+#include <cstdint>
+#include <string>
+
+#include "host/run/loaded_run.h"
+
+namespace rec {
+
+// --language
+void add_language_option(CLI::App& command, std::string& language);
+// --device, --threads
+void add_machine_options(CLI::App& command, std::string& device, int& threads);
+// RUN; --data, --set, --language, --device, --threads
+void add_run_options(CLI::App& command, LoadRequest& request);
+// --topk, --format
+void add_list_options(CLI::App& command, int64_t& k, std::string& format);
+
+// load_run, with its notices on standard error.
+LoadedRun open_run(const LoadRequest& request);
+
+}  // namespace rec
