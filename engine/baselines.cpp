@@ -38,12 +38,18 @@ void upload(Backend& backend, Matrix<float>& to, const std::vector<float>& from)
   if (!from.empty()) backend.upload(to.data(), from.data(), sizeof(float) * from.size());
 }
 
+// [0, 1), 24 bits
+constexpr float unit_interval(uint32_t word) { return float(int32_t(word >> 8)) * 0x1p-24f; }
+
 // score[i] = a draw in [0, 1) keyed by (seed, user, i). Word i % 4 of Philox's block i / 4.
 REC_SIMD_CLONES void draw_scores(uint64_t seed, uint32_t user, int64_t blocks, float* score) {
 #pragma omp simd
   for (int64_t b = 0; b < blocks; ++b) {
     const PhiloxWords words = philox(uint32_t(b), user, 0, 0, uint32_t(seed), uint32_t(seed >> 32));
-    for (int w = 0; w < 4; ++w) score[4 * b + w] = float(words.word[w] >> 8) * 0x1p-24f;
+    score[4 * b] = unit_interval(words.word[0]);
+    score[4 * b + 1] = unit_interval(words.word[1]);
+    score[4 * b + 2] = unit_interval(words.word[2]);
+    score[4 * b + 3] = unit_interval(words.word[3]);
   }
 }
 

@@ -20,7 +20,8 @@ Json to_json(const std::vector<std::pair<std::string, double>>& values) {
 
 std::vector<std::pair<std::string, double>> from_json(const Json& json) {
   std::vector<std::pair<std::string, double>> values;
-  for (const auto& [key, value] : json.items()) values.push_back({key, value.get<double>()});
+  for (const auto& [key, value] : json.get_ref<const Json::object_t&>())
+    values.push_back({key, value.get<double>()});
   return values;
 }
 
