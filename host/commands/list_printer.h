@@ -12,7 +12,8 @@ namespace rec {
 
 class ListPrinter {
  public:
-  // format: table, tsv or jsonl. key: what a list belongs to, "user" or "item".
+  // format: table, tsv or jsonl. key: what a list belongs to, "user" or "item". Prints the head of
+  // a TSV, so whatever may be refused comes before.
   ListPrinter(const Dataset& data, std::string format, std::string key);
   // name: the external id; heading: what a person reads above the table.
   void print(const std::string& name, const std::string& heading, const TopLists& lists,

@@ -46,14 +46,14 @@ std::vector<int32_t> chosen_users(const Dataset& data, const std::string& text) 
   return users;
 }
 
-void recommend_to_users(LoadedRun& run, const Options& options, VectorView<const uint8_t> allowed,
-                        ListPrinter& printer) {
+void recommend_to_users(LoadedRun& run, const Options& options, VectorView<const uint8_t> allowed) {
   const Dataset& data = run.data;
   const std::vector<int32_t> users = chosen_users(data, options.users);
   std::vector<DeviceCsr> seen;
   if (!options.include_seen) seen = seen_items(*run.backend, data);
   const Representations& vectors = run.model->representations();
   VectorRanker ranker(*run.backend, vectors.user(), vectors.item());
+  ListPrinter printer(data, options.format, "user");
   for (size_t first = 0; first < users.size(); first += kUsersAtOnce) {
     const size_t end = std::min(first + kUsersAtOnce, users.size());
     const std::vector<int32_t> some(users.begin() + ptrdiff_t(first),
@@ -68,8 +68,8 @@ void recommend_to_users(LoadedRun& run, const Options& options, VectorView<const
   }
 }
 
-void recommend_to_history(LoadedRun& run, const Options& options, VectorView<const uint8_t> allowed,
-                          ListPrinter& printer) {
+void recommend_to_history(LoadedRun& run, const Options& options,
+                          VectorView<const uint8_t> allowed) {
   const Dataset& data = run.data;
   Backend& backend = *run.backend;
   std::vector<int32_t> history = items_named(data, split_list(options.history, "--history"));
@@ -84,7 +84,8 @@ void recommend_to_history(LoadedRun& run, const Options& options, VectorView<con
   if (!options.include_seen) seen.emplace_back(backend, own.view());
   VectorRanker ranker(backend, user.view(), run.model->representations().item());
   const TopLists lists = ranker.rank({0}, views(seen), allowed, std::min(options.k, data.items));
-  printer.print("history", fmt::format("for a new user with {} items:", history.size()), lists, 0);
+  ListPrinter(data, options.format, "user")
+      .print("history", fmt::format("for a new user with {} items:", history.size()), lists, 0);
 }
 
 int run_recommend(const Options& options) {
@@ -94,11 +95,10 @@ int run_recommend(const Options& options) {
   LoadedRun run = open_run(options.load);
   const Array<uint8_t> allowed(*run.backend,
                                allowed_items(run.data, options.only_file, options.exclude_file));
-  ListPrinter printer(run.data, options.format, "user");
   if (options.history.empty())
-    recommend_to_users(run, options, allowed.view(), printer);
+    recommend_to_users(run, options, allowed.view());
   else
-    recommend_to_history(run, options, allowed.view(), printer);
+    recommend_to_history(run, options, allowed.view());
   return 0;
 }
 

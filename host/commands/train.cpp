@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <memory>
 
 #include "host/commands/commands.h"
@@ -19,19 +20,35 @@ struct Options {
   TrainRequest request;
 };
 
-int run_train(const Options& options) {
-  const Dataset data = load_dataset(options.data, {options.request.language});
+bool goes_on(const TrainRequest& request, const RunFolder& run) {
+  return request.resume && std::filesystem::exists(run.last_file());
+}
+
+// What a run began with stands in the dataset's place where it goes on, so that --resume alone is
+// enough.
+Config settings_of(const Options& options, const Dataset& data, const RunFolder& run) {
   Config config;
-  if (!data.config_path.empty()) apply_config_file(config, data.config_path);
+  const std::string begun_with =
+      goes_on(options.request, run) ? run.config_file() : data.config_path;
+  if (!begun_with.empty()) apply_config_file(config, begun_with);
   if (!options.config_file.empty()) apply_config_file(config, options.config_file);
   for (const std::string& setting : options.settings) apply_setting(config, setting);
   if (!options.epochs.empty()) apply_option(config, "epochs", options.epochs);
   if (!options.seed.empty()) apply_option(config, "seed", options.seed);
   if (options.threads >= 0) config.threads = options.threads;
+  return config;
+}
+
+int run_train(const Options& options) {
+  const RunFolder run(options.run);
+  TrainRequest request = options.request;
+  if (request.language.empty() && goes_on(request, run) &&
+      std::filesystem::exists(run.facts_file()))
+    request.language = run.read_facts().language;
+  const Dataset data = load_dataset(options.data, {request.language});
+  const Config config = settings_of(options, data, run);
   catch_interrupts();
-  return train(data, config, RunFolder(options.run), options.request) == TrainEnd::finished
-             ? 0
-             : kInterrupted;
+  return train(data, config, run, request) == TrainEnd::finished ? 0 : kInterrupted;
 }
 
 }  // namespace
