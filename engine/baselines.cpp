@@ -69,7 +69,6 @@ class RandomRanker final : public Ranker {
 
   TopLists rank(const std::vector<int32_t>& users, const std::vector<CsrView>& masks,
                 VectorView<const uint8_t> allowed, int64_t k) override {
-    require(int64_t(masks.size()) <= kMaxMasks, "ranker: too many masks");
     TopLists lists{int64_t(users.size()), k, {}, {}};
     lists.item.resize(users.size() * size_t(k));
     lists.score.resize(lists.item.size());
@@ -80,7 +79,7 @@ class RandomRanker final : public Ranker {
     request.item = score_.view();
     request.user_row = zero_.view();
     request.user_id = user_id_.view();
-    for (CsrView mask : masks) request.mask[request.masks++] = mask;
+    set_masks(request, masks);
     request.allowed = allowed;
 
     const size_t items = handicap_.size(), blocks = (items + 3) / 4;

@@ -12,13 +12,18 @@ constexpr int64_t kFewestLists = 1024;
 
 }  // namespace
 
+void set_masks(RankingRequest& request, const std::vector<CsrView>& masks) {
+  require(int64_t(masks.size()) <= kMaxMasks, "ranker: too many masks");
+  request.masks = 0;
+  for (CsrView mask : masks) request.mask[request.masks++] = mask;
+}
+
 VectorRanker::VectorRanker(Backend& backend, MatrixView<const float> user,
                            MatrixView<const float> item)
     : backend_(backend), user_(user), item_(item) {}
 
 TopLists VectorRanker::rank(const std::vector<int32_t>& users, const std::vector<CsrView>& masks,
                             VectorView<const uint8_t> allowed, int64_t k) {
-  require(int64_t(masks.size()) <= kMaxMasks, "ranker: too many masks");
   TopLists lists{static_cast<int64_t>(users.size()), k, {}, {}};
   lists.item.resize(users.size() * static_cast<size_t>(k));
   lists.score.resize(lists.item.size());
@@ -37,7 +42,7 @@ TopLists VectorRanker::rank(const std::vector<int32_t>& users, const std::vector
     request.item = item_;
     request.user_row = {user_id.data(), count};
     request.user_id = {user_id.data(), count};
-    for (CsrView mask : masks) request.mask[request.masks++] = mask;
+    set_masks(request, masks);
     request.allowed = allowed;
     backend_.rank(request, top_item.view().rows_from(0, count),
                   top_score.view().rows_from(0, count));

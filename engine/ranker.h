@@ -21,6 +21,9 @@ struct TopLists {
   VectorView<const int32_t> items_of(int64_t row) const { return {item.data() + row * k, k}; }
 };
 
+// Puts the masks into the request; throws std::invalid_argument when there are more than kMaxMasks.
+void set_masks(RankingRequest& request, const std::vector<CsrView>& masks);
+
 class Ranker {
  public:
   virtual ~Ranker() = default;

@@ -150,7 +150,9 @@ Command add_evaluate(CLI::App& app) {
   command->add_option("--split", options->split)
       ->check(CLI::IsMember({"test", "valid"}))
       ->capture_default_str();
-  command->add_option("--topk", options->cutoffs, "cut-offs, as 5,10,20")->delimiter(',');
+  command->add_option("--topk", options->cutoffs, "cut-offs, as 5,10,20")
+      ->delimiter(',')
+      ->allow_extra_args(false);
   command
       ->add_option("--mask", options->mask,
                    "others: every split but the evaluated one; train: train alone")

@@ -10,6 +10,11 @@ void add_language_option(CLI::App& command, std::string& language) {
   command.add_option("--language", language, "which item_cf_embeds_NAME of the authors' tree");
 }
 
+void add_settings_option(CLI::App& command, std::vector<std::string>& settings,
+                         const std::string& explanation) {
+  command.add_option("--set", settings, explanation + "; may be repeated")->allow_extra_args(false);
+}
+
 void add_machine_options(CLI::App& command, std::string& device, int& threads) {
   command.add_option("--device", device, "auto, cpu, cuda or cuda:N")->capture_default_str();
   command.add_option("--threads", threads, "0: all processors")->check(CLI::Range(0, 4096));
@@ -19,7 +24,7 @@ void add_run_options(CLI::App& command, LoadRequest& request) {
   command.add_option("RUN", request.run, "run folder, checkpoint or folder of .npy weights")
       ->required();
   command.add_option("--data", request.data, "dataset instead of the run's own");
-  command.add_option("--set", request.settings, "key=value for a folder of .npy weights");
+  add_settings_option(command, request.settings, "key=value for a folder of .npy weights");
   add_language_option(command, request.language);
   add_machine_options(command, request.device, request.threads);
 }

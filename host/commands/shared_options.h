@@ -4,6 +4,7 @@
 #include <CLI/App.hpp>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "host/run/loaded_run.h"
 
@@ -11,6 +12,9 @@ namespace rec {
 
 // --language
 void add_language_option(CLI::App& command, std::string& language);
+// --set, once per setting
+void add_settings_option(CLI::App& command, std::vector<std::string>& settings,
+                         const std::string& explanation);
 // --device, --threads
 void add_machine_options(CLI::App& command, std::string& device, int& threads);
 // RUN; --data, --set, --language, --device, --threads

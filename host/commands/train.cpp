@@ -63,7 +63,7 @@ Command add_train(CLI::App& app) {
   command->add_option("--seed", options->seed, "seed of initialisation and sampling");
   add_machine_options(*command, options->request.device, options->threads);
   command->add_option("--config", options->config_file, "TOML file of settings");
-  command->add_option("--set", options->settings, "one setting, key=value; may be repeated");
+  add_settings_option(*command, options->settings, "one setting, key=value");
   add_language_option(*command, options->request.language);
   command->add_option("--track", "also evaluate this split while training; never used to select")
       ->check(CLI::IsMember({"test"}))
