@@ -197,6 +197,10 @@ TEST_CASE("parameters: uniform within their bounds, drawn by the seed alone", "[
   CHECK(drawn(1) == values);
   CHECK(drawn(2) != values);
   Parameters layout(*made.backend, projector_table({2, 50, 40, true}, 30));
+  // Every tensor has draws of its own.
+  const ParameterInfo &w1 = layout.table()[0], &w2 = layout.table()[2];
+  const auto unit = [&](const ParameterInfo& p) { return values[size_t(p.offset)] / p.bound; };
+  CHECK(std::abs(unit(w1) - unit(w2)) > 1e-6);
   for (const ParameterInfo& p : layout.table()) {
     double largest = 0, sum = 0;
     for (int64_t i = p.offset; i < p.offset + p.size(); ++i) {
