@@ -43,7 +43,7 @@ struct Subject {
 
 Subject trained_model(const Options& options) {
   Subject subject;
-  subject.run = open_run(options.load);
+  subject.run = load_run(options.load);
   subject.name = subject.run.config.model;
   const Representations& vectors = subject.run.model->representations();
   subject.ranker =
@@ -68,7 +68,9 @@ Subject baseline(const Options& options) {
   subject.run.data = load_dataset(load.data.empty() ? load.run : load.data, {load.language});
   const std::string& config_path = subject.run.data.config_path;
   if (!config_path.empty()) apply_config_file(subject.run.config, config_path);
-  subject.run.backend = make_backend(load.device, load.threads).backend;
+  MadeBackend made = make_backend(load.device, load.threads);
+  subject.run.backend = std::move(made.backend);
+  if (!made.notice.empty()) subject.run.notices.push_back(made.notice);
   subject.ranker =
       make_baseline(options.model, *subject.run.backend, subject.run.data, options.seed);
   return subject;
@@ -117,6 +119,7 @@ int run_evaluate(const Options& options) {
   if (data.split(split).entries() == 0)
     throw FileError(data.path, "has no " + options.split + " interactions (" + options.split +
                                    ".txt is missing or empty); there is nothing to evaluate");
+  print_notices(subject.run);
   const SplitEvaluator evaluator(*subject.run.backend, data, config.mask);
   const Evaluation evaluation = evaluator.evaluate(*subject.ranker, split, config.topk);
   const std::string masked = evaluator.masked_text(split);
@@ -152,6 +155,7 @@ Command add_evaluate(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--topk", options->cutoffs, "cut-offs, as 5,10,20")
       ->delimiter(',')
+      ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}))
       ->allow_extra_args(false);
   command
       ->add_option("--mask", options->mask,

@@ -23,8 +23,9 @@ void write_vectors(Backend& backend, const std::string& file, MatrixView<const f
 }
 
 int run_export(const Options& options) {
-  LoadedRun run = open_run(options.load);
+  LoadedRun run = load_run(options.load);
   make_folder(options.folder);
+  print_notices(run);
   const Representations& vectors = run.model->representations();
   write_vectors(*run.backend, options.folder + "/user_vectors.npy", vectors.user());
   write_vectors(*run.backend, options.folder + "/item_vectors.npy", vectors.item());

@@ -53,6 +53,7 @@ void recommend_to_users(LoadedRun& run, const Options& options, VectorView<const
   if (!options.include_seen) seen = seen_items(*run.backend, data);
   const Representations& vectors = run.model->representations();
   VectorRanker ranker(*run.backend, vectors.user(), vectors.item());
+  print_notices(run);
   ListPrinter printer(data, options.format, "user");
   for (size_t first = 0; first < users.size(); first += kUsersAtOnce) {
     const size_t end = std::min(first + kUsersAtOnce, users.size());
@@ -84,6 +85,7 @@ void recommend_to_history(LoadedRun& run, const Options& options,
   if (!options.include_seen) seen.emplace_back(backend, own.view());
   VectorRanker ranker(backend, user.view(), run.model->representations().item());
   const TopLists lists = ranker.rank({0}, views(seen), allowed, std::min(options.k, data.items));
+  print_notices(run);
   ListPrinter(data, options.format, "user")
       .print("history", fmt::format("for a new user with {} items:", history.size()), lists, 0);
 }
@@ -92,7 +94,7 @@ int run_recommend(const Options& options) {
   if (options.users.empty() == options.history.empty())
     throw std::invalid_argument(
         "recommend: give either --users ID,ID (or all) or --history ITEM,ITEM");
-  LoadedRun run = open_run(options.load);
+  LoadedRun run = load_run(options.load);
   const Array<uint8_t> allowed(*run.backend,
                                allowed_items(run.data, options.only_file, options.exclude_file));
   if (options.history.empty())

@@ -38,10 +38,8 @@ void add_list_options(CLI::App& command, int64_t& k, std::string& format) {
       ->capture_default_str();
 }
 
-LoadedRun open_run(const LoadRequest& request) {
-  LoadedRun run = load_run(request);
+void print_notices(const LoadedRun& run) {
   for (const std::string& notice : run.notices) fmt::print(stderr, "{}\n", notice);
-  return run;
 }
 
 }  // namespace rec

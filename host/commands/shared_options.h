@@ -22,7 +22,7 @@ void add_run_options(CLI::App& command, LoadRequest& request);
 // --topk, --format
 void add_list_options(CLI::App& command, int64_t& k, std::string& format);
 
-// load_run, with its notices on standard error.
-LoadedRun open_run(const LoadRequest& request);
+// On standard error; call it when nothing is left to refuse, so that a refusal stands alone.
+void print_notices(const LoadedRun& run);
 
 }  // namespace rec

@@ -17,9 +17,10 @@ struct Options {
 };
 
 int run_similar(const Options& options) {
-  LoadedRun run = open_run(options.load);
+  LoadedRun run = load_run(options.load);
   Backend& backend = *run.backend;
   const int32_t item = items_named(run.data, {options.item})[0];
+  print_notices(run);
   const MatrixView<const float> items = run.model->representations().item();
   // The item itself is left out by a mask whose row `item` holds it alone.
   HostCsr itself{run.data.items, run.data.items, {}, {item}};
