@@ -1,12 +1,12 @@
 // A place to compute: the seam between the models and the machine.
 //
-// One virtual per operation of the paper, so that a backend which forgets one does not compile. A backend
-// may fuse inside an operation; models and the trainer never ask which backend they have. The shapes and
-// promises of each operation are its kernel's header under kernels/.
+// One virtual per operation of the paper, so that a backend which forgets one does not compile. A
+// backend may fuse inside an operation; models and the trainer never ask which backend they have.
+// The shapes and promises of each operation are its kernel's header under kernels/.
 //
-// Memory: every view an operation takes lies in this backend's memory (allocate) unless it says "host".
-// Nothing is allocated inside a training step. Operations may return before the work is done; download()
-// and wait() do not.
+// Memory: every view an operation takes lies in this backend's memory (allocate) unless it says
+// "host". Nothing is allocated inside a training step. Operations may return before the work is
+// done; download() and wait() do not.
 #pragma once
 #include <cstddef>
 #include <functional>
@@ -25,7 +25,8 @@ namespace rec {
 
 inline constexpr int kMaxProjectorLayers = 4;
 
-// The projector's parameters: layer 0 reads language vectors, each later one a LeakyReLU of the one before.
+// The projector's parameters: layer 0 reads language vectors, each later one a LeakyReLU of the one
+// before.
 struct ProjectorView {
   LinearView layer[kMaxProjectorLayers];
   int layers = 0;
@@ -77,9 +78,11 @@ class Backend {
   // kernels/sampler: draws the batch that the clock points at.
   virtual void draw_batch(const SamplerTables& from, const TrainingClock* clock,
                           const BatchView& batch) = 0;
-  // kernels/language_projection, then kernels/hidden_layer per further layer: e0 [nodes, dim] overwritten.
-  virtual void project(const LanguageView& z, const GraphView& graph, const ProjectorView& projector,
-                       const ProjectorTape& tape, MatrixView<float> e0) = 0;
+  // kernels/language_projection, then kernels/hidden_layer per further layer: e0 [nodes, dim]
+  // overwritten.
+  virtual void project(const LanguageView& z, const GraphView& graph,
+                       const ProjectorView& projector, const ProjectorTape& tape,
+                       MatrixView<float> e0) = 0;
   // Its adjoint: grad overwritten. tape and grad_e0 are scratch afterwards.
   virtual void project_adjoint(const LanguageView& z, const GraphView& graph,
                                const ProjectorView& projector, const ProjectorTape& tape,
@@ -88,11 +91,12 @@ class Backend {
   virtual void propagate(const GraphView& graph, int layers, MatrixView<const float> x,
                          MatrixView<float> scratch, MatrixView<float> e) = 0;
   // kernels/normalisation
-  virtual void normalise(MatrixView<const float> e, MatrixView<float> n, VectorView<float> norm) = 0;
+  virtual void normalise(MatrixView<const float> e, MatrixView<float> n,
+                         VectorView<float> norm) = 0;
   virtual void normalise_adjoint(MatrixView<const float> n, VectorView<const float> norm,
                                  MatrixView<float> grad) = 0;
-  // kernels/info_nce or kernels/bpr, then kernels/batch_gradient: grad_user and grad_item overwritten,
-  // the loss added to the clock's loss_sum. scratch is overwritten.
+  // kernels/info_nce or kernels/bpr, then kernels/batch_gradient: grad_user and grad_item
+  // overwritten, the loss added to the clock's loss_sum. scratch is overwritten.
   virtual void objective(const ObjectiveSettings& settings, MatrixView<const float> user,
                          MatrixView<const float> item, const BatchView& batch,
                          const BatchGradientView& scratch, MatrixView<float> grad_user,

@@ -18,11 +18,25 @@ namespace {
 
 constexpr std::align_val_t kCacheLine{64};
 
+// Gives OpenMP regions begun by this thread a number of threads while it lives, and then puts back
+// what was there: backends with different numbers, and the caller's own regions, do not disturb
+// each other.
+class ThreadsInUse {
+ public:
+  explicit ThreadsInUse(int threads) : before_(omp_get_max_threads()) {
+    omp_set_num_threads(threads);
+  }
+  ~ThreadsInUse() { omp_set_num_threads(before_); }
+  ThreadsInUse(const ThreadsInUse&) = delete;
+  ThreadsInUse& operator=(const ThreadsInUse&) = delete;
+
+ private:
+  int before_;
+};
+
 class CpuBackend final : public Backend {
  public:
-  explicit CpuBackend(int threads) : threads_(threads > 0 ? threads : omp_get_num_procs()) {
-    omp_set_num_threads(threads_);
-  }
+  explicit CpuBackend(int threads) : threads_(threads > 0 ? threads : omp_get_num_procs()) {}
 
   std::string name() const override {
     return "cpu, " + std::to_string(threads_) + (threads_ == 1 ? " thread, " : " threads, ") +
@@ -46,15 +60,20 @@ class CpuBackend final : public Backend {
     return cpu::hybrid_degree(language_width);
   }
 
-  void step(const void*, const std::function<void()>& operations) override { operations(); }
+  void step(const void*, const std::function<void()>& operations) override {
+    const ThreadsInUse threads(threads_);
+    operations();
+  }
 
   void draw_batch(const SamplerTables& from, const TrainingClock* clock,
                   const BatchView& batch) override {
+    const ThreadsInUse threads(threads_);
     cpu::draw_batch(from, *clock, batch);
   }
 
   void project(const LanguageView& z, const GraphView& graph, const ProjectorView& projector,
                const ProjectorTape& tape, MatrixView<float> e0) override {
+    const ThreadsInUse threads(threads_);
     const int last = projector.layers - 1;
     const auto output = [&](int l) { return l == last ? e0 : tape.hidden[l]; };
     cpu::project_language(z, graph, projector.layer[0], output(0));
@@ -65,6 +84,7 @@ class CpuBackend final : public Backend {
   void project_adjoint(const LanguageView& z, const GraphView& graph,
                        const ProjectorView& projector, const ProjectorTape& tape,
                        MatrixView<float> grad_e0, const ProjectorGradientView& grad) override {
+    const ThreadsInUse threads(threads_);
     MatrixView<float> grad_output = grad_e0;
     for (int l = projector.layers - 1; l >= 1; --l) {
       cpu::hidden_layer_backward(tape.hidden[l - 1], projector.layer[l], grad_output,
@@ -76,14 +96,17 @@ class CpuBackend final : public Backend {
 
   void propagate(const GraphView& graph, int layers, MatrixView<const float> x,
                  MatrixView<float> scratch, MatrixView<float> e) override {
+    const ThreadsInUse threads(threads_);
     cpu::propagate(graph, layers, x, scratch, e);
   }
 
   void normalise(MatrixView<const float> e, MatrixView<float> n, VectorView<float> norm) override {
+    const ThreadsInUse threads(threads_);
     cpu::normalise(e, n, norm);
   }
   void normalise_adjoint(MatrixView<const float> n, VectorView<const float> norm,
                          MatrixView<float> grad) override {
+    const ThreadsInUse threads(threads_);
     cpu::normalise_backward(n, norm, grad);
   }
 
@@ -91,19 +114,19 @@ class CpuBackend final : public Backend {
                  MatrixView<const float> item, const BatchView& batch,
                  const BatchGradientView& scratch, MatrixView<float> grad_user,
                  MatrixView<float> grad_item, TrainingClock* clock) override {
+    const ThreadsInUse threads(threads_);
     switch (settings.kind) {
       case Objective::infonce:
         clock->loss_sum += cpu::info_nce(user, item, batch, settings.tau, scratch);
         break;
-      case Objective::bpr:
-        clock->loss_sum += cpu::bpr(user, item, batch, scratch);
-        break;
+      case Objective::bpr: clock->loss_sum += cpu::bpr(user, item, batch, scratch); break;
     }
     cpu::batch_gradient(user, batch, scratch, grad_user, grad_item);
   }
 
   void optimiser_step(const AdamSettings& settings, const ParameterSlabs& slabs,
                       TrainingClock* clock) override {
+    const ThreadsInUse threads(threads_);
     cpu::adam(settings, clock->updates + 1, slabs.weight, slabs.grad, slabs.first_moment,
               slabs.second_moment);
     ++clock->updates;
@@ -112,6 +135,7 @@ class CpuBackend final : public Backend {
 
   void rank(const RankingRequest& request, MatrixView<int32_t> top_item,
             MatrixView<float> top_score) override {
+    const ThreadsInUse threads(threads_);
     cpu::rank(request, top_item, top_score);
   }
 

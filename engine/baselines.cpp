@@ -1,12 +1,12 @@
 #include "engine/baselines.h"
 
-#include <Random123/philox.h>
-
 #include <algorithm>
 #include <numeric>
 
 #include "engine/graph.h"
 #include "engine/language_vectors.h"
+#include "kernels/common/simd.h"
+#include "kernels/sampler/philox.h"
 
 namespace rec {
 namespace {
@@ -38,55 +38,69 @@ void upload(Backend& backend, Matrix<float>& to, const std::vector<float>& from)
   if (!from.empty()) backend.upload(to.data(), from.data(), sizeof(float) * from.size());
 }
 
-// One list at a time through the ordinary ranking kernel, with the user's drawn scores as the item vectors.
+// [0, 1), 24 bits
+constexpr float unit_interval(uint32_t word) { return float(int32_t(word >> 8)) * 0x1p-24f; }
+
+// score[i] = a draw in [0, 1) keyed by (seed, user, i). Word i % 4 of Philox's block i / 4.
+REC_SIMD_CLONES void draw_scores(uint64_t seed, uint32_t user, int64_t blocks, float* score) {
+#pragma omp simd
+  for (int64_t b = 0; b < blocks; ++b) {
+    const PhiloxWords words = philox(uint32_t(b), user, 0, 0, uint32_t(seed), uint32_t(seed >> 32));
+    score[4 * b] = unit_interval(words.word[0]);
+    score[4 * b + 1] = unit_interval(words.word[1]);
+    score[4 * b + 2] = unit_interval(words.word[2]);
+    score[4 * b + 3] = unit_interval(words.word[3]);
+  }
+}
+
+// One list at a time through the ordinary ranking kernel, with the user's drawn scores as the item
+// vectors of width 1.
 class RandomRanker final : public Ranker {
  public:
-  RandomRanker(Backend& backend, std::vector<uint8_t> in_pool, uint64_t seed)
+  // handicap [items]: 0, or -1 for items that come after all those without.
+  RandomRanker(Backend& backend, std::vector<float> handicap, uint64_t seed)
       : backend_(backend),
         seed_(seed),
-        in_pool_(std::move(in_pool)),
+        handicap_(std::move(handicap)),
         one_(backend, std::vector<float>{1.0f}),
-        score_(backend, int64_t(in_pool_.size()), 1),
+        score_(backend, int64_t(handicap_.size()), 1),
         zero_(backend, 1),
         user_id_(backend, 1) {}
 
   TopLists rank(const std::vector<int32_t>& users, const std::vector<CsrView>& masks,
                 VectorView<const uint8_t> allowed, int64_t k) override {
     TopLists lists{int64_t(users.size()), k, {}, {}};
+    lists.item.resize(users.size() * size_t(k));
+    lists.score.resize(lists.item.size());
     Matrix<int32_t> top_item(backend_, 1, k);
     Matrix<float> top_score(backend_, 1, k);
-    std::vector<float> score(in_pool_.size());
-    for (int32_t user : users) {
-      for (size_t i = 0; i < score.size(); ++i) score[i] = draw(user, i) - (in_pool_[i] ? 0.0f : 1.0f);
-      upload(backend_, score_, score);
-      backend_.upload(user_id_.data(), &user, sizeof(user));
-      RankingRequest request;
-      request.user = {one_.data(), 1, 1};
-      request.item = score_.view();
-      request.user_row = zero_.view();
-      request.user_id = user_id_.view();
-      for (CsrView mask : masks) request.mask[request.masks++] = mask;
-      request.allowed = allowed;
+    RankingRequest request;
+    request.user = {one_.data(), 1, 1};
+    request.item = score_.view();
+    request.user_row = zero_.view();
+    request.user_id = user_id_.view();
+    set_masks(request, masks);
+    request.allowed = allowed;
+
+    const size_t items = handicap_.size(), blocks = (items + 3) / 4;
+    std::vector<float> score(4 * blocks);
+    for (size_t row = 0; row < users.size(); ++row) {
+      draw_scores(seed_, uint32_t(users[row]), int64_t(blocks), score.data());
+      for (size_t i = 0; i < items; ++i) score[i] += handicap_[i];
+      backend_.upload(score_.data(), score.data(), sizeof(float) * items);
+      backend_.upload(user_id_.data(), &users[row], sizeof(int32_t));
       backend_.rank(request, top_item.view(), top_score.view());
-      const std::vector<int32_t> items = top_item.to_host(backend_);
-      const std::vector<float> scores = top_score.to_host(backend_);
-      lists.item.insert(lists.item.end(), items.begin(), items.end());
-      lists.score.insert(lists.score.end(), scores.begin(), scores.end());
+      const size_t at = row * size_t(k);
+      backend_.download(&lists.item[at], top_item.data(), sizeof(int32_t) * size_t(k));
+      backend_.download(&lists.score[at], top_score.data(), sizeof(float) * size_t(k));
     }
     return lists;
   }
 
  private:
-  // uniform in [0, 1)
-  float draw(int32_t user, size_t item) const {
-    const auto words = r123::Philox4x32()({{uint32_t(item), uint32_t(user), 0, 0}},
-                                          {{uint32_t(seed_), uint32_t(seed_ >> 32)}});
-    return float(words[0] >> 8) * 0x1p-24f;
-  }
-
   Backend& backend_;
   uint64_t seed_;
-  std::vector<uint8_t> in_pool_;
+  std::vector<float> handicap_;
   Array<float> one_;
   Matrix<float> score_;
   Array<int32_t> zero_, user_id_;
@@ -102,7 +116,8 @@ std::unique_ptr<Ranker> make_popularity(Backend& backend, CsrView train) {
   return ranker;
 }
 
-std::unique_ptr<Ranker> make_embedding_knn(Backend& backend, MatrixView<const float> z, CsrView train) {
+std::unique_ptr<Ranker> make_embedding_knn(Backend& backend, MatrixView<const float> z,
+                                           CsrView train) {
   auto ranker = std::make_unique<OwnVectors>(backend, train.rows, train.cols, z.cols);
   std::vector<float> mean(static_cast<size_t>(z.cols));
   for (int64_t u = 0; u < train.rows; ++u) {
@@ -118,16 +133,17 @@ std::unique_ptr<Ranker> make_embedding_knn(Backend& backend, MatrixView<const fl
 }
 
 std::unique_ptr<Ranker> make_random(Backend& backend, CsrView train, int64_t pool, uint64_t seed) {
-  std::vector<uint8_t> in_pool(static_cast<size_t>(train.cols), 1);
-  if (pool > 0 && pool < train.cols) {
+  std::vector<float> handicap(static_cast<size_t>(train.cols), 0.0f);
+  if (pool > 0) {
     const std::vector<int64_t> count = training_counts(train);
     std::vector<int32_t> order(count.size());
     std::iota(order.begin(), order.end(), 0);
     std::stable_sort(order.begin(), order.end(),
                      [&](int32_t a, int32_t b) { return count[size_t(a)] > count[size_t(b)]; });
-    for (size_t place = size_t(pool); place < order.size(); ++place) in_pool[size_t(order[place])] = 0;
+    for (size_t place = size_t(pool); place < order.size(); ++place)
+      handicap[size_t(order[place])] = -1.0f;
   }
-  return std::make_unique<RandomRanker>(backend, std::move(in_pool), seed);
+  return std::make_unique<RandomRanker>(backend, std::move(handicap), seed);
 }
 
 }  // namespace rec

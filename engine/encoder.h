@@ -1,5 +1,5 @@
-// An encoder makes the behaviour representations of all nodes from its parameters, and carries a gradient
-// back to them. A model is an encoder and an objective (engine/training.h).
+// An encoder makes the behaviour representations of all nodes from its parameters, and carries a
+// gradient back to them. A model is an encoder and an objective (engine/training.h).
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -19,7 +19,8 @@ class Encoder {
 
   // e [nodes, dim] overwritten.
   virtual void forward(const Parameters& parameters, MatrixView<float> e) = 0;
-  // After forward with the same parameters: the gradient slab is overwritten; grad_e is scratch afterwards.
+  // After forward with the same parameters: the gradient slab is overwritten; grad_e is scratch
+  // afterwards.
   virtual void backward(const Parameters& parameters, MatrixView<float> grad_e) = 0;
 };
 

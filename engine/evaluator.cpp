@@ -24,7 +24,9 @@ Evaluation evaluate(Ranker& ranker, CsrView truth, const std::vector<CsrView>& m
   Evaluation result;
   result.cutoffs = std::move(cutoffs);
   result.users = static_cast<int64_t>(users.size());
-  const int64_t longest = *std::max_element(result.cutoffs.begin(), result.cutoffs.end());
+  // A list longer than there are items would only be padding.
+  const int64_t longest = std::min(*std::max_element(result.cutoffs.begin(), result.cutoffs.end()),
+                                   std::max<int64_t>(1, truth.cols));
   const TopLists lists = ranker.rank(users, masks, {}, longest);
   result.per_user.reserve(users.size());
   for (size_t row = 0; row < users.size(); ++row) {

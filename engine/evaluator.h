@@ -20,15 +20,17 @@ struct Evaluation {
   int64_t users = 0;                 // users with at least one item in the split
   std::vector<UserResult> per_user;  // ascending by user
 
-  double value(Metric metric, int64_t k) const;  // throws std::invalid_argument when k was not asked
+  double value(Metric metric,
+               int64_t k) const;  // throws std::invalid_argument when k was not asked
 };
 
-// truth (host): [users, items] of the evaluated split. masks (backend memory): the splits whose items are
-// left out of every list. Every user with at least one item in truth counts once.
+// truth (host): [users, items] of the evaluated split. masks (backend memory): the splits whose
+// items are left out of every list. Every user with at least one item in truth counts once.
 Evaluation evaluate(Ranker& ranker, CsrView truth, const std::vector<CsrView>& masks,
                     std::vector<int64_t> cutoffs);
 
-// The mean over those results whose user is kept, e.g. one group by history length; no users: all zero.
+// The mean over those results whose user is kept, e.g. one group by history length; no users: all
+// zero.
 struct GroupMean {
   int64_t users = 0;
   std::vector<MetricValues> at;  // one per cut-off

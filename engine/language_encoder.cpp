@@ -13,18 +13,24 @@ int64_t layer_width(const ProjectorShape& shape, int layer) {
   return layer == shape.layers - 1 ? shape.dim : shape.hidden;
 }
 
-ProjectorGradientView gradient_view(const ProjectorShape& shape, const Parameters& parameters) {
-  ProjectorGradientView view;
-  const VectorView<float> slab = parameters.slabs().grad;
+// The projector's layers in a slab of the parameters' layout, into layer [shape.layers].
+template <class Layer>
+void view_layers(const ProjectorShape& shape, const Parameters& parameters, VectorView<float> slab,
+                 Layer* layer) {
   size_t p = 0;
   for (int l = 0; l < shape.layers; ++l) {
     const ParameterInfo& w = parameters.table()[p++];
-    view.layer[l].weight = {slab.data + w.offset, w.rows, w.cols};
+    layer[l].weight = MatrixView<float>(slab.data + w.offset, w.rows, w.cols);
     if (shape.bias) {
       const ParameterInfo& b = parameters.table()[p++];
-      view.layer[l].bias = {slab.data + b.offset, b.rows};
+      layer[l].bias = VectorView<float>(slab.data + b.offset, b.rows);
     }
   }
+}
+
+ProjectorGradientView gradient_view(const ProjectorShape& shape, const Parameters& parameters) {
+  ProjectorGradientView view;
+  view_layers(shape, parameters, parameters.slabs().grad, view.layer);
   return view;
 }
 
@@ -61,16 +67,7 @@ std::vector<ParameterInfo> projector_table(const ProjectorShape& shape, int64_t 
 ProjectorView projector_view(const ProjectorShape& shape, const Parameters& parameters) {
   ProjectorView view;
   view.layers = shape.layers;
-  const VectorView<float> slab = parameters.slabs().weight;
-  size_t p = 0;
-  for (int l = 0; l < shape.layers; ++l) {
-    const ParameterInfo& w = parameters.table()[p++];
-    view.layer[l].weight = {slab.data + w.offset, w.rows, w.cols};
-    if (shape.bias) {
-      const ParameterInfo& b = parameters.table()[p++];
-      view.layer[l].bias = {slab.data + b.offset, b.rows};
-    }
-  }
+  view_layers(shape, parameters, parameters.slabs().weight, view.layer);
   return view;
 }
 
@@ -82,7 +79,8 @@ LanguageEncoder::LanguageEncoder(Backend& backend, const Graph& graph, const Lan
       shape_(projector),
       propagation_layers_(propagation_layers),
       e0_(backend, graph.nodes(), projector.dim) {
-  require(propagation_layers >= 0, "encoder: the number of propagation layers must not be negative");
+  require(propagation_layers >= 0,
+          "encoder: the number of propagation layers must not be negative");
   for (int l = 0; l + 1 < shape_.layers; ++l) {
     hidden_.emplace_back(backend, graph.nodes(), layer_width(shape_, l));
     tape_.hidden[l] = hidden_.back().view();

@@ -1,5 +1,6 @@
-// The encoder of AlphaRec and of the linear mapping: project the language vectors of all nodes, then
-// propagate over the graph (design: forward e0 = W_n leaky(... W_1 z + b_1 ...) + b_n, e = mean_k A~^k e0).
+// The encoder of AlphaRec and of the linear mapping: project the language vectors of all nodes,
+// then propagate over the graph (design: forward e0 = W_n leaky(... W_1 z + b_1 ...) + b_n, e =
+// mean_k A~^k e0).
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -17,7 +18,8 @@ struct ProjectorShape {
   bool bias = true;
 };
 
-// The authors' hidden widths (equal parameter counts at 768, 1536, 3072 and 4096), else twice the input.
+// The authors' hidden widths (equal parameter counts at 768, 1536, 3072 and 4096), else twice the
+// input.
 int64_t default_hidden_width(int64_t language_width);
 
 class LanguageEncoder final : public Encoder {
@@ -55,8 +57,8 @@ class LanguageEncoder final : public Encoder {
 std::vector<ParameterInfo> projector_table(const ProjectorShape& shape, int64_t language_width);
 ProjectorView projector_view(const ProjectorShape& shape, const Parameters& parameters);
 
-// out [rows, dim] = the projector applied to vectors (host) [rows, language_width] that are no item's:
-// a query, or the mean of a new user's history. out is host memory.
+// out [rows, dim] = the projector applied to vectors (host) [rows, language_width] that are no
+// item's: a query, or the mean of a new user's history. out is host memory.
 void project_vectors(Backend& backend, const ProjectorShape& shape, const Parameters& parameters,
                      MatrixView<const float> vectors, float* out);
 

@@ -46,7 +46,10 @@ LanguageVectors::LanguageVectors(Backend& backend, MatrixView<const float> z, Cs
 }
 
 LanguageView LanguageVectors::view() const {
-  return {item_.view(), heavy_.view(), heavy_user_.view(), light_user_.view(),
+  return {item_.view(),
+          heavy_.view(),
+          heavy_user_.view(),
+          light_user_.view(),
           {item_.rows(), users_, light_start_.data(), light_user_of_item_.data()}};
 }
 

@@ -1,5 +1,5 @@
-// A model on one dataset: its graph, language vectors, encoder and parameters, and the representations
-// that ranking reads. Training (engine/training.h) and recommending share it.
+// A model on one dataset: its graph, language vectors, encoder and parameters, and the
+// representations that ranking reads. Training (engine/training.h) and recommending share it.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -27,10 +27,9 @@ class Model {
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;
 
-  // Bytes this takes in backend memory, before anything is allocated. heavy_users: users with more than
-  // backend.hybrid_degree training items.
-  static int64_t bytes_needed(const ModelSettings& settings, int64_t users, int64_t items,
-                              int64_t edges, int64_t language_width, int64_t heavy_users);
+  // Bytes this takes in backend memory, before anything is allocated; train (host) as above.
+  static int64_t bytes_needed(const Backend& backend, const ModelSettings& settings, CsrView train,
+                              int64_t language_width);
 
   Backend& backend() { return backend_; }
   const ModelSettings& settings() const { return settings_; }

@@ -16,7 +16,8 @@ std::vector<float> new_user_vector(Model& model, MatrixView<const float> z, CsrV
   const int64_t n = static_cast<int64_t>(history.size());
   mean_language_vector(z, {history.data(), n}, mean.data());
   std::vector<float> vector(static_cast<size_t>(dim));
-  project_vectors(backend, model.settings().projector, model.parameters(), {mean.data(), 1, z.cols}, vector.data());
+  project_vectors(backend, model.settings().projector, model.parameters(), {mean.data(), 1, z.cols},
+                  vector.data());
 
   if (layers > 0) {
     std::vector<int64_t> degree(history.size(), 0);
@@ -28,7 +29,8 @@ std::vector<float> new_user_vector(Model& model, MatrixView<const float> z, CsrV
     model.encoder().mean_of_inner_layers(inner.view());
     std::vector<float> row(static_cast<size_t>(dim));
     for (size_t h = 0; h < history.size(); ++h) {
-      backend.download(row.data(), inner.view().row(users + history[h]), sizeof(float) * row.size());
+      backend.download(row.data(), inner.view().row(users + history[h]),
+                       sizeof(float) * row.size());
       const double weight = double(layers) / std::sqrt(double(n) * double(degree[h] + 1));
       for (size_t c = 0; c < row.size(); ++c) vector[c] += float(weight * double(row[c]));
     }

@@ -1,12 +1,12 @@
 #include "engine/parameters.h"
 
-#include <Random123/philox.h>
+#include "kernels/sampler/philox.h"
 
 namespace rec {
 namespace {
 
-// The word in Philox's counter where training draws carry the epoch (kernels/sampler/sampler.h): the last
-// epoch there is, which no training reaches.
+// The word in Philox's counter where training draws carry the epoch (kernels/sampler/sampler.h):
+// the last epoch there is, which no training reaches.
 constexpr uint32_t kInitialisation = 0xFFFFFFFFu;
 
 std::vector<ParameterInfo> with_offsets(std::vector<ParameterInfo> table) {
@@ -36,25 +36,21 @@ ParameterSlabs Parameters::slabs() const {
 }
 
 void Parameters::initialise(Backend& backend, uint64_t seed) {
-  using Philox = r123::Philox4x32;
-  const Philox::key_type key = {{static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)}};
   std::vector<float> values(static_cast<size_t>(size()));
   for (size_t p = 0; p < table_.size(); ++p) {
-    Philox::ctr_type words;
+    PhiloxWords words{};
     for (int64_t i = 0; i < table_[p].size(); ++i) {
       if (i % 4 == 0) {
         const uint64_t block = static_cast<uint64_t>(i / 4);
-        words = Philox()({{static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32),
-                           static_cast<uint32_t>(p), kInitialisation}},
-                         key);
+        words = philox(uint32_t(block), uint32_t(block >> 32), uint32_t(p), kInitialisation,
+                       uint32_t(seed), uint32_t(seed >> 32));
       }
-      const double unit = (words[static_cast<size_t>(i % 4)] + 0.5) * 0x1p-32;  // in (0, 1)
+      const double unit = (words.word[i % 4] + 0.5) * 0x1p-32;  // in (0, 1)
       values[static_cast<size_t>(table_[p].offset + i)] =
           static_cast<float>((2.0 * unit - 1.0) * table_[p].bound);
     }
   }
-  if (size() > 0)
-    backend.upload(weight_.data(), values.data(), sizeof(float) * values.size());
+  if (size() > 0) backend.upload(weight_.data(), values.data(), sizeof(float) * values.size());
 }
 
 }  // namespace rec

@@ -1,5 +1,5 @@
-// A model's parameters: four slabs of one layout (weight, gradient, Adam's two moments) and the table of
-// names and offsets that says where each tensor lies.
+// A model's parameters: four slabs of one layout (weight, gradient, Adam's two moments) and the
+// table of names and offsets that says where each tensor lies.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -11,7 +11,7 @@
 namespace rec {
 
 struct ParameterInfo {
-  std::string name;    // "w1", "b1", ...
+  std::string name;  // "w1", "b1", ...
   int64_t rows = 0;
   int64_t cols = 0;    // 0 for a vector of `rows` values
   int64_t offset = 0;  // into each slab, in values

@@ -5,9 +5,18 @@
 namespace rec {
 namespace {
 
-constexpr int64_t kUsersAtOnce = 4096;  // bounds the gathered vectors and the lists held on the device
+// Lists held in backend memory at once: enough that a backend with many threads has work for all of
+// them to the end.
+constexpr int64_t kListBytes = int64_t{64} << 20;
+constexpr int64_t kFewestLists = 1024;
 
 }  // namespace
+
+void set_masks(RankingRequest& request, const std::vector<CsrView>& masks) {
+  require(int64_t(masks.size()) <= kMaxMasks, "ranker: too many masks");
+  request.masks = 0;
+  for (CsrView mask : masks) request.mask[request.masks++] = mask;
+}
 
 VectorRanker::VectorRanker(Backend& backend, MatrixView<const float> user,
                            MatrixView<const float> item)
@@ -15,12 +24,12 @@ VectorRanker::VectorRanker(Backend& backend, MatrixView<const float> user,
 
 TopLists VectorRanker::rank(const std::vector<int32_t>& users, const std::vector<CsrView>& masks,
                             VectorView<const uint8_t> allowed, int64_t k) {
-  require(int64_t(masks.size()) <= kMaxMasks, "ranker: too many masks");
   TopLists lists{static_cast<int64_t>(users.size()), k, {}, {}};
   lists.item.resize(users.size() * static_cast<size_t>(k));
   lists.score.resize(lists.item.size());
 
-  const int64_t chunk = std::min<int64_t>(kUsersAtOnce, lists.rows);
+  const int64_t list_bytes = k * int64_t{sizeof(int32_t) + sizeof(float)};
+  const int64_t chunk = std::min(std::max(kFewestLists, kListBytes / list_bytes), lists.rows);
   Array<int32_t> user_id(backend_, chunk);
   Matrix<int32_t> top_item(backend_, chunk, k);
   Matrix<float> top_score(backend_, chunk, k);
@@ -33,9 +42,10 @@ TopLists VectorRanker::rank(const std::vector<int32_t>& users, const std::vector
     request.item = item_;
     request.user_row = {user_id.data(), count};
     request.user_id = {user_id.data(), count};
-    for (CsrView mask : masks) request.mask[request.masks++] = mask;
+    set_masks(request, masks);
     request.allowed = allowed;
-    backend_.rank(request, top_item.view().rows_from(0, count), top_score.view().rows_from(0, count));
+    backend_.rank(request, top_item.view().rows_from(0, count),
+                  top_score.view().rows_from(0, count));
     const size_t values = static_cast<size_t>(count * k);
     backend_.download(lists.item.data() + first * k, top_item.data(), sizeof(int32_t) * values);
     backend_.download(lists.score.data() + first * k, top_score.data(), sizeof(float) * values);

@@ -1,4 +1,5 @@
-// A ranker fills top-k lists for chosen users: the one way in which models and baselines are evaluated.
+// A ranker fills top-k lists for chosen users: the one way in which models and baselines are
+// evaluated.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -14,11 +15,14 @@ namespace rec {
 struct TopLists {
   int64_t rows = 0;
   int64_t k = 0;
-  std::vector<int32_t> item;   // [rows, k]
-  std::vector<float> score;    // [rows, k]
+  std::vector<int32_t> item;  // [rows, k]
+  std::vector<float> score;   // [rows, k]
 
   VectorView<const int32_t> items_of(int64_t row) const { return {item.data() + row * k, k}; }
 };
+
+// Puts the masks into the request; throws std::invalid_argument when there are more than kMaxMasks.
+void set_masks(RankingRequest& request, const std::vector<CsrView>& masks);
 
 class Ranker {
  public:

@@ -18,8 +18,8 @@ Batch::Batch(Backend& backend, int64_t users, int64_t items, int64_t rows, int64
       item_use_(backend, rows * (1 + negatives)) {}
 
 BatchView Batch::view() const {
-  return {user_.view(),       positive_.view(), negative_.view(), user_start_.view(),
-          user_row_.view(),   item_start_.view(), item_use_.view()};
+  return {user_.view(),     positive_.view(),   negative_.view(), user_start_.view(),
+          user_row_.view(), item_start_.view(), item_use_.view()};
 }
 
 Training::Training(Model& model, const TrainingSettings& settings)
@@ -41,9 +41,14 @@ Training::Training(Model& model, const TrainingSettings& settings)
 
 int64_t Training::bytes_needed(const TrainingSettings& settings, int64_t users, int64_t items,
                                int64_t dim) {
-  const int64_t scores = settings.batch * (1 + settings.negatives);
-  return 4 * ((users + items) * dim + 2 * scores + settings.batch * (dim + 5)) +
-         8 * (users + items);
+  const int64_t rows = settings.batch, uses = rows * (1 + settings.negatives);
+  const int64_t floats = (users + items) * dim  // gradient of e
+                         + uses + rows * dim;   // of the scores, of the batch's users
+  const int64_t ids = 2 * uses                  // users and their negatives; item_use
+                      + 2 * rows;               // positives; user_row
+  const int64_t doubles = rows;                 // losses
+  const int64_t offsets = (users + 1) + (items + 1);
+  return 4 * (floats + ids) + 8 * (doubles + offsets) + int64_t{sizeof(TrainingClock)};
 }
 
 void Training::step() {

@@ -1,8 +1,10 @@
 // Training: a model and an objective, a batch, and the optimiser, one step at a time.
 //
-//   draw a batch -> e = encoder(parameters) -> scores' loss and gradients -> encoder's adjoint -> Adam
+//   draw a batch -> e = encoder(parameters) -> scores' loss and gradients -> encoder's adjoint ->
+//   Adam
 //
-// Everything a step needs is allocated here, once. Stopping, evaluating and saving are the caller's.
+// Everything a step needs is allocated here, once. Stopping, evaluating and saving are the
+// caller's.
 #pragma once
 #include <cstdint>
 
@@ -16,8 +18,8 @@ struct TrainingSettings {
   ObjectiveSettings objective;
   AdamSettings adam;
   SamplingRule sampling = SamplingRule::user;
-  int64_t batch = 4096;      // rows a step; no more than the graph has edges
-  int64_t negatives = 256;   // per row
+  int64_t batch = 4096;     // rows a step; no more than the graph has edges
+  int64_t negatives = 256;  // per row
 };
 
 // Backend memory for one batch and its groupings.
@@ -42,13 +44,12 @@ class Training {
   static int64_t bytes_needed(const TrainingSettings& settings, int64_t users, int64_t items,
                               int64_t dim);
 
-  int64_t steps_per_epoch() const {
-    return model_.graph().edges() / settings_.batch;
-  }
+  int64_t steps_per_epoch() const { return model_.graph().edges() / settings_.batch; }
 
   // One training step at the clock's position; moves the clock on.
   void step();
-  // One step on a batch of the caller's (host): the draw is left out. For checking against other programs.
+  // One step on a batch of the caller's (host): the draw is left out. For checking against other
+  // programs.
   void step_on(VectorView<const int32_t> user, VectorView<const int32_t> positive,
                MatrixView<const int32_t> negative);
 

@@ -18,9 +18,9 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", fmt::format("rec_engine {} ({})", rec::kVersion, rec::kCommit));
   app.require_subcommand(1);
   const std::pair<const char*, rec::Command> commands[] = {
-      {"train", rec::add_train(app)},     {"evaluate", rec::add_evaluate(app)},
+      {"train", rec::add_train(app)},         {"evaluate", rec::add_evaluate(app)},
       {"recommend", rec::add_recommend(app)}, {"similar", rec::add_similar(app)},
-      {"export", rec::add_export(app)},   {"info", rec::add_info(app)},
+      {"export", rec::add_export(app)},       {"info", rec::add_info(app)},
       {"doctor", rec::add_doctor(app)}};
   CLI11_PARSE(app, argc, argv);
   for (const auto& [name, command] : commands)
@@ -34,7 +34,8 @@ int main(int argc, char** argv) {
   try {
     const int status = run(argc, argv);
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-      fmt::print(stderr, "rec_engine: standard output could not be written; the disk may be full\n");
+      fmt::print(stderr,
+                 "rec_engine: standard output could not be written; the disk may be full\n");
       return kFailed;
     }
     return status;

@@ -17,18 +17,26 @@ int run_doctor() {
   fmt::print("version    {} (commit {})\n", kVersion, kCommit);
   fmt::print("compiler   {}, {} build\n", kCompiler, kBuildType);
   fmt::print("cpu        {} in use\n", simd_level());
-  fmt::print("threads    {} usable of {} in the machine\n", omp_get_num_procs(), std::thread::hardware_concurrency());
+  fmt::print("threads    {} usable of {} in the machine\n", omp_get_num_procs(),
+             std::thread::hardware_concurrency());
   fmt::print("blas       {}\n", cpu::blas_in_use());
   fmt::print("cuda       not compiled in\n");
   fmt::print("memory     {} available\n", bytes_text(available_memory()));
   const std::string simd = simd_level();
   if (simd == "baseline")
-    fmt::print("advice     this CPU has neither AVX2 nor AVX-512: everything works, several times slower\n");
+    fmt::print(
+        "advice     this CPU has neither AVX2 nor AVX-512: everything works, several times "
+        "slower\n");
   if (omp_get_num_procs() < int(std::thread::hardware_concurrency()))
-    fmt::print("advice     this process may use only some of the processors; see taskset or the container's limits\n");
+    fmt::print(
+        "advice     this process may use only some of the processors; see taskset or the "
+        "container's limits\n");
   if (std::string(kBuildType) != "Release")
-    fmt::print("advice     this is not a Release build; for speed use: cmake --preset cpu && cmake --build --preset cpu\n");
-  fmt::print("advice     no CUDA backend in this build: --device cuda is refused, auto uses the CPU\n");
+    fmt::print(
+        "advice     this is not a Release build; for speed use: cmake --preset cpu && cmake "
+        "--build --preset cpu\n");
+  fmt::print(
+      "advice     no CUDA backend in this build: --device cuda is refused, auto uses the CPU\n");
   return 0;
 }
 

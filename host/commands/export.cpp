@@ -4,9 +4,9 @@
 #include <memory>
 
 #include "host/commands/commands.h"
+#include "host/commands/shared_options.h"
 #include "host/formats/atomic_file.h"
 #include "host/formats/npy.h"
-#include "host/run/loaded_run.h"
 
 namespace rec {
 namespace {
@@ -25,18 +25,22 @@ void write_vectors(Backend& backend, const std::string& file, MatrixView<const f
 int run_export(const Options& options) {
   LoadedRun run = load_run(options.load);
   make_folder(options.folder);
+  print_notices(run);
   const Representations& vectors = run.model->representations();
   write_vectors(*run.backend, options.folder + "/user_vectors.npy", vectors.user());
   write_vectors(*run.backend, options.folder + "/item_vectors.npy", vectors.item());
   std::string users = "row\tuser\n", items = "row\titem\ttitle\n";
-  for (int64_t u = 0; u < run.data.users; ++u) users += fmt::format("{}\t{}\n", u, run.data.user_name(u));
+  for (int64_t u = 0; u < run.data.users; ++u)
+    users += fmt::format("{}\t{}\n", u, run.data.user_name(u));
   for (int64_t i = 0; i < run.data.items; ++i)
     items += fmt::format("{}\t{}\t{}\n", i, run.data.item_name(i), run.data.item_title(i));
   write_whole_file(options.folder + "/users.tsv", users);
   write_whole_file(options.folder + "/items.tsv", items);
-  fmt::print("{}: user_vectors.npy [{}, {}], item_vectors.npy [{}, {}], users.tsv, items.tsv; the inner product "
-             "of two rows is the score\n",
-             options.folder, run.data.users, vectors.user().cols, run.data.items, vectors.item().cols);
+  fmt::print(
+      "{}: user_vectors.npy [{}, {}], item_vectors.npy [{}, {}], users.tsv, items.tsv; the inner "
+      "product "
+      "of two rows is the score\n",
+      options.folder, run.data.users, vectors.user().cols, run.data.items, vectors.item().cols);
   return 0;
 }
 
@@ -44,12 +48,10 @@ int run_export(const Options& options) {
 
 Command add_export(CLI::App& app) {
   const auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("export", "Final user and item vectors and id maps of a run");
-  command->add_option("RUN", options->load.run, "run folder, checkpoint or folder of .npy weights")->required();
+  CLI::App* command =
+      app.add_subcommand("export", "Final user and item vectors and id maps of a run");
+  add_run_options(*command, options->load);
   command->add_option("--out", options->folder, "folder to write")->required();
-  command->add_option("--data", options->load.data, "dataset instead of the run's own");
-  command->add_option("--set", options->load.settings, "key=value for a folder of .npy weights");
-  command->add_option("--device", options->load.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
   return [options] { return run_export(*options); };
 }
 

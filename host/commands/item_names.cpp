@@ -12,8 +12,9 @@
 namespace rec {
 namespace {
 
-std::vector<int32_t> ids_named(const std::vector<std::string>& names, const std::vector<std::string>& originals,
-                               int64_t count, const char* kind, const std::string& dataset) {
+std::vector<int32_t> ids_named(const std::vector<std::string>& names,
+                               const std::vector<std::string>& originals, int64_t count,
+                               const char* kind, const std::string& dataset) {
   std::vector<int32_t> ids;
   std::unordered_map<std::string_view, int32_t> by_name;
   for (size_t i = 0; i < originals.size(); ++i) by_name.emplace(originals[i], int32_t(i));
@@ -21,16 +22,17 @@ std::vector<int32_t> ids_named(const std::vector<std::string>& names, const std:
     if (!originals.empty()) {
       const auto at = by_name.find(name);
       if (at == by_name.end())
-        throw std::invalid_argument(fmt::format("there is no {} '{}' in {}; ids are those of the second column of {}s.tsv",
-                                                kind, name, dataset, kind));
+        throw std::invalid_argument(
+            fmt::format("there is no {} '{}' in {}; ids are those of the second column of {}s.tsv",
+                        kind, name, dataset, kind));
       ids.push_back(at->second);
       continue;
     }
     int64_t id = -1;
     const auto [rest, error] = std::from_chars(name.data(), name.data() + name.size(), id);
     if (error != std::errc() || rest != name.data() + name.size() || id < 0 || id >= count)
-      throw std::invalid_argument(fmt::format("there is no {} '{}' in {}; {}s are numbered 0 to {}", kind, name,
-                                              dataset, kind, count - 1));
+      throw std::invalid_argument(fmt::format("there is no {} '{}' in {}; {}s are numbered 0 to {}",
+                                              kind, name, dataset, kind, count - 1));
     ids.push_back(int32_t(id));
   }
   return ids;
@@ -42,7 +44,8 @@ std::vector<std::string> split_list(const std::string& text, const std::string& 
   std::vector<std::string> parts;
   for (size_t begin = 0; begin <= text.size();) {
     const size_t end = std::min(text.find(',', begin), text.size());
-    if (end == begin) throw std::invalid_argument(option + " " + text + ": an id between the commas is missing");
+    if (end == begin)
+      throw std::invalid_argument(option + " " + text + ": an id between the commas is missing");
     parts.push_back(text.substr(begin, end - begin));
     begin = end + 1;
   }

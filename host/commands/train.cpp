@@ -1,7 +1,9 @@
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <memory>
 
 #include "host/commands/commands.h"
+#include "host/commands/shared_options.h"
 #include "host/config/config.h"
 #include "host/train/trainer.h"
 
@@ -13,21 +15,40 @@ constexpr int kInterrupted = 130;  // as a shell reports a program ended by Ctrl
 struct Options {
   std::string data, run, config_file;
   std::vector<std::string> settings;
-  std::string epochs, seed, threads;
+  std::string epochs, seed;
+  int threads = -1;  // the config's
   TrainRequest request;
 };
 
-int run_train(const Options& options) {
-  const Dataset data = load_dataset(options.data, {options.request.language});
+bool goes_on(const TrainRequest& request, const RunFolder& run) {
+  return request.resume && std::filesystem::exists(run.last_file());
+}
+
+// What a run began with stands in the dataset's place where it goes on, so that --resume alone is
+// enough.
+Config settings_of(const Options& options, const Dataset& data, const RunFolder& run) {
   Config config;
-  if (!data.config_path.empty()) apply_config_file(config, data.config_path);
+  const std::string begun_with =
+      goes_on(options.request, run) ? run.config_file() : data.config_path;
+  if (!begun_with.empty()) apply_config_file(config, begun_with);
   if (!options.config_file.empty()) apply_config_file(config, options.config_file);
   for (const std::string& setting : options.settings) apply_setting(config, setting);
-  if (!options.epochs.empty()) apply_setting(config, "epochs=" + options.epochs);
-  if (!options.seed.empty()) apply_setting(config, "seed=" + options.seed);
-  if (!options.threads.empty()) apply_setting(config, "threads=" + options.threads);
+  if (!options.epochs.empty()) apply_option(config, "epochs", options.epochs);
+  if (!options.seed.empty()) apply_option(config, "seed", options.seed);
+  if (options.threads >= 0) config.threads = options.threads;
+  return config;
+}
+
+int run_train(const Options& options) {
+  const RunFolder run(options.run);
+  TrainRequest request = options.request;
+  if (request.language.empty() && goes_on(request, run) &&
+      std::filesystem::exists(run.facts_file()))
+    request.language = run.read_facts().language;
+  const Dataset data = load_dataset(options.data, {request.language});
+  const Config config = settings_of(options, data, run);
   catch_interrupts();
-  return train(data, config, RunFolder(options.run), options.request) == TrainEnd::finished ? 0 : kInterrupted;
+  return train(data, config, run, request) == TrainEnd::finished ? 0 : kInterrupted;
 }
 
 }  // namespace
@@ -35,21 +56,22 @@ int run_train(const Options& options) {
 Command add_train(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("train", "Train a model on a dataset into a run folder");
-  command->add_option("DATA", options->data, "dataset folder, or the authors' release tree")->required();
+  command->add_option("DATA", options->data, "dataset folder, or the authors' release tree")
+      ->required();
   command->add_option("--out", options->run, "run folder to make")->required();
   command->add_option("--epochs", options->epochs, "epochs at most");
   command->add_option("--seed", options->seed, "seed of initialisation and sampling");
-  command->add_option("--threads", options->threads, "0: all processors");
-  command->add_option("--device", options->request.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
+  add_machine_options(*command, options->request.device, options->threads);
   command->add_option("--config", options->config_file, "TOML file of settings");
-  command->add_option("--set", options->settings, "one setting, key=value; may be repeated");
-  command->add_option("--language", options->request.language,
-                      "which item_cf_embeds_NAME of the authors' tree");
+  add_settings_option(*command, options->settings, "one setting, key=value");
+  add_language_option(*command, options->request.language);
   command->add_option("--track", "also evaluate this split while training; never used to select")
       ->check(CLI::IsMember({"test"}))
       ->each([options](const std::string&) { options->request.track_test = true; });
-  command->add_flag("--resume", options->request.resume, "go on where the run stopped");
-  command->add_flag("--overwrite", options->request.overwrite, "replace the run that is there");
+  CLI::Option* resume =
+      command->add_flag("--resume", options->request.resume, "go on where the run stopped");
+  command->add_flag("--overwrite", options->request.overwrite, "replace the run that is there")
+      ->excludes(resume);
   command->add_flag("--quiet", options->request.quiet, "print nothing but errors");
   return [options] { return run_train(*options); };
 }

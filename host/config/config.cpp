@@ -239,6 +239,19 @@ std::string apply(Config& config, const std::string& name, const toml::node& val
   return refusal.empty() ? "" : fmt::format("'{}' {}", name, refusal);
 }
 
+// As above with the value as text: a TOML value, or a bare word for a string.
+std::string apply_text(Config& config, const std::string& name, const std::string& text) {
+  toml::table table;
+  try {
+    table = toml::parse("value = " + text);
+  } catch (const toml::parse_error&) {
+    table.insert_or_assign("value", text);  // a bare word
+  }
+  const toml::node* value = table.get("value");
+  if (value == nullptr || table.size() != 1) return "must be key=value, one setting at a time";
+  return apply(config, name, *value);
+}
+
 // A value of a TOML file and where it stands. Tables are flattened: [learning] rate is
 // learning.rate.
 struct Entry {
@@ -296,21 +309,16 @@ void apply_config_file(Config& config, const std::string& file) {
 
 void apply_setting(Config& config, const std::string& key_and_value) {
   const size_t equals = key_and_value.find('=');
-  const auto refuse = [&](const std::string& sentence) {
-    throw std::invalid_argument("--set " + key_and_value + ": " + sentence);
-  };
-  if (equals == std::string::npos || equals == 0) refuse("must be key=value");
-  const std::string name = key_and_value.substr(0, equals), text = key_and_value.substr(equals + 1);
-  toml::table table;
-  try {
-    table = toml::parse("value = " + text);
-  } catch (const toml::parse_error&) {
-    table.insert_or_assign("value", text);  // a bare word
-  }
-  const toml::node* value = table.get("value");
-  if (value == nullptr || table.size() != 1) refuse("must be key=value, one setting at a time");
-  const std::string refusal = apply(config, name, *value);
-  if (!refusal.empty()) refuse(refusal);
+  const std::string refusal =
+      equals == std::string::npos || equals == 0
+          ? "must be key=value"
+          : apply_text(config, key_and_value.substr(0, equals), key_and_value.substr(equals + 1));
+  if (!refusal.empty()) throw std::invalid_argument("--set " + key_and_value + ": " + refusal);
+}
+
+void apply_option(Config& config, const std::string& key, const std::string& value) {
+  const std::string refusal = apply_text(config, key, value);
+  if (!refusal.empty()) throw std::invalid_argument("--" + key + " " + value + ": " + refusal);
 }
 
 Config resolve(Config config, int64_t language_width) {

@@ -44,6 +44,8 @@ void apply_config_text(Config& config, const std::string& text, const std::strin
 // "key=value" with a TOML value, or a bare word for a string; over what was set before. Throws
 // std::invalid_argument.
 void apply_setting(Config& config, const std::string& key_and_value);
+// The same for an option of the command line that is a key of its own: --epochs 5.
+void apply_option(Config& config, const std::string& key, const std::string& value);
 
 // Fills in what follows from other keys: projector and layers from model, hidden from
 // language_width (D), one negative with bpr. A linear projector has no hidden width, so hidden

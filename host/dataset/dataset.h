@@ -71,9 +71,8 @@ struct Dataset {
 };
 
 struct DatasetOptions {
-  std::string language;  // which item_cf_embeds_NAME_array.npy of the authors' tree
-  bool allow_overlap =
-      false;  // keep interactions that stand in two splits instead of refusing them
+  std::string language;        // which item_cf_embeds_NAME_array.npy of the authors' tree
+  bool allow_overlap = false;  // keep interactions that stand in two splits
 };
 
 Dataset load_dataset(const std::string& path, const DatasetOptions& options = {});

@@ -1,5 +1,5 @@
-// How far a long job is: a bar with the time left on a terminal, nothing in a pipe (where the caller's own
-// lines do), nothing when quiet. Written to standard error.
+// How far a long job is: a bar with the time left on a terminal, nothing in a pipe (where the
+// caller's own lines do), nothing when quiet. Written to standard error.
 #pragma once
 #include <chrono>
 #include <cstdint>

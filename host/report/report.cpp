@@ -14,11 +14,16 @@ namespace {
 std::string escape(const std::string& text) {
   std::string safe;
   for (char c : text) {
-    if (c == '&') safe += "&amp;";
-    else if (c == '<') safe += "&lt;";
-    else if (c == '>') safe += "&gt;";
-    else if (c == '"') safe += "&quot;";
-    else safe += c;
+    if (c == '&')
+      safe += "&amp;";
+    else if (c == '<')
+      safe += "&lt;";
+    else if (c == '>')
+      safe += "&gt;";
+    else if (c == '"')
+      safe += "&quot;";
+    else
+      safe += c;
   }
   return safe;
 }
@@ -32,8 +37,9 @@ struct Curve {
 // An SVG line chart with its own axes; curves without points are left out.
 std::string chart(const std::string& title, std::vector<Curve> curves) {
   constexpr double kWidth = 560, kHeight = 260, kLeft = 62, kRight = 14, kTop = 30, kBottom = 34;
-  curves.erase(std::remove_if(curves.begin(), curves.end(), [](const Curve& c) { return c.points.empty(); }),
-               curves.end());
+  curves.erase(
+      std::remove_if(curves.begin(), curves.end(), [](const Curve& c) { return c.points.empty(); }),
+      curves.end());
   if (curves.empty()) return "";
   double x0 = std::numeric_limits<double>::max(), x1 = -x0, y0 = x0, y1 = -x0;
   for (const Curve& curve : curves)
@@ -47,26 +53,33 @@ std::string chart(const std::string& title, std::vector<Curve> curves) {
   const double room = y1 > y0 ? 0.05 * (y1 - y0) : 0.5;
   y0 -= room;
   y1 += room;
-  const auto px = [&](double x) { return kLeft + (x - x0) / (x1 - x0) * (kWidth - kLeft - kRight); };
-  const auto py = [&](double y) { return kHeight - kBottom - (y - y0) / (y1 - y0) * (kHeight - kTop - kBottom); };
-  std::string svg = fmt::format("<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">", kWidth, kHeight,
-                                escape(title));
+  const auto px = [&](double x) {
+    return kLeft + (x - x0) / (x1 - x0) * (kWidth - kLeft - kRight);
+  };
+  const auto py = [&](double y) {
+    return kHeight - kBottom - (y - y0) / (y1 - y0) * (kHeight - kTop - kBottom);
+  };
+  std::string svg = fmt::format("<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">",
+                                kWidth, kHeight, escape(title));
   svg += fmt::format("<text x=\"{}\" y=\"18\" class=\"title\">{}</text>", kLeft, escape(title));
   constexpr int kTicks = 4;
   for (int t = 0; t <= kTicks; ++t) {
     const double y = y0 + (y1 - y0) * t / kTicks, x = x0 + (x1 - x0) * t / kTicks;
-    svg += fmt::format("<line x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\" class=\"grid\"/>", kLeft,
-                       kWidth - kRight, py(y), py(y));
-    svg += fmt::format("<text x=\"{}\" y=\"{:.1f}\" class=\"y\">{:.4g}</text>", kLeft - 6, py(y) + 4, y);
-    svg += fmt::format("<text x=\"{:.1f}\" y=\"{}\" class=\"x\">{:.0f}</text>", px(x), kHeight - 14, x);
+    svg += fmt::format("<line x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\" class=\"grid\"/>",
+                       kLeft, kWidth - kRight, py(y), py(y));
+    svg += fmt::format("<text x=\"{}\" y=\"{:.1f}\" class=\"y\">{:.4g}</text>", kLeft - 6,
+                       py(y) + 4, y);
+    svg += fmt::format("<text x=\"{:.1f}\" y=\"{}\" class=\"x\">{:.0f}</text>", px(x), kHeight - 14,
+                       x);
   }
   double legend = kWidth - kRight;
   for (auto curve = curves.rbegin(); curve != curves.rend(); ++curve) {
     std::string points;
     for (const auto& [x, y] : curve->points) points += fmt::format("{:.1f},{:.1f} ", px(x), py(y));
-    svg += fmt::format("<polyline fill=\"none\" stroke=\"{}\" stroke-width=\"2\" points=\"{}\"/>", curve->colour, points);
-    svg += fmt::format("<text x=\"{}\" y=\"18\" class=\"legend\" fill=\"{}\">{}</text>", legend, curve->colour,
-                       escape(curve->name));
+    svg += fmt::format("<polyline fill=\"none\" stroke=\"{}\" stroke-width=\"2\" points=\"{}\"/>",
+                       curve->colour, points);
+    svg += fmt::format("<text x=\"{}\" y=\"18\" class=\"legend\" fill=\"{}\">{}</text>", legend,
+                       curve->colour, escape(curve->name));
     legend -= 9.0 * double(curve->name.size()) + 12;
   }
   return svg + "</svg>";
@@ -81,42 +94,48 @@ std::vector<std::pair<double, double>> metric_points(const std::vector<MetricsLi
   return points;
 }
 
-std::string html_table(const std::vector<ReportRow>& rows) {
+std::string html_table(const std::vector<int64_t>& cutoffs, const std::vector<ReportRow>& rows) {
   if (rows.empty()) return "<p>No split to evaluate on.</p>";
   std::string html = "<table><tr><th>model</th>";
-  for (const auto& [key, value] : named_means(rows[0].evaluation)) html += "<th>" + escape(key) + "</th>";
+  for (const auto& [key, value] : named_means(cutoffs, rows[0].mean))
+    html += "<th>" + escape(key) + "</th>";
   html += "</tr>";
   for (const ReportRow& row : rows) {
     html += "<tr><td>" + escape(row.name) + "</td>";
-    for (const auto& [key, value] : named_means(row.evaluation)) html += fmt::format("<td>{:.5f}</td>", value);
+    for (const auto& [key, value] : named_means(cutoffs, row.mean))
+      html += fmt::format("<td>{:.5f}</td>", value);
     html += "</tr>";
   }
   return html + "</table>";
 }
 
 constexpr const char* kStyle =
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:1180px;margin:2em auto;padding:0 1em;color:#1a1a1a}"
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:1180px;margin:2em auto;padding:0 "
+    "1em;color:#1a1a1a}"
     "svg{width:560px;max-width:100%;margin:0 12px 12px 0;border:1px solid #ddd}"
-    "table{border-collapse:collapse;margin:1em 0;font-variant-numeric:tabular-nums;display:block;overflow-x:auto}"
-    "td,th{border:1px solid #ddd;padding:3px 9px;text-align:right}td:first-child,th:first-child{text-align:left}"
-    "pre{background:#f6f6f6;padding:1em;overflow-x:auto}.grid{stroke:#e5e5e5}text{font-size:12px;fill:#555}"
-    ".title{font-size:14px;fill:#1a1a1a}.y{text-anchor:end}.x{text-anchor:middle}.legend{text-anchor:end}";
+    "table{border-collapse:collapse;margin:1em "
+    "0;font-variant-numeric:tabular-nums;display:block;overflow-x:auto}"
+    "td,th{border:1px solid #ddd;padding:3px "
+    "9px;text-align:right}td:first-child,th:first-child{text-align:left}"
+    "pre{background:#f6f6f6;padding:1em;overflow-x:auto}.grid{stroke:#e5e5e5}text{font-size:12px;"
+    "fill:#555}"
+    ".title{font-size:14px;fill:#1a1a1a}.y{text-anchor:end}.x{text-anchor:middle}.legend{text-"
+    "anchor:end}";
 
 }  // namespace
 
-std::string metrics_table(const std::vector<ReportRow>& rows) {
+std::string metrics_table(const std::vector<int64_t>& cutoffs, const std::vector<ReportRow>& rows) {
   size_t name_width = 5;
   for (const ReportRow& row : rows) name_width = std::max(name_width, row.name.size());
   std::string text;
-  for (size_t c = 0; c < rows[0].evaluation.cutoffs.size(); ++c) {
-    const int64_t k = rows[0].evaluation.cutoffs[c];
-    text += fmt::format("{:<{}}", "model", name_width);
-    for (Metric metric : kAllMetrics) text += fmt::format("  {:>12}", metric_key(metric, k));
+  for (size_t c = 0; c < cutoffs.size(); ++c) {
+    text += fmt::format("{}{:<{}}", c == 0 ? "" : "\n\n", "model", name_width);
+    for (Metric metric : kAllMetrics)
+      text += fmt::format("  {:>12}", metric_key(metric, cutoffs[c]));
     for (const ReportRow& row : rows) {
       text += fmt::format("\n{:<{}}", row.name, name_width);
-      for (double value : row.evaluation.mean[c]) text += fmt::format("  {:>12.5f}", value);
+      for (double value : row.mean[c]) text += fmt::format("  {:>12.5f}", value);
     }
-    if (c + 1 < rows[0].evaluation.cutoffs.size()) text += "\n\n";
   }
   return text;
 }
@@ -128,7 +147,8 @@ void write_report(const RunFolder& run, const Dataset& data, const Config& confi
   std::string html = "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>" +
                      escape(config.model + " on " + data.name) + "</title><style>" + kStyle +
                      "</style></head><body>";
-  html += "<h1>" + escape(config.model + " on " + data.name) + "</h1>" + html_table(rows);
+  html +=
+      "<h1>" + escape(config.model + " on " + data.name) + "</h1>" + html_table(config.topk, rows);
   html += chart("training loss by epoch", {{"loss", "#b3423a", loss}});
   for (Metric metric : {Metric::recall, Metric::ndcg, Metric::hr}) {
     const std::string key = metric_key(metric, config.topk[0]);
@@ -136,7 +156,8 @@ void write_report(const RunFolder& run, const Dataset& data, const Config& confi
                                       {"test", "#3a8f4d", metric_points(lines, key, true)}});
   }
   html += fmt::format(
-      "<h2>Data</h2><p>{} users, {} items, {} train / {} valid / {} test interactions, density {:.3g}, language "
+      "<h2>Data</h2><p>{} users, {} items, {} train / {} valid / {} test interactions, density "
+      "{:.3g}, language "
       "width {}, fingerprint {}.</p>",
       data.users, data.items, data.train.entries(), data.valid.entries(), data.test.entries(),
       double(data.train.entries()) / double(data.users) / double(data.items), data.language.width(),

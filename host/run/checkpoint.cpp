@@ -28,7 +28,8 @@ void add_slab(SafetensorsFile& file, Model& model, const Slab& slab) {
   }
 }
 
-void restore_slab(const SafetensorsFile& file, Model& model, const Slab& slab, const std::string& path) {
+void restore_slab(const SafetensorsFile& file, Model& model, const Slab& slab,
+                  const std::string& path) {
   for (const ParameterInfo& p : model.parameters().table()) {
     const std::string name = slab.prefix + p.name;
     const Tensor* tensor = file.find(name);
@@ -37,8 +38,9 @@ void restore_slab(const SafetensorsFile& file, Model& model, const Slab& slab, c
     std::vector<int64_t> wanted = {p.rows};
     if (p.cols > 0) wanted.push_back(p.cols);
     if (tensor->shape != wanted)
-      throw FileError(path, fmt::format("tensor '{}' is [{}], but this model and dataset need [{}]", name,
-                                        fmt::join(tensor->shape, ", "), fmt::join(wanted, ", ")));
+      throw FileError(path,
+                      fmt::format("tensor '{}' is [{}], but this model and dataset need [{}]", name,
+                                  fmt::join(tensor->shape, ", "), fmt::join(wanted, ", ")));
     model.backend().upload(slab.values.data + p.offset, tensor->values.data(),
                            sizeof(float) * tensor->values.size());
   }
@@ -65,7 +67,9 @@ class Metadata {
     return value;
   }
   int64_t count(const std::string& key) const { return static_cast<int64_t>(number(key, 10)); }
-  double exact_double(const std::string& key) const { return std::bit_cast<double>(number(key, 16)); }
+  double exact_double(const std::string& key) const {
+    return std::bit_cast<double>(number(key, 16));
+  }
 
  private:
   const SafetensorsFile& file_;

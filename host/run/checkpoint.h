@@ -1,5 +1,6 @@
-// A checkpoint: weights, and with them, in last.safetensors, everything training needs to go on exactly as if
-// it had never stopped. The bytes depend on the training alone, never on time or place.
+// A checkpoint: weights, and with them, in last.safetensors, everything training needs to go on
+// exactly as if it had never stopped. The bytes depend on the training alone, never on time or
+// place.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -9,20 +10,14 @@
 #include "host/config/config.h"
 #include "host/dataset/dataset.h"
 #include "host/formats/safetensors.h"
+#include "host/run/selection.h"
 
 namespace rec {
 
-// Where model selection stands.
-struct Selection {
-  double best = -1;          // of the monitor; -1 before the first evaluation
-  int64_t best_epoch = 0;    // epochs counted from 1
-  int64_t without_gain = 0;  // evaluations since
-};
-
 // What a checkpoint says of itself beside its tensors.
 struct CheckpointFacts {
-  std::string config;       // resolved settings, TOML
-  std::string dataset;      // fingerprint of what it was trained on
+  std::string config;   // resolved settings, TOML
+  std::string dataset;  // fingerprint of what it was trained on
   LanguageModel language_model;
   int64_t language_width = 0;
   TrainingClock clock;

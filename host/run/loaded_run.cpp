@@ -65,34 +65,44 @@ Weights weights_of_checkpoint(const std::string& path) {
 
 void refuse_other_language(const Weights& weights, const Dataset& data) {
   if (data.language.width() != weights.language_width)
-    throw FileError(data.path, fmt::format("has language vectors {} wide, but {} was trained on vectors {} wide",
-                                           data.language.width(), weights.path, weights.language_width));
+    throw FileError(
+        data.path,
+        fmt::format("has language vectors {} wide, but {} was trained on vectors {} wide",
+                    data.language.width(), weights.path, weights.language_width));
   const LanguageModel &a = weights.language_model, &b = data.language_model;
   const bool models_differ = !a.model.empty() && !b.model.empty() && a.model != b.model;
   const bool bases_differ = !a.basis.empty() && !b.basis.empty() && a.basis != b.basis;
   if (models_differ || bases_differ)
-    throw FileError(data.path,
-                    fmt::format("has vectors of language model '{}' (basis {}), but {} was trained on '{}' "
-                                "(basis {}); embed the titles with the same model",
-                                b.model, b.basis, weights.path, a.model, a.basis));
+    throw FileError(
+        data.path,
+        fmt::format("has vectors of language model '{}' (basis {}), but {} was trained on '{}' "
+                    "(basis {}); embed the titles with the same model",
+                    b.model, b.basis, weights.path, a.model, a.basis));
 }
 
 }  // namespace
 
 LoadedRun load_run(const LoadRequest& request) {
   if (!fs::exists(request.run))
-    throw FileError(request.run, "there is no such run; name a run folder, a checkpoint or a folder of weights");
+    throw FileError(request.run,
+                    "there is no such run; name a run folder, a checkpoint or a folder of weights");
   const RunFolder folder(request.run);
   const bool is_npy = fs::exists(fs::path(request.run) / "w1.npy");
   const bool is_run = fs::exists(folder.best_file());
-  std::string data_path = request.data, language = request.language;
+  if (!is_npy && !request.settings.empty())
+    throw std::invalid_argument(request.run +
+                                ": a checkpoint carries its own settings; --set is for a folder of "
+                                ".npy weights");
+  std::string data_path = request.data, language = request.language, fingerprint;
   if (fs::is_directory(request.run) && !is_npy && !is_run)
     throw FileError(request.run, "holds no best.safetensors; train into it first");
   if (data_path.empty()) {
     if (!fs::is_directory(request.run) || is_npy)
-      throw std::invalid_argument(request.run + ": weights alone do not say which dataset; name it with --data");
+      throw std::invalid_argument(request.run +
+                                  ": weights alone do not say which dataset; name it with --data");
     const RunFacts facts = folder.read_facts();
     data_path = facts.dataset;
+    fingerprint = facts.fingerprint;
     if (language.empty()) language = facts.language;
   }
   Weights weights = is_npy ? weights_of_npy(request.run, request.settings)
@@ -104,10 +114,13 @@ LoadedRun load_run(const LoadRequest& request) {
   loaded.config = resolve(weights.config, loaded.data.language.width());
   MadeBackend made = make_backend(request.device, request.threads);
   loaded.backend = std::move(made.backend);
-  loaded.notice = std::move(made.notice);
+  if (!made.notice.empty()) loaded.notices.push_back(made.notice);
+  if (!fingerprint.empty() && fingerprint != loaded.data.fingerprint)
+    loaded.notices.push_back(data_path + ": has changed since " + request.run +
+                             " was trained on it");
   const ModelSettings settings = model_settings(loaded.config);
-  require_memory(Model::bytes_needed(settings, loaded.data.users, loaded.data.items, loaded.data.train.entries(),
-                                     loaded.data.language.width(), loaded.data.users),
+  require_memory(Model::bytes_needed(*loaded.backend, settings, loaded.data.train.view(),
+                                     loaded.data.language.width()),
                  "the model");
   loaded.model = std::make_unique<Model>(*loaded.backend, settings, loaded.data.language.view(),
                                          loaded.data.train.view());

@@ -1,5 +1,5 @@
-// A trained model brought back together with a dataset, ready to rank: from a run folder, a checkpoint file,
-// or a folder of .npy weights (w1, b1, w2, ...).
+// A trained model brought back together with a dataset, ready to rank: from a run folder, a
+// checkpoint file, or a folder of .npy weights (w1, b1, w2, ...).
 #pragma once
 #include <memory>
 #include <string>
@@ -13,9 +13,9 @@
 namespace rec {
 
 struct LoadRequest {
-  std::string run;      // run folder, .safetensors file, or folder of .npy weights
-  std::string data;     // dataset; "" for the one the run was trained on
-  std::string language; // of the authors' tree; "" for the run's own
+  std::string run;       // run folder, .safetensors file, or folder of .npy weights
+  std::string data;      // dataset; "" for the one the run was trained on
+  std::string language;  // of the authors' tree; "" for the run's own
   std::string device = "auto";
   int threads = 0;
   std::vector<std::string> settings;  // key=value, for a folder of .npy weights
@@ -23,14 +23,15 @@ struct LoadRequest {
 
 struct LoadedRun {
   std::unique_ptr<Backend> backend;
-  std::string notice;  // of the backend's choice
+  // What a person should know, a line each: of the backend's choice, of data changed since.
+  std::vector<std::string> notices;
   Dataset data;
   Config config;
   std::unique_ptr<Model> model;  // weights restored, embed() done
 };
 
-// Refuses a dataset whose language vectors have another width, or come from another language model, than
-// what the model was trained on.
+// Refuses a dataset whose language vectors have another width, or come from another language model,
+// than what the model was trained on.
 LoadedRun load_run(const LoadRequest& request);
 
 }  // namespace rec

@@ -35,7 +35,8 @@ int64_t available_memory() {
   int64_t available = system_available();
   const int64_t group_limit = number_in("/sys/fs/cgroup/memory.max");
   if (group_limit != kUnlimited)
-    available = std::min(available, group_limit - std::min(group_limit, number_in("/sys/fs/cgroup/memory.current")));
+    available = std::min(
+        available, group_limit - std::min(group_limit, number_in("/sys/fs/cgroup/memory.current")));
   rlimit limit{};
   if (::getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
     available = std::min(available, static_cast<int64_t>(limit.rlim_cur));
@@ -53,8 +54,8 @@ void require_memory(int64_t needed, const std::string& what) {
   const int64_t available = available_memory();
   if (needed > available)
     throw std::runtime_error(fmt::format(
-        "{} needs {} of memory, but {} is available; use a smaller batch, hidden width or dataset", what,
-        bytes_text(needed), bytes_text(available)));
+        "{} needs {} of memory, but {} is available; use a smaller batch, hidden width or dataset",
+        what, bytes_text(needed), bytes_text(available)));
 }
 
 }  // namespace rec

@@ -5,8 +5,8 @@
 
 namespace rec {
 
-// Bytes this process may still take: what the system calls available, or less under a control group's or a
-// resource limit.
+// Bytes this process may still take: what the system calls available, or less under a control
+// group's or a resource limit.
 int64_t available_memory();
 
 // "62.1 MiB"

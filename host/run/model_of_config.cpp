@@ -3,8 +3,15 @@
 #include <algorithm>
 
 #include "host/formats/file_error.h"
+#include "host/run/split_evaluator.h"
 
 namespace rec {
+
+Config fit_to(const Dataset& data, Config config) {
+  config = resolve(std::move(config), data.language.width());
+  config.batch = std::min(config.batch, data.train.entries());
+  return config;
+}
 
 ModelSettings model_settings(const Config& config) {
   const bool mlp = config.projector == "mlp";
@@ -21,20 +28,18 @@ TrainingSettings training_settings(const Config& config) {
   settings.objective.tau = float(config.tau);
   settings.adam.learning_rate = float(config.lr);
   settings.adam.weight_decay = float(config.weight_decay);
-  settings.sampling = config.sampling == "interaction" ? SamplingRule::interaction : SamplingRule::user;
+  settings.sampling =
+      config.sampling == "interaction" ? SamplingRule::interaction : SamplingRule::user;
   settings.batch = config.batch;
   settings.negatives = config.negatives;
   return settings;
 }
 
-std::vector<Split> masked_splits(Split split, const std::string& mask) {
-  if (mask == "train") return {Split::train};
-  return split == Split::test ? std::vector{Split::train, Split::valid}
-                              : std::vector{Split::train, Split::test};
-}
-
-std::string split_name(Split split) {
-  return split == Split::train ? "train" : split == Split::valid ? "valid" : "test";
+int64_t training_bytes(const Backend& backend, const Dataset& data, const Config& config) {
+  return Model::bytes_needed(backend, model_settings(config), data.train.view(),
+                             data.language.width()) +
+         Training::bytes_needed(training_settings(config), data.users, data.items, config.width) +
+         SplitEvaluator::bytes_needed(data);
 }
 
 Monitor monitor_of(const Config& config) {

@@ -8,12 +8,15 @@
 
 namespace rec {
 
-ModelSettings model_settings(const Config& config);        // of a resolved config
+// What training on this dataset runs with: config resolved, and the batch no larger than train.
+Config fit_to(const Dataset& data, Config config);
+
+// Of a config fitted to its dataset.
+ModelSettings model_settings(const Config& config);
 TrainingSettings training_settings(const Config& config);
 
-// Which splits a ranking for `split` leaves out: every other one, or train alone (mask = train).
-std::vector<Split> masked_splits(Split split, const std::string& mask);
-std::string split_name(Split split);
+// Bytes that training takes in backend memory: the model, a batch and the masks of evaluations.
+int64_t training_bytes(const Backend& backend, const Dataset& data, const Config& config);
 
 // "recall@20" -> its metric and cut-off; the config has checked the form.
 struct Monitor {

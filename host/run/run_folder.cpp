@@ -20,7 +20,8 @@ Json to_json(const std::vector<std::pair<std::string, double>>& values) {
 
 std::vector<std::pair<std::string, double>> from_json(const Json& json) {
   std::vector<std::pair<std::string, double>> values;
-  for (const auto& [key, value] : json.items()) values.push_back({key, value.get<double>()});
+  for (const auto& [key, value] : json.get_ref<const Json::object_t&>())
+    values.push_back({key, value.get<double>()});
   return values;
 }
 
@@ -28,13 +29,14 @@ std::vector<std::pair<std::string, double>> from_json(const Json& json) {
 
 bool RunFolder::holds_a_run() const {
   std::error_code ignored;
-  return std::filesystem::exists(last_file(), ignored) || std::filesystem::exists(config_file(), ignored);
+  return std::filesystem::exists(last_file(), ignored) ||
+         std::filesystem::exists(config_file(), ignored);
 }
 
 void RunFolder::write_facts(const RunFacts& facts) const {
-  const Json json = {{"dataset", facts.dataset}, {"fingerprint", facts.fingerprint},
+  const Json json = {{"dataset", facts.dataset},   {"fingerprint", facts.fingerprint},
                      {"language", facts.language}, {"device", facts.device},
-                     {"version", facts.version}, {"commit", facts.commit}};
+                     {"version", facts.version},   {"commit", facts.commit}};
   write_whole_file(facts_file(), json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
@@ -42,7 +44,8 @@ RunFacts RunFolder::read_facts() const {
   const Json json = Json::parse(MappedFile(facts_file()).bytes(), nullptr, false);
   if (!json.is_object()) throw FileError(facts_file(), "is damaged; name the dataset with --data");
   const auto text = [&](const char* key) {
-    return json.contains(key) && json[key].is_string() ? json[key].get<std::string>() : std::string();
+    return json.contains(key) && json[key].is_string() ? json[key].get<std::string>()
+                                                       : std::string();
   };
   return {text("dataset"), text("fingerprint"), text("language"),
           text("device"),  text("version"),     text("commit")};
@@ -72,25 +75,30 @@ std::vector<MetricsLine> RunFolder::read_metrics() const {
     ++number;
     try {
       const Json json = Json::parse(text.substr(begin, end - begin));
-      MetricsLine line{json.at("epoch").get<int64_t>(), json.at("loss").get<double>(), {}, {},
+      MetricsLine line{json.at("epoch").get<int64_t>(),
+                       json.at("loss").get<double>(),
+                       {},
+                       {},
                        json.at("seconds").get<double>()};
       if (json.contains("valid")) line.valid = from_json(json["valid"]);
       if (json.contains("test")) line.test = from_json(json["test"]);
       lines.push_back(std::move(line));
     } catch (const Json::exception&) {
-      throw FileError(metrics_file(), number, "is damaged; remove the file to go on without its curves");
+      throw FileError(metrics_file(), number,
+                      "is damaged; remove the file to go on without its curves");
     }
     begin = end + 1;
   }
   return lines;
 }
 
-std::vector<std::pair<std::string, double>> named_means(const Evaluation& evaluation) {
-  std::vector<std::pair<std::string, double>> values;
-  for (size_t c = 0; c < evaluation.cutoffs.size(); ++c)
+std::vector<std::pair<std::string, double>> named_means(const std::vector<int64_t>& cutoffs,
+                                                        const std::vector<MetricValues>& values) {
+  std::vector<std::pair<std::string, double>> named;
+  for (size_t c = 0; c < cutoffs.size(); ++c)
     for (Metric metric : kAllMetrics)
-      values.push_back({metric_key(metric, evaluation.cutoffs[c]), evaluation.mean[c][size_t(metric)]});
-  return values;
+      named.push_back({metric_key(metric, cutoffs[c]), values[c][size_t(metric)]});
+  return named;
 }
 
 }  // namespace rec

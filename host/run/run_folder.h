@@ -1,4 +1,5 @@
-// A run folder: config.toml, run.json, metrics.jsonl, best.safetensors, last.safetensors, report.html.
+// A run folder: config.toml, run.json, metrics.jsonl, best.safetensors, last.safetensors,
+// report.html.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -12,7 +13,8 @@ namespace rec {
 struct MetricsLine {
   int64_t epoch = 0;  // from 1
   double loss = 0;    // mean over the epoch's steps
-  std::vector<std::pair<std::string, double>> valid, test;  // "recall@20" -> value; empty when not evaluated
+  std::vector<std::pair<std::string, double>> valid,
+      test;            // "recall@20" -> value; empty when not evaluated
   double seconds = 0;  // of training since the last line, evaluation included
 };
 
@@ -47,7 +49,8 @@ class RunFolder {
   std::string path_;
 };
 
-// All metrics at all cut-offs, as metrics.jsonl and --json name them.
-std::vector<std::pair<std::string, double>> named_means(const Evaluation& evaluation);
+// values[c]: at cutoffs[c]. All metrics at all cut-offs, as metrics.jsonl and --json name them.
+std::vector<std::pair<std::string, double>> named_means(const std::vector<int64_t>& cutoffs,
+                                                        const std::vector<MetricValues>& values);
 
 }  // namespace rec

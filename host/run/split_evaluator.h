@@ -9,10 +9,17 @@
 
 namespace rec {
 
+// Which splits a ranking for `split` leaves out: every other one, or train alone (mask = train).
+std::vector<Split> masked_splits(Split split, const std::string& mask);
+std::string split_name(Split split);
+
 class SplitEvaluator {
  public:
   // data must outlive this. mask: "others" or "train" (host/config).
   SplitEvaluator(Backend& backend, const Dataset& data, std::string mask);
+
+  // Bytes of the masks in backend memory.
+  static int64_t bytes_needed(const Dataset& data);
 
   Evaluation evaluate(Ranker& ranker, Split split, std::vector<int64_t> cutoffs) const;
   // In backend memory: [users, items].

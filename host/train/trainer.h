@@ -1,5 +1,5 @@
-// Trains a model on a dataset into a run folder: epochs, evaluation on validation, early stopping, best and
-// last checkpoint, interruption and resumption.
+// Trains a model on a dataset into a run folder: epochs, evaluation on validation, early stopping,
+// best and last checkpoint, interruption and resumption.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -12,7 +12,7 @@ namespace rec {
 
 struct TrainRequest {
   std::string device = "auto";
-  std::string language;     // of the authors' tree
+  std::string language;  // of the authors' tree
   bool resume = false;
   bool overwrite = false;
   bool track_test = false;  // evaluate test beside validation; never used for selection
@@ -21,8 +21,10 @@ struct TrainRequest {
 
 enum class TrainEnd { finished, interrupted };
 
-// config: not yet resolved (host/config). Prints what it does to standard output.
-TrainEnd train(const Dataset& data, Config config, const RunFolder& run, const TrainRequest& request);
+// given: settings as read, not yet resolved (host/config). Prints what it does to standard output.
+// Refusals come before any file of the run folder is touched.
+TrainEnd train(const Dataset& data, const Config& given, const RunFolder& run,
+               const TrainRequest& request);
 
 // After this SIGINT and SIGTERM ask training to finish its step, save and return.
 void catch_interrupts();

@@ -51,10 +51,15 @@ REC_SIMD_CLONES uint32_t largest_magnitude(const float* value, int64_t n) {
 }
 
 float largest_magnitude(MatrixView<const float> m) {
+  // Short rows without gaps are looked at together.
+  constexpr int64_t kValues = 4096;
+  const int64_t together =
+      m.stride == m.cols ? std::max<int64_t>(1, kValues / std::max<int64_t>(m.cols, 1)) : 1;
   uint32_t largest = 0;
 #pragma omp parallel for schedule(static) reduction(max : largest)
-  for (int64_t r = 0; r < m.rows; ++r)
-    largest = std::max(largest, largest_magnitude(m.row(r), m.cols));
+  for (int64_t r = 0; r < m.rows; r += together)
+    largest =
+        std::max(largest, largest_magnitude(m.row(r), std::min(together, m.rows - r) * m.cols));
   return std::bit_cast<float>(largest);
 }
 

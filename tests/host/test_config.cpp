@@ -124,6 +124,18 @@ TEST_CASE("config: --set takes TOML values and bare words") {
   CHECK(config.mask == "train");
 }
 
+TEST_CASE("config: an option of the command line is named as it was typed") {
+  Config config;
+  apply_option(config, "epochs", "7");
+  CHECK(config.epochs == 7);
+  CHECK(refusal([&] {
+          apply_option(config, "epochs", "0");
+        }).rfind("--epochs 0: 'epochs' must be 1 to", 0) == 0);
+  CHECK_THAT(refusal([&] { apply_option(config, "seed", "x y"); }),
+             Catch::StartsWith("--seed x y:"));
+  CHECK(config.epochs == 7);
+}
+
 TEST_CASE("config: what is written holds every key and reads back as itself") {
   const std::vector<std::string> all = {
       "model",   "projector", "hidden", "width",        "layers",   "objective",

@@ -1,0 +1,45 @@
+#include "host/commands/shared_options.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+
+namespace rec {
+
+void add_language_option(CLI::App& command, std::string& language) {
+  command.add_option("--language", language, "which item_cf_embeds_NAME of the authors' tree");
+}
+
+void add_settings_option(CLI::App& command, std::vector<std::string>& settings,
+                         const std::string& explanation) {
+  command.add_option("--set", settings, explanation + "; may be repeated")->allow_extra_args(false);
+}
+
+void add_machine_options(CLI::App& command, std::string& device, int& threads) {
+  command.add_option("--device", device, "auto, cpu, cuda or cuda:N")->capture_default_str();
+  command.add_option("--threads", threads, "0: all processors")->check(CLI::Range(0, 4096));
+}
+
+void add_run_options(CLI::App& command, LoadRequest& request) {
+  command.add_option("RUN", request.run, "run folder, checkpoint or folder of .npy weights")
+      ->required();
+  command.add_option("--data", request.data, "dataset instead of the run's own");
+  add_settings_option(command, request.settings, "key=value for a folder of .npy weights");
+  add_language_option(command, request.language);
+  add_machine_options(command, request.device, request.threads);
+}
+
+void add_list_options(CLI::App& command, int64_t& k, std::string& format) {
+  command.add_option("--topk", k, "items a list")
+      ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}))
+      ->capture_default_str();
+  command.add_option("--format", format)
+      ->check(CLI::IsMember({"table", "tsv", "jsonl"}))
+      ->capture_default_str();
+}
+
+void print_notices(const LoadedRun& run) {
+  for (const std::string& notice : run.notices) fmt::print(stderr, "{}\n", notice);
+}
+
+}  // namespace rec

@@ -1,0 +1,28 @@
+// The options that several commands share, so that each is named, checked and explained in one
+// place.
+#pragma once
+#include <CLI/App.hpp>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "host/run/loaded_run.h"
+
+namespace rec {
+
+// --language
+void add_language_option(CLI::App& command, std::string& language);
+// --set, once per setting
+void add_settings_option(CLI::App& command, std::vector<std::string>& settings,
+                         const std::string& explanation);
+// --device, --threads
+void add_machine_options(CLI::App& command, std::string& device, int& threads);
+// RUN; --data, --set, --language, --device, --threads
+void add_run_options(CLI::App& command, LoadRequest& request);
+// --topk, --format
+void add_list_options(CLI::App& command, int64_t& k, std::string& format);
+
+// On standard error; call it when nothing is left to refuse, so that a refusal stands alone.
+void print_notices(const LoadedRun& run);
+
+}  // namespace rec

@@ -1,0 +1,79 @@
+#include "host/train/run_record.h"
+
+#include <filesystem>
+
+#include "host/formats/file_error.h"
+
+namespace rec {
+namespace {
+
+// What may change between a training and its continuation.
+Config without_what_may_change(Config config) {
+  const Config defaults;
+  config.epochs = defaults.epochs;
+  config.threads = defaults.threads;
+  config.topk = defaults.topk;
+  return config;
+}
+
+}  // namespace
+
+RunRecord::RunRecord(const RunFolder& run, const Dataset& data, const Config& config, Model& model,
+                     Training& training)
+    : run_(run), data_(data), config_(config), model_(model), training_(training) {
+  facts_.config = to_toml(config);
+  facts_.dataset = data.fingerprint;
+  facts_.language_model = data.language_model;
+  facts_.language_width = data.language.width();
+}
+
+void RunRecord::start() {
+  const auto seed = static_cast<uint64_t>(config_.seed);
+  model_.parameters().initialise(model_.backend(), seed);
+  TrainingClock clock;
+  clock.seed = seed;
+  training_.set_clock(clock);
+}
+
+void RunRecord::resume() {
+  const std::string path = run_.last_file();
+  const SafetensorsFile file = read_safetensors(path);
+  const CheckpointFacts saved = read_facts(file, path);
+  if (saved.dataset != data_.fingerprint)
+    throw FileError(path, "was trained on other data (fingerprint " + saved.dataset + ", here " +
+                              data_.fingerprint + "); resume with the dataset it began with");
+  Config before;
+  apply_config_text(before, saved.config, path);
+  if (to_toml(without_what_may_change(before)) != to_toml(without_what_may_change(config_)))
+    throw FileError(path, "was trained with other settings than those given; see " +
+                              run_.config_file() + ", or begin anew with --overwrite");
+  restore_weights(model_, file, path);
+  restore_moments(model_, file, path);
+  training_.set_clock(saved.clock);
+  facts_.selection = saved.selection;
+  for (MetricsLine& line : run_.read_metrics())
+    if (line.epoch <= saved.clock.epoch) lines_.push_back(std::move(line));
+}
+
+void RunRecord::add(MetricsLine line) {
+  lines_.push_back(std::move(line));
+  run_.write_metrics(lines_);
+}
+
+void RunRecord::save_best(const TrainingClock& clock) {
+  facts_.clock = clock;
+  write_safetensors(run_.best_file(), make_checkpoint(model_, facts_, /*with_moments=*/false));
+}
+
+void RunRecord::save_last(const TrainingClock& clock) {
+  facts_.clock = clock;
+  write_safetensors(run_.last_file(), make_checkpoint(model_, facts_, /*with_moments=*/true));
+}
+
+void RunRecord::restore_best() {
+  if (!std::filesystem::exists(run_.best_file()))
+    throw FileError(run_.best_file(), "is missing; train again with --overwrite");
+  restore_weights(model_, read_safetensors(run_.best_file()), run_.best_file());
+}
+
+}  // namespace rec

@@ -1,0 +1,212 @@
+// Training: resumed equals uninterrupted bit for bit, and memory is what was announced.
+#include <catch2/catch.hpp>
+
+#include <cstring>
+
+#include "engine/backend_cpu.h"
+#include "engine/training.h"
+#include "tests/support/backend_memory.h"
+#include "tests/support/counting_backend.h"
+#include "tests/support/small_data.h"
+
+namespace rec::test {
+namespace {
+
+constexpr uint64_t kSeed = 111;
+
+ModelSettings alpharec() { return {{2, 16, 6, true}, 2, Score::cosine}; }
+
+TrainingSettings settings(SamplingRule rule = SamplingRule::user) {
+  TrainingSettings s;
+  s.sampling = rule;
+  s.batch = 24;
+  s.negatives = 5;
+  s.adam.learning_rate = 0.01f;
+  s.adam.weight_decay = 0.001f;
+  return s;
+}
+
+// All that a checkpoint holds of a training.
+struct State {
+  std::vector<float> weight, first_moment, second_moment;
+  TrainingClock clock;
+};
+
+struct Trained {
+  std::unique_ptr<Backend> backend;
+  Model model;
+  Training training;
+
+  Trained(const SmallData& data, const TrainingSettings& s, int threads)
+      : backend(make_cpu_backend(threads)),
+        model(*backend, alpharec(), data.language(), data.train.view()),
+        training(model, s) {}
+  void start() {
+    model.parameters().initialise(*backend, kSeed);
+    TrainingClock clock;
+    clock.seed = kSeed;
+    training.set_clock(clock);
+  }
+  State state() {
+    const ParameterSlabs slabs = model.parameters().slabs();
+    return {to_host(*backend, slabs.weight), to_host(*backend, slabs.first_moment),
+            to_host(*backend, slabs.second_moment), training.clock()};
+  }
+  void restore(const State& state) {
+    const ParameterSlabs slabs = model.parameters().slabs();
+    const auto put = [&](VectorView<float> to, const std::vector<float>& from) {
+      backend->upload(to.data, from.data(), sizeof(float) * from.size());
+    };
+    put(slabs.weight, state.weight);
+    put(slabs.first_moment, state.first_moment);
+    put(slabs.second_moment, state.second_moment);
+    training.set_clock(state.clock);
+  }
+  void steps(int count) {
+    for (int s = 0; s < count; ++s) training.step();
+  }
+};
+
+void check_same_bits(const State& a, const State& b) {
+  CHECK(a.weight == b.weight);
+  CHECK(a.first_moment == b.first_moment);
+  CHECK(a.second_moment == b.second_moment);
+  CHECK(std::memcmp(&a.clock, &b.clock, sizeof(TrainingClock)) == 0);
+}
+
+}  // namespace
+
+TEST_CASE("training: stopped anywhere and resumed, the same bits as uninterrupted", "[engine]") {
+  const SmallData data = small_data(112, 40, 30);
+  for (SamplingRule rule : {SamplingRule::user, SamplingRule::interaction}) {
+    Trained whole(data, settings(rule), 2);
+    whole.start();
+    whole.steps(7);
+    const State want = whole.state();
+    REQUIRE(want.clock.step == 7);
+    REQUIRE(want.clock.updates == 7);
+    for (int stop : {0, 1, 3, 6}) {
+      Trained before(data, settings(rule), 2);
+      before.start();
+      before.steps(stop);
+      Trained after(data, settings(rule), 2);
+      after.restore(before.state());
+      after.steps(7 - stop);
+      CAPTURE(stop);
+      check_same_bits(after.state(), want);
+    }
+  }
+}
+
+TEST_CASE("training: a resumed run draws what the uninterrupted one would have", "[engine]") {
+  const SmallData data = small_data(113, 40, 30);
+  const auto drawn = [](Trained& t) {
+    const BatchView b = t.training.batch();
+    std::vector<int32_t> all = to_host(*t.backend, b.user);
+    for (VectorView<int32_t> part :
+         {b.positive, VectorView<int32_t>(b.negative.data, b.negative.rows * b.negative.cols)}) {
+      const std::vector<int32_t> host = to_host(*t.backend, part);
+      all.insert(all.end(), host.begin(), host.end());
+    }
+    return all;
+  };
+  Trained whole(data, settings(), 2), resumed(data, settings(), 2);
+  whole.start();
+  whole.steps(3);
+  resumed.restore(whole.state());
+  whole.steps(1);
+  resumed.steps(1);
+  CHECK(drawn(whole) == drawn(resumed));
+  const std::vector<int32_t> fourth = drawn(whole);
+  whole.steps(1);
+  CHECK(drawn(whole) != fourth);
+}
+
+TEST_CASE("training: the same bits with 1, 2 and 3 threads", "[engine][threads]") {
+  const SmallData data = small_data(114, 40, 30);
+  Trained one(data, settings(), 1);
+  one.start();
+  one.steps(4);
+  for (int threads : {2, 3}) {
+    Trained more(data, settings(), threads);
+    more.start();
+    more.steps(4);
+    CAPTURE(threads);
+    check_same_bits(more.state(), one.state());
+  }
+}
+
+TEST_CASE("training: the loss falls on a small dataset", "[engine]") {
+  const SmallData data = small_data(115, 40, 30);
+  Trained t(data, settings(), 2);
+  t.start();
+  t.steps(20);
+  const double first = t.training.clock().loss_sum;
+  t.steps(160);
+  TrainingClock clock = t.training.clock();
+  clock.loss_sum = 0;
+  t.training.set_clock(clock);
+  t.steps(20);
+  CHECK(t.training.clock().loss_sum < first);
+}
+
+TEST_CASE("training: memory is what was announced, and a step takes none", "[engine]") {
+  struct Case {
+    const char* name;
+    SmallData data;
+    ModelSettings model;
+    TrainingSettings training;
+  };
+  TrainingSettings many_negatives = settings();
+  many_negatives.negatives = 200;
+  const std::vector<Case> cases = {
+      {"parameters weigh most",
+       small_data(116, 40, 30, 64),
+       {{2, 200, 32, true}, 2, Score::cosine},
+       settings()},
+      {"the batch weighs most", small_data(117, 40, 30), alpharec(), many_negatives},
+      {"nodes weigh most",
+       small_data(118, 900, 300),
+       {{2, 40, 24, true}, 2, Score::cosine},
+       settings()},
+      {"edges weigh most",
+       small_data(119, 900, 12, 1),
+       {{1, 0, 1, false}, 0, Score::dot},
+       settings()},
+      {"one layer", small_data(120, 90, 30), {{2, 16, 6, true}, 1, Score::dot}, settings()}};
+  for (const Case& c : cases) {
+    CAPTURE(c.name);
+    CountingBackend backend(make_cpu_backend(2));
+    const int64_t model_bytes =
+        Model::bytes_needed(backend, c.model, c.data.train.view(), c.data.width);
+    const int64_t training_bytes =
+        Training::bytes_needed(c.training, c.data.users(), c.data.items, c.model.projector.dim);
+    Model model(backend, c.model, c.data.language(), c.data.train.view());
+    const int64_t for_model = backend.bytes();
+    Training training(model, c.training);
+    const int64_t for_training = backend.bytes() - for_model;
+    CHECK(model_bytes >= for_model);
+    CHECK(double(model_bytes) <= 1.1 * double(for_model));
+    CHECK(training_bytes >= for_training);
+    CHECK(double(training_bytes) <= 1.1 * double(for_training));
+
+    model.parameters().initialise(backend, kSeed);
+    const int64_t before = backend.allocations();
+    training.step();
+    training.step();
+    CHECK(backend.allocations() == before);
+  }
+}
+
+TEST_CASE("training: a batch larger than train is refused", "[engine]") {
+  const SmallData data = small_data(121);
+  const MadeBackend made = make_backend("cpu", 1);
+  Model model(*made.backend, alpharec(), data.language(), data.train.view());
+  TrainingSettings s = settings();
+  s.batch = data.train.entries() + 1;
+  CHECK_THROWS_AS(Training(model, s), std::invalid_argument);
+  s.batch = data.train.entries();
+  CHECK(Training(model, s).steps_per_epoch() == 1);
+}
+
+}  // namespace rec::test

@@ -1,0 +1,77 @@
+// From settings in words to the engine's own.
+#include <catch2/catch.hpp>
+
+#include "engine/backend_cpu.h"
+#include "host/run/model_of_config.h"
+#include "host/run/split_evaluator.h"
+#include "tests/host/files.h"
+#include "tests/support/counting_backend.h"
+
+namespace rec::test {
+
+TEST_CASE("settings fitted to a dataset: resolved, and no batch larger than train") {
+  const TemporaryFolder folder;
+  put_small_dataset(folder);  // 8 training interactions, width 2
+  const Dataset data = load_dataset(folder.path());
+  const Config fitted = fit_to(data, Config());
+  CHECK(fitted.batch == 8);
+  CHECK(fitted.hidden == 4);
+  Config small;
+  small.batch = 3;
+  CHECK(fit_to(data, small).batch == 3);
+}
+
+TEST_CASE("settings in words become the engine's") {
+  Config config;
+  for (const char* setting :
+       {"model=linear", "objective=bpr", "score=dot", "sampling=interaction", "lr=0.25",
+        "weight_decay=0.5", "tau=0.75", "layers=3", "width=9", "batch=11", "monitor=map@7"})
+    apply_setting(config, setting);
+  config = resolve(config, 10);
+  const ModelSettings model = model_settings(config);
+  CHECK(model.projector.layers == 1);
+  CHECK_FALSE(model.projector.bias);
+  CHECK(model.projector.dim == 9);
+  CHECK(model.propagation_layers == 3);
+  CHECK(model.score == Score::dot);
+  const TrainingSettings training = training_settings(config);
+  CHECK(training.objective.kind == Objective::bpr);
+  CHECK(training.objective.tau == 0.75f);
+  CHECK(training.sampling == SamplingRule::interaction);
+  CHECK(training.adam.learning_rate == 0.25f);
+  CHECK(training.adam.weight_decay == 0.5f);
+  CHECK(training.batch == 11);
+  CHECK(training.negatives == 1);
+  CHECK(monitor_of(config).metric == Metric::map);
+  CHECK(monitor_of(config).k == 7);
+
+  const ModelSettings mlp = model_settings(resolve(Config(), 10));
+  CHECK(mlp.projector.layers == 2);
+  CHECK(mlp.projector.hidden == 20);
+  CHECK(mlp.projector.bias);
+  CHECK(mlp.score == Score::cosine);
+}
+
+TEST_CASE("masks: every split but the evaluated one, or train alone") {
+  using Splits = std::vector<Split>;
+  CHECK(masked_splits(Split::test, "others") == Splits{Split::train, Split::valid});
+  CHECK(masked_splits(Split::valid, "others") == Splits{Split::train, Split::test});
+  CHECK(masked_splits(Split::test, "train") == Splits{Split::train});
+  CHECK(masked_splits(Split::valid, "train") == Splits{Split::train});
+}
+
+TEST_CASE("memory that training is announced to take covers what it takes") {
+  const TemporaryFolder folder;
+  put_small_dataset(folder);
+  const Dataset data = load_dataset(folder.path());
+  const Config config = fit_to(data, Config());
+  CountingBackend backend(make_cpu_backend(1));
+  const int64_t announced = training_bytes(backend, data, config);
+  Model model(backend, model_settings(config), data.language.view(), data.train.view());
+  const Training training(model, training_settings(config));
+  const SplitEvaluator evaluator(backend, data, config.mask);
+  CHECK(announced >= backend.bytes());
+  CHECK(double(announced) <= 1.1 * double(backend.bytes()));
+}
+
+}  // namespace rec::test

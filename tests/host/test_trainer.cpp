@@ -1,0 +1,146 @@
+// Training into a run folder: what is refused leaves every earlier file as it was.
+#include <catch2/catch.hpp>
+#include <map>
+
+#include "host/train/trainer.h"
+#include "tests/host/files.h"
+
+namespace rec::test {
+namespace {
+
+std::map<std::string, std::string> contents(const RunFolder& run) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry : std::filesystem::directory_iterator(run.path()))
+    files[entry.path().filename().string()] = get(entry.path().string());
+  return files;
+}
+
+Config quick(int64_t epochs = 2) {
+  Config config;
+  config.hidden = 4;
+  config.width = 3;
+  config.batch = 4;
+  config.negatives = 2;
+  config.epochs = epochs;
+  config.eval_every = 1;
+  config.topk = {2};
+  config.monitor = "recall@2";
+  config.threads = 1;
+  return config;
+}
+
+TrainRequest quietly(bool resume = false, bool overwrite = false) {
+  TrainRequest request;
+  request.device = "cpu";
+  request.quiet = true;
+  request.resume = resume;
+  request.overwrite = overwrite;
+  return request;
+}
+
+struct Fixture {
+  TemporaryFolder folder;
+  Dataset data;
+  RunFolder run;
+
+  Fixture() : run(folder / "run") {
+    put_small_dataset(folder);
+    data = load_dataset(folder.path());
+  }
+};
+
+}  // namespace
+
+TEST_CASE("trainer: a run folder holds what it should, and the same run the same weights") {
+  const Fixture f;
+  CHECK(train(f.data, quick(), f.run, quietly()) == TrainEnd::finished);
+  const auto files = contents(f.run);
+  for (const char* name : {"config.toml", "run.json", "metrics.jsonl", "best.safetensors",
+                           "last.safetensors", "report.html"})
+    CHECK(files.count(name) == 1);
+  CHECK(files.size() == 6);
+  CHECK(f.run.read_metrics().size() == 2);
+
+  const RunFolder again(f.folder / "again");
+  train(f.data, quick(), again, quietly());
+  CHECK(contents(again).at("last.safetensors") == files.at("last.safetensors"));
+  CHECK(contents(again).at("best.safetensors") == files.at("best.safetensors"));
+}
+
+TEST_CASE("trainer: two epochs and two more are four") {
+  const Fixture f;
+  train(f.data, quick(2), f.run, quietly());
+  train(f.data, quick(4), f.run, quietly(/*resume=*/true));
+  const RunFolder whole(f.folder / "whole");
+  train(f.data, quick(4), whole, quietly());
+  CHECK(f.run.read_metrics().size() == 4);
+  // The settings that the checkpoint records are those it was last trained with: equal here.
+  CHECK(get(f.run.last_file()) == get(whole.last_file()));
+}
+
+TEST_CASE("trainer: a refused start or resumption touches no file") {
+  Fixture f;
+  train(f.data, quick(), f.run, quietly());
+  const auto before = contents(f.run);
+  const auto refused = [&](const Dataset& data, const Config& config, const TrainRequest& request) {
+    const std::string sentence = refusal([&] { train(data, config, f.run, request); });
+    CHECK(contents(f.run) == before);
+    return sentence;
+  };
+  CHECK_THAT(refused(f.data, quick(), quietly()),
+             Catch::Contains("--resume") && Catch::Contains("--overwrite"));
+
+  Config other = quick(4);
+  other.lr = 0.25;
+  CHECK_THAT(refused(f.data, other, quietly(true)), Catch::Contains("other settings"));
+
+  const TemporaryFolder elsewhere;
+  put_small_dataset(elsewhere);
+  put(elsewhere / "train.txt", "0 0 1 2\n1 1 3\n2 0 3\n3 2 4\n");
+  CHECK_THAT(refused(load_dataset(elsewhere.path()), quick(4), quietly(true)),
+             Catch::Contains("other data"));
+
+  const std::string whole = before.at("last.safetensors");
+  for (size_t length : {size_t{0}, size_t{5}, whole.size() / 2, whole.size() - 1}) {
+    put(f.run.last_file(), whole.substr(0, length));
+    const auto cut = contents(f.run);
+    CAPTURE(length);
+    CHECK_THAT(refusal([&] { train(f.data, quick(4), f.run, quietly(true)); }),
+               Catch::Contains("last.safetensors"));
+    CHECK(contents(f.run) == cut);
+  }
+}
+
+TEST_CASE("trainer: overwriting leaves nothing of the old run") {
+  const Fixture f;
+  train(f.data, quick(4), f.run, quietly());
+  train(f.data, quick(1), f.run, quietly(false, /*overwrite=*/true));
+  CHECK(f.run.read_metrics().size() == 1);
+  const RunFolder fresh(f.folder / "fresh");
+  train(f.data, quick(1), fresh, quietly());
+  CHECK(get(f.run.last_file()) == get(fresh.last_file()));
+}
+
+TEST_CASE("trainer: without a validation split the last epoch is kept") {
+  Fixture f;
+  put(f.folder / "valid.txt", "");
+  const Dataset data = load_dataset(f.folder.path());
+  Config config = quick(3);
+  config.patience = 1;
+  train(data, config, f.run, quietly());
+  const auto lines = f.run.read_metrics();
+  REQUIRE(lines.size() == 3);
+  CHECK(lines[2].valid.empty());
+  CHECK_THAT(get(f.run.best_file()), Catch::Contains("\"best_epoch\":\"3\""));
+}
+
+TEST_CASE("trainer: patience ends a training that gains nothing") {
+  const Fixture f;
+  Config config = quick(500);
+  config.lr = 1e-30;  // nothing moves, so no evaluation is better than the first
+  config.patience = 2;
+  train(f.data, config, f.run, quietly());
+  CHECK(f.run.read_metrics().size() == 3);
+}
+
+}  // namespace rec::test
