@@ -1,9 +1,10 @@
 """The docs against the program and the tree: commands run, settings agree, maps name what is there.
 
 Every block marked sh in every Markdown file is run as it stands, in order, in a copy of the checkout's layout. Some
-commands have stand-ins there: those that would install, build, or run this test inside itself. Of them only that they
-exist and what they are made of is checked; .ci/run and ./test.sh run the real ones. Of rec_tests and rec_bench, only
-that the filter finds something. Training is cut to one epoch of a narrow model.
+commands have stand-ins there that do nothing: scripts, which would install, build, time for long, or run this test
+inside itself. Of them only that they exist is checked, and what the README's two are made of; .ci/run and ./test.sh run
+the real ones. Of rec_tests and rec_bench, only that the filter finds something. Training is cut to one epoch of a
+narrow model.
 """
 
 import os
@@ -18,7 +19,7 @@ from engine_program import PROGRAM, ROOT, make_dataset, run
 
 PAGES = sorted(page for page in ROOT.rglob("*.md")
                if not {"build", "runs", ".venv"} & set(page.relative_to(ROOT).parts))
-NOT_RUN = ["./quickstart.sh", "./test.sh", "./setup.sh", ".ci/run"]
+SCRIPT_FOLDERS = (".", ".ci", "bench", "bench/peers", "data")
 BUILD_TOOLS = ["cmake", "ctest"]
 LISTING = {"rec_tests": '--list-test-names-only "$@" | grep .', "rec_bench": '--benchmark_list_tests=true "$@"'}
 SMALL = ["--epochs", "1", "--set", "hidden=16", "--set", "negatives=8"]
@@ -49,23 +50,32 @@ def script(file, text):
     file.chmod(0o755)
 
 
+def scripts():
+    """Those of the checkout, by their paths from its root."""
+    return [file.relative_to(ROOT) for folder in SCRIPT_FOLDERS if (ROOT / folder).exists()
+            for file in (ROOT / folder).iterdir()
+            if file.is_file() and (os.access(file, os.X_OK) or file.suffix == ".py")]
+
+
 class Checkout:
     """A folder laid out like a checkout that was built: the real data and program, stand-ins for what is not run."""
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
-        for entry in ("data", "docs", "tests"):
+        for file in scripts():
+            script(self.folder / file, "")
+        for entry in ("data/debian-deps", "docs", "tests"):
             (self.folder / entry).symlink_to(ROOT / entry)
         program = shlex.quote(str(pathlib.Path(PROGRAM).resolve()))
         script(self.folder / "build/cpu/rec_engine",
                f'[ "$1" = train ] && set -- "$@" {shlex.join(SMALL)}\n'
                f'exec {program} "$@"\n')
         built = pathlib.Path(PROGRAM).resolve().parent
-        for name, listing in LISTING.items():  # presets other than cpu may not build them
-            there = (built / name).exists()
-            script(self.folder / "build/cpu" / name, f"{shlex.quote(str(built / name))} {listing}\n" if there else "")
-        for name in NOT_RUN:
-            script(self.folder / name, "exit 0\n")
+        for name in re.findall(r"add_executable\((\w+)", "".join(
+                (ROOT / folder / "CMakeLists.txt").read_text() for folder in ("tests", "bench"))):
+            lists = name in LISTING and (built / name).exists()  # presets other than cpu do not build all
+            script(self.folder / "build/cpu" / name,
+                   f"{shlex.quote(str(built / name))} {LISTING[name]}\n" if lists else "")
         presets = "|".join(f'*"--preset {name} "*' for name in re.findall(
             r'"name": "(\w+)",\s*"displayName"', (ROOT / "CMakePresets.json").read_text()))
         for name in BUILD_TOOLS:
@@ -92,12 +102,10 @@ class Commands(unittest.TestCase):
                         self.assertEqual(result.returncode, 0, f"{result.stdout}\n{result.stderr}")
         self.assertGreater(count, 5, "the docs have lost their commands")
 
-    def test_stand_ins_are_for_scripts_that_are_there(self):
-        for name in NOT_RUN:
-            self.assertTrue(os.access(ROOT / name, os.X_OK), name)
-
     def test_the_two_commands_are_those_of_the_scripts(self):
         self.assertEqual(blocks(ROOT / "README.md", "sh")[:2], ["./quickstart.sh\n", "./test.sh\n"])
+        for name in ("quickstart.sh", "test.sh", "setup.sh", ".ci/run"):
+            self.assertTrue(os.access(ROOT / name, os.X_OK), name)
         self.assertRegex((ROOT / ".ci/run").read_text(), r"(?m)^\./test\.sh\b")
         self.assertRegex((ROOT / "test.sh").read_text(), r"(?m)^ctest --preset cpu")
         quickstart = (ROOT / "quickstart.sh").read_text()
