@@ -12,4 +12,4 @@ $rec train data/debian-deps --out runs/debian-deps --device cpu --resume
 echo
 for baseline in emb-knn popularity; do $rec evaluate --model $baseline data/debian-deps --device cpu; done
 echo
-$rec recommend runs/debian-deps --users vlc --topk 10 --device cpu
+$rec recommend runs/debian-deps --users audacity --topk 10 --device cpu

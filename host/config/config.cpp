@@ -22,18 +22,21 @@ namespace {
 struct Key {
   std::string name;
   std::vector<std::string> aliases;
+  std::string allowed;  // the values it takes, in words
   std::function<std::string(Config&, const toml::node&)> read;
   std::function<std::string(const Config&)> write;
+  std::string default_from = "";  // what its default follows from (resolve), "" when nothing
 };
 
 Key whole_number(std::string name, std::vector<std::string> aliases, int64_t Config::*field,
                  int64_t smallest, int64_t largest) {
-  return {std::move(name), std::move(aliases),
+  const std::string allowed = fmt::format("{} to {}", smallest, largest);
+  return {std::move(name), std::move(aliases), allowed,
           [=](Config& config, const toml::node& value) -> std::string {
             const auto number = value.value_exact<int64_t>();
             if (!number) return "must be a whole number";
             if (*number < smallest || *number > largest)
-              return fmt::format("must be {} to {}, not {}", smallest, largest, *number);
+              return fmt::format("must be {}, not {}", allowed, *number);
             config.*field = *number;
             return "";
           },
@@ -43,15 +46,15 @@ Key whole_number(std::string name, std::vector<std::string> aliases, int64_t Con
 // exclusive: the smallest value itself is not allowed
 Key real_number(std::string name, std::vector<std::string> aliases, double Config::*field,
                 double smallest, bool exclusive, double largest) {
-  return {std::move(name), std::move(aliases),
+  const std::string allowed = fmt::format(
+      "{} {} and at most {}", exclusive ? "greater than" : "at least", smallest, largest);
+  return {std::move(name), std::move(aliases), allowed,
           [=](Config& config, const toml::node& value) -> std::string {
             const auto number = value.value<double>();
             if (!number || !(value.is_floating_point() || value.is_integer()))
               return "must be a number";
             if (!(exclusive ? *number > smallest : *number >= smallest) || !(*number <= largest))
-              return fmt::format("must be {} {} and at most {}, not {}",
-                                 exclusive ? "greater than" : "at least", smallest, largest,
-                                 *number);
+              return fmt::format("must be {}, not {}", allowed, *number);
             config.*field = *number;
             return "";
           },
@@ -62,23 +65,28 @@ Key real_number(std::string name, std::vector<std::string> aliases, double Confi
 }
 
 std::string one_of(const std::vector<std::string>& choices) {
-  std::string text;
-  for (const std::string& choice : choices) text += (text.empty() ? "" : ", ") + choice;
-  return text;
+  return fmt::format("{}", fmt::join(choices, ", "));
 }
 
 Key word(std::string name, std::vector<std::string> aliases, std::string Config::*field,
          std::vector<std::string> choices) {
-  return {std::move(name), std::move(aliases),
+  const std::string allowed = one_of(choices);
+  return {std::move(name), std::move(aliases), allowed,
           [=](Config& config, const toml::node& value) -> std::string {
             const auto text = value.value_exact<std::string>();
-            if (!text) return "must be a word: " + one_of(choices);
+            if (!text) return "must be a word: " + allowed;
             if (std::find(choices.begin(), choices.end(), *text) == choices.end())
-              return fmt::format("'{}' is not available; choose from: {}", *text, one_of(choices));
+              return fmt::format("'{}' is not available; choose from: {}", *text, allowed);
             config.*field = *text;
             return "";
           },
           [=](const Config& config) { return "\"" + config.*field + "\""; }};
+}
+
+// A key whose default follows from others; resolve() fills it in.
+Key following(std::string from, Key key) {
+  key.default_from = std::move(from);
+  return key;
 }
 
 const std::vector<std::string> kMetrics = {"recall", "ndcg", "hr", "precision", "map", "mrr"};
@@ -86,6 +94,7 @@ const std::vector<std::string> kMetrics = {"recall", "ndcg", "hr", "precision", 
 // A weight that no kernel applies yet: 0 is all it can be.
 Key unavailable_weight(std::string name, std::vector<std::string> aliases, double Config::*field) {
   Key key = real_number(name, aliases, field, 0, false, 0);
+  key.allowed = "0";
   key.read = [](Config&, const toml::node& value) -> std::string {
     return value.value<double>() == 0.0 ? ""
                                         : "is not available yet; leave it at 0 or use weight_decay";
@@ -96,6 +105,7 @@ Key unavailable_weight(std::string name, std::vector<std::string> aliases, doubl
 Key cutoffs() {
   return {"topk",
           {"Ks", "topks", "topN"},
+          "1 to 1000000, or a list of such",
           [](Config& config, const toml::node& value) -> std::string {
             std::vector<int64_t> ks;
             if (const auto one = value.value_exact<int64_t>()) ks.push_back(*one);
@@ -139,6 +149,7 @@ std::string metric_with_cutoff(std::string text) {
 Key monitor() {
   return {"monitor",
           {"valid_metric"},
+          one_of(kMetrics) + ", each with its cut-off: recall@20",
           [](Config& config, const toml::node& value) -> std::string {
             const auto text = value.value_exact<std::string>();
             if (!text) return "must be a metric with its cut-off, as \"recall@20\"";
@@ -156,12 +167,14 @@ const std::vector<Key>& keys() {
   constexpr int64_t kMany = std::numeric_limits<int32_t>::max();
   static const std::vector<Key> table = {
       word("model", {"model_name"}, &Config::model, {"alpharec", "linear"}),
-      word("projector", {}, &Config::projector, {"mlp", "linear"}),
-      whole_number("hidden", {"hidden_width"}, &Config::hidden, 0, 1 << 20),
+      following("the model", word("projector", {}, &Config::projector, {"mlp", "linear"})),
+      following("the language width",
+                whole_number("hidden", {"hidden_width"}, &Config::hidden, 0, 1 << 20)),
       whole_number("width", {"hidden_size", "embedding_size", "recdim", "embed_size", "n_factors"},
                    &Config::width, 1, 1 << 16),
-      whole_number("layers", {"n_layers", "layer", "layer_num", "num_layers"}, &Config::layers, 0,
-                   64),
+      following("the model",
+                whole_number("layers", {"n_layers", "layer", "layer_num", "num_layers"},
+                             &Config::layers, 0, 64)),
       word("objective", {"loss"}, &Config::objective, {"infonce", "bpr"}),
       word("score", {}, &Config::score, {"cosine", "dot"}),
       real_number("tau", {"temperature", "temp", "temp_cl"}, &Config::tau, 0, true, 1e6),
@@ -336,6 +349,17 @@ Config resolve(Config config, int64_t language_width) {
 std::string to_toml(const Config& config) {
   std::string text;
   for (const Key& key : keys()) text += key.name + " = " + key.write(config) + "\n";
+  return text;
+}
+
+std::string list_of_settings() {
+  std::string text;
+  for (const Key& key : keys()) {
+    const std::string set_to =
+        key.default_from.empty() ? key.write(Config()) : "by " + key.default_from;
+    text += fmt::format("  {} = {}\n      {}\n", key.name, set_to, key.allowed);
+    if (!key.aliases.empty()) text += "      also called: " + one_of(key.aliases) + "\n";
+  }
   return text;
 }
 

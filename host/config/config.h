@@ -56,4 +56,7 @@ Config resolve(Config config, int64_t language_width);
 // reading them gives the same settings.
 std::string to_toml(const Config& config);
 
+// For people: every key with its default, what it takes and its other names (docs/settings.md).
+std::string list_of_settings();
+
 }  // namespace rec

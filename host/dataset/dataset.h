@@ -6,10 +6,10 @@
 // which there may be several; NAME may also be what their option --lm_model calls it (v2, v3,
 // llama3_7b, ...).
 //
-// Accepted and counted: repeated interactions, users without training items (their vectors are zero
-// and they are ranked all the same), items without training interactions (cold), an empty or
-// missing valid.txt or test.txt. Refused: a user id that no file names (a gap), an interaction in
-// two splits, a user who owns every item in train (there are no negatives for her), ids beyond the
+// Accepted and counted: repeated interactions, users without training items (nothing is known of
+// them, so all get one ranking), items without training interactions (cold), an empty or missing
+// valid.txt or test.txt. Refused: a user id that no file names (a gap), an interaction in two
+// splits, a user who owns every item in train (there are no negatives for her), ids beyond the
 // language vectors' rows, NaN, infinite or all-zero language vectors, tables of other sizes.
 #pragma once
 #include <algorithm>
