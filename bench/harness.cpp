@@ -43,8 +43,7 @@ double measured(const Limit& limit) {
 std::string describe(const Limit& limit) {
   const double rate = measured(limit) / 1e9;
   switch (limit.kind) {
-    case Limit::Kind::sgemm:
-      return fmt::format("sgemm {0}^3: {1:.3g} GFLOP/s", kSgemmSize, rate);
+    case Limit::Kind::sgemm: return fmt::format("sgemm {0}^3: {1:.3g} GFLOP/s", kSgemmSize, rate);
     case Limit::Kind::copy:
       return fmt::format("copy of {}: {:.3g} GB/s", bytes_text(array_bytes(limit)), rate);
     case Limit::Kind::gather:
@@ -68,9 +67,8 @@ void report(benchmark::State& state, const Work& work) {
 
 bool add_kernel_bench(const std::string& kernel, void (*run)(benchmark::State&, const Shape&)) {
   for (const Shape& shape : kShapes)
-    benchmark::RegisterBenchmark(
-        fmt::format("{}/{}", kernel, shape.name).c_str(),
-        [run, &shape](benchmark::State& state) { run(state, shape); })
+    benchmark::RegisterBenchmark(fmt::format("{}/{}", kernel, shape.name).c_str(),
+                                 [run, &shape](benchmark::State& state) { run(state, shape); })
         ->UseRealTime()
         ->Unit(benchmark::kMillisecond);
   return true;

@@ -73,9 +73,7 @@ const std::vector<int32_t>& active_users_of(const Shape& shape) {
 }
 
 SamplerTables tables_of(const Shape& shape, SamplingRule rule) {
-  return {graph_of(shape).view().items_of_user,
-          {active_users_of(shape).data(), shape.users},
-          rule};
+  return {graph_of(shape).view().items_of_user, {active_users_of(shape).data(), shape.users}, rule};
 }
 
 test::HostBatch empty_batch(const Shape& shape, int64_t negatives) {

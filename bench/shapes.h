@@ -27,8 +27,9 @@ inline constexpr Shape kShapes[] = {
     {"amazon-scientific", 8442, 4217, 21302, 384, 768, 64, 4096, 256},
 };
 
-// The training graph of that shape: exactly its edges, every user at least one, the popularity of items
-// and the history lengths of users falling as a power of their rank, ids in no order. Made once a run.
+// The training graph of that shape: exactly its edges, every user at least one, the popularity of
+// items and the history lengths of users falling as a power of their rank, ids in no order. Made
+// once a run.
 const test::HostGraph& graph_of(const Shape& shape);
 
 // Users with at least one training item: all of them.

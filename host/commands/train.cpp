@@ -73,7 +73,8 @@ Command add_train(CLI::App& app) {
   command->add_flag("--overwrite", options->request.overwrite, "replace the run that is there")
       ->excludes(resume);
   command->add_flag("--quiet", options->request.quiet, "print nothing but errors");
-  command->footer("Settings, for --set and TOML files, with their defaults:\n" + list_of_settings());
+  command->footer("Settings, for --set and TOML files, with their defaults:\n" +
+                  list_of_settings());
   return [options] { return run_train(*options); };
 }
 

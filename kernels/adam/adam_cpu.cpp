@@ -15,8 +15,8 @@ struct Step {
   float second_correction_root;  // 1 / sqrt(1 - beta2^t)
 };
 
-REC_SIMD_CLONES void update(const Step& s, int64_t n, const float* grad, float* weight, float* first,
-                            float* second) {
+REC_SIMD_CLONES void update(const Step& s, int64_t n, const float* grad, float* weight,
+                            float* first, float* second) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
     const float g = grad[i] + s.weight_decay * weight[i];

@@ -3,8 +3,9 @@
 //   grad_user[u] = sum over batch rows b of u, ascending:  user_row[b]
 //   grad_item[i] = sum over uses (b, slot) of i, ascending: score[b, slot] * user[user(b)]
 //
-// Nodes that the batch does not touch get 0. A segmented sum over the batch's groupings: one owner adds
-// each node's terms in their stored order, so no atomics and the same bits for any number of threads.
+// Nodes that the batch does not touch get 0. A segmented sum over the batch's groupings: one owner
+// adds each node's terms in their stored order, so no atomics and the same bits for any number of
+// threads.
 //
 // Why it works: docs/kernels/batch_gradient.md   Test: tests/kernels/test_batch_gradient.cpp
 // Speed: bench/kernels/bench_batch_gradient.cpp
@@ -17,9 +18,9 @@ namespace rec {
 
 // What an objective makes of a batch: the same for every objective with sampled negatives.
 struct BatchGradientView {
-  MatrixView<float> score;     // [batch, 1 + negatives]: d loss / d s_bj
-  MatrixView<float> user_row;  // [batch, dim]: d loss / d n_user(b), one row's own share
-  VectorView<double> row_loss; // [batch]: the row's term, before the division by B
+  MatrixView<float> score;      // [batch, 1 + negatives]: d loss / d s_bj
+  MatrixView<float> user_row;   // [batch, dim]: d loss / d n_user(b), one row's own share
+  VectorView<double> row_loss;  // [batch]: the row's term, before the division by B
 };
 
 inline void require_objective_shapes(MatrixView<const float> user, MatrixView<const float> item,
@@ -39,8 +40,9 @@ inline void require_batch_gradient_shapes(MatrixView<const float> user, const Ba
   require(grad_user.rows == user.rows && grad_user.cols == user.cols,
           "batch_gradient: the users' gradient must have the users' shape");
   require(grad_item.cols == user.cols, "batch_gradient: items must have the users' width");
-  require(grad_user.rows + 1 == batch.user_start.size && grad_item.rows + 1 == batch.item_start.size,
-          "batch_gradient: the batch's groupings must cover all users and items");
+  require(
+      grad_user.rows + 1 == batch.user_start.size && grad_item.rows + 1 == batch.item_start.size,
+      "batch_gradient: the batch's groupings must cover all users and items");
   require(grad.score.rows == batch.rows() && grad.score.cols == 1 + batch.negatives() &&
               grad.score.stride == grad.score.cols,
           "batch_gradient: score gradients must be contiguous [batch, 1 + negatives]");
@@ -48,7 +50,8 @@ inline void require_batch_gradient_shapes(MatrixView<const float> user, const Ba
 
 namespace cpu {
 
-// user [users, dim]; grad from an objective; grad_user [users, dim] and grad_item [items, dim] overwritten.
+// user [users, dim]; grad from an objective; grad_user [users, dim] and grad_item [items, dim]
+// overwritten.
 void batch_gradient(MatrixView<const float> user, const BatchView& batch,
                     const BatchGradientView& grad, MatrixView<float> grad_user,
                     MatrixView<float> grad_item);

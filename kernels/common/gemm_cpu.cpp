@@ -16,9 +16,9 @@ extern "C" {
 namespace rec::cpu {
 namespace {
 
-// An OpenBLAS older than the CPU does not know its model and falls back to SSE kernels, which cost a
-// factor of five. The CPU's own feature flags say what it can run, so the choice is made again with
-// the kernels for those, unless the user has named kernels.
+// An OpenBLAS older than the CPU does not know its model and falls back to SSE kernels, which cost
+// a factor of five. The CPU's own feature flags say what it can run, so the choice is made again
+// with the kernels for those, unless the user has named kernels.
 void choose_kernels() {
   constexpr const char* kVariable = "OPENBLAS_CORETYPE";
   const std::string_view level = simd_level();
@@ -43,7 +43,8 @@ void multiply(CBLAS_TRANSPOSE transpose_a, CBLAS_TRANSPOSE transpose_b, MatrixVi
               MatrixView<const float> b, int64_t inner, Into into, MatrixView<float> c) {
   if (c.rows == 0 || c.cols == 0) return;
   prepare_blas();
-  // inner = 0 is a sum of nothing; BLAS then only scales c, but still wants a leading dimension of 1.
+  // inner = 0 is a sum of nothing; BLAS then only scales c, but still wants a leading dimension
+  // of 1.
   const auto lead = [](MatrixView<const float> m) { return blasint(m.stride > 0 ? m.stride : 1); };
   cblas_sgemm(CblasRowMajor, transpose_a, transpose_b, blasint(c.rows), blasint(c.cols),
               blasint(inner), 1.0f, a.data, lead(a), b.data, lead(b),
@@ -54,7 +55,8 @@ void multiply(CBLAS_TRANSPOSE transpose_a, CBLAS_TRANSPOSE transpose_b, MatrixVi
 
 std::string blas_in_use() {
   prepare_blas();
-  const std::string config = openblas_get_config();  // "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH ..."
+  const std::string config =
+      openblas_get_config();  // "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH ..."
   const std::string version = config.substr(0, config.find(' ', config.find(' ') + 1));
   return version + ", " + openblas_get_corename() + " kernels";
 }

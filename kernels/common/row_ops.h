@@ -1,6 +1,6 @@
-// The inner loops of the CPU kernels: dense rows added, scaled and multiplied, in SIMD chosen at run time.
-// Each sums in a fixed order, so a result depends on the inputs and the CPU, never on the thread count.
-// Pointers need only the alignment of float. out must not overlap the inputs.
+// The inner loops of the CPU kernels: dense rows added, scaled and multiplied, in SIMD chosen at
+// run time. Each sums in a fixed order, so a result depends on the inputs and the CPU, never on the
+// thread count. Pointers need only the alignment of float. out must not overlap the inputs.
 #pragma once
 #include <cstdint>
 

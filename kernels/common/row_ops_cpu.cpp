@@ -119,12 +119,14 @@ REC_SIMD_CLONES void dots_with_rows(const float* u, MatrixView<const float> x, c
 
 REC_SIMD_CLONES void sum_of_rows(MatrixView<const float> x, const int32_t* rows, int64_t count,
                                  float* out) {
-  sum_all_columns(x, rows, [](int64_t) { return 1.0f; }, count, out);
+  sum_all_columns(
+      x, rows, [](int64_t) { return 1.0f; }, count, out);
 }
 
 REC_SIMD_CLONES void weighted_sum_of_rows(MatrixView<const float> x, const int32_t* rows,
                                           const float* weight, int64_t count, float* out) {
-  sum_all_columns(x, rows, [weight](int64_t j) { return weight[j]; }, count, out);
+  sum_all_columns(
+      x, rows, [weight](int64_t j) { return weight[j]; }, count, out);
 }
 
 REC_SIMD_CLONES void add_scaled(float a, const float* x, float* y, int64_t n) {

@@ -1,7 +1,7 @@
-// REC_SIMD_CLONES: compiles a leaf function for AVX-512, AVX2 and the baseline, chosen when the program
-// starts by the CPU that runs it. Put it on functions that hold the loop and no OpenMP region (an
-// outlined region would stay at the baseline). ThreadSanitizer cannot run the chooser, so there the
-// baseline alone is built. On other architectures it means nothing.
+// REC_SIMD_CLONES: compiles a leaf function for AVX-512, AVX2 and the baseline, chosen when the
+// program starts by the CPU that runs it. Put it on functions that hold the loop and no OpenMP
+// region (an outlined region would stay at the baseline). ThreadSanitizer cannot run the chooser,
+// so there the baseline alone is built. On other architectures it means nothing.
 #pragma once
 
 #if defined(__has_feature)

@@ -1,11 +1,12 @@
-// Views: what every kernel takes and returns. They do not own, know their stride, and pass by value.
-// Owners are engine/buffer.h's Array and Matrix, made by a Backend.
+// Views: what every kernel takes and returns. They do not own, know their stride, and pass by
+// value. Owners are engine/buffer.h's Array and Matrix, made by a Backend.
 #pragma once
 #include <cstdint>
 
 namespace rec {
 
-// A dense row-major matrix [rows, cols]; row r starts at data + r * stride (stride >= cols, in elements).
+// A dense row-major matrix [rows, cols]; row r starts at data + r * stride (stride >= cols, in
+// elements).
 template <class T>
 struct MatrixView {
   T* data = nullptr;
@@ -45,8 +46,9 @@ struct VectorView {
   operator VectorView<const T>() const { return {data, size}; }
 };
 
-// A sparse 0/1 matrix [rows, cols] in CSR: row r holds columns col[row_start[r] .. row_start[r + 1]),
-// ascending and without repeats unless a header says otherwise. Offsets are 64-bit, ids 32-bit.
+// A sparse 0/1 matrix [rows, cols] in CSR: row r holds columns col[row_start[r] .. row_start[r +
+// 1]), ascending and without repeats unless a header says otherwise. Offsets are 64-bit, ids
+// 32-bit.
 struct CsrView {
   int64_t rows = 0;
   int64_t cols = 0;
@@ -57,11 +59,11 @@ struct CsrView {
   const int32_t* row(int64_t r) const { return col + row_start[r]; }
 };
 
-// The training graph: two CSRs, each the other's transpose, and D^-1/2 per node (0 where the degree is 0).
-// A~ = D^-1/2 A D^-1/2 needs no edge values: scale, add neighbours, scale.
+// The training graph: two CSRs, each the other's transpose, and D^-1/2 per node (0 where the degree
+// is 0). A~ = D^-1/2 A D^-1/2 needs no edge values: scale, add neighbours, scale.
 struct GraphView {
-  CsrView items_of_user;                // [users, items]
-  CsrView users_of_item;                // [items, users]
+  CsrView items_of_user;               // [users, items]
+  CsrView users_of_item;               // [items, users]
   VectorView<const float> user_scale;  // [users], degree^-1/2
   VectorView<const float> item_scale;  // [items], degree^-1/2
 

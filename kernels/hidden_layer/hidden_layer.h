@@ -7,8 +7,9 @@
 //   grad_W   = grad_y^T act      grad_b = column sum of grad_y
 //   grad_pre = (grad_y W) * leaky'(pre)
 //
-// The slope is positive, so the sign of act is the sign of pre: pre is overwritten by act in the forward
-// pass and act by grad_pre in the backward pass, and nothing else of size [nodes, in] is held.
+// The slope is positive, so the sign of act is the sign of pre: pre is overwritten by act in the
+// forward pass and act by grad_pre in the backward pass, and nothing else of size [nodes, in] is
+// held.
 //
 // Repeatable: yes, for any number of threads (fixed row panels, summed in order).
 // Why it works: docs/kernels/hidden_layer.md   Test: tests/kernels/test_hidden_layer.cpp

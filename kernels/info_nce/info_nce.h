@@ -6,9 +6,9 @@
 //   grad_score_bj = p_bj / (tau B),  j >= 1;     grad_score_b0 = -(sum_{j >= 1} p_bj) / (tau B)
 //   grad_row_b    = sum_j grad_score_bj n_item(b, j)    [batch, dim]
 //
-// A log-sum-exp with the row's maximum taken out: finite for every tau > 0. The positive's derivative is
-// the sum of the negatives', not p - 1, which loses its digits as p nears 1.
-// Sums over rows give the users' and items' gradients: kernels/batch_gradient.
+// A log-sum-exp with the row's maximum taken out: finite for every tau > 0. The positive's
+// derivative is the sum of the negatives', not p - 1, which loses its digits as p nears 1. Sums
+// over rows give the users' and items' gradients: kernels/batch_gradient.
 //
 // Repeatable: yes, for any number of threads (row losses are added in row order, in double).
 // Why it works: docs/kernels/info_nce.md   Test: tests/kernels/test_info_nce.cpp

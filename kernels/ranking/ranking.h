@@ -1,11 +1,12 @@
 // ranking: for each list wanted, the k best items its user may be shown, of all items.
 //
 //   s(l, i) = user[user_row[l]] . item[i]     (unit rows: cosine)
-//   best k by (higher score, then smaller item id), leaving out her masked items and forbidden items
+//   best k by (higher score, then smaller item id), leaving out her masked items and forbidden
+//   items
 //
 // Scores are made a tile at a time and dropped: users x items never exists. A row with fewer than k
-// candidates is filled up with id -1 and score -infinity. A score that is not finite is refused, also
-// where it is masked.
+// candidates is filled up with id -1 and score -infinity. A score that is not finite is refused,
+// also where it is masked.
 //
 // Repeatable: yes, for any number of threads.
 // Why it works: docs/kernels/ranking.md   Test: tests/kernels/test_ranking.cpp
@@ -19,16 +20,17 @@ namespace rec {
 inline constexpr int kMaxMasks = 3;  // train, valid, test
 
 struct RankingRequest {
-  MatrixView<const float> user;          // [vectors, dim]: the vectors lists are made for
-  MatrixView<const float> item;          // [items, dim]
-  VectorView<const int32_t> user_row;    // [lists]: which vector each list takes
-  VectorView<const int32_t> user_id;     // [lists]: which row of the masks belongs to each list
-  CsrView mask[kMaxMasks];               // [users, items], sorted rows; masks in use come first
+  MatrixView<const float> user;        // [vectors, dim]: the vectors lists are made for
+  MatrixView<const float> item;        // [items, dim]
+  VectorView<const int32_t> user_row;  // [lists]: which vector each list takes
+  VectorView<const int32_t> user_id;   // [lists]: which row of the masks belongs to each list
+  CsrView mask[kMaxMasks];             // [users, items], sorted rows; masks in use come first
   int masks = 0;
-  VectorView<const uint8_t> allowed;     // [items], 0 = never shown; or empty: all may be
+  VectorView<const uint8_t> allowed;  // [items], 0 = never shown; or empty: all may be
 };
 
-inline void require_ranking_shapes(const RankingRequest& request, MatrixView<const int32_t> top_item,
+inline void require_ranking_shapes(const RankingRequest& request,
+                                   MatrixView<const int32_t> top_item,
                                    MatrixView<const float> top_score) {
   require(request.user.cols == request.item.cols,
           "ranking: users and items must have the same width");
@@ -45,8 +47,8 @@ inline void require_ranking_shapes(const RankingRequest& request, MatrixView<con
 
 namespace cpu {
 
-// top_item [lists, k], top_score [lists, k] overwritten, best first. Throws std::domain_error naming
-// the list and the item of the first score that is not finite.
+// top_item [lists, k], top_score [lists, k] overwritten, best first. Throws std::domain_error
+// naming the list and the item of the first score that is not finite.
 void rank(const RankingRequest& request, MatrixView<int32_t> top_item, MatrixView<float> top_score);
 
 }  // namespace cpu

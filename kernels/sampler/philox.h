@@ -1,6 +1,6 @@
 // Philox4x32-10 (Salmon et al., SC11), the counter-based generator behind every draw. Plain integer
-// arithmetic, so the same source serves vectorised loops and GPU threads. tests/kernels/test_sampler.cpp
-// holds it against Random123.
+// arithmetic, so the same source serves vectorised loops and GPU threads.
+// tests/kernels/test_sampler.cpp holds it against Random123.
 #pragma once
 #include <cstdint>
 

@@ -4,15 +4,17 @@
 // replacement, uniformly over the items that are not among her training items.
 //
 // Every draw is a pure function of (seed, epoch, step, row, draw) through Philox4x32-10, so every
-// backend draws the same batch bit for bit and a resumed run draws what the uninterrupted one would.
+// backend draws the same batch bit for bit and a resumed run draws what the uninterrupted one
+// would.
 //
 //   key      = {seed low 32 bits, seed high 32 bits}
-//   counter  = {draw / 4, row, step, epoch};  word = draw % 4.  draw 0 is the positive, draw 1 + j negative j.
-//   uniform below n: floor(word * n / 2^32) (a bias under n / 2^32).
-//   user     : position t = step * batch + row of the epoch's permutation of [0, edges), a keyed
+//   counter  = {draw / 4, row, step, epoch};  word = draw % 4.  draw 0 is the positive, draw 1 + j
+//   negative j. uniform below n: floor(word * n / 2^32) (a bias under n / 2^32). user     :
+//   position t = step * batch + row of the epoch's permutation of [0, edges), a keyed
 //              Feistel bijection with cycle walking (EpochOrder in sampler_order.h):
-//                rule user:        active_user[perm(t) % active users]   (each user floor or ceil(E/U) times)
-//                rule interaction: the user of edge perm(t), whose item is the positive
+//                rule user:        active_user[perm(t) % active users]   (each user floor or
+//                ceil(E/U) times) rule interaction: the user of edge perm(t), whose item is the
+//                positive
 //   positive : items_of_user.row(u)[uniform below degree]   (rule user)
 //   negative : by rank among the complement, so no draw is ever rejected and users who own nearly
 //              everything cost the same: r = uniform below (items - degree); the answer is
@@ -33,28 +35,29 @@ enum class SamplingRule { user, interaction };
 // Where the training stands. Lives in backend memory, so that a recorded step can be replayed.
 struct TrainingClock {
   uint64_t seed = 0;
-  int64_t epoch = 0;     // from 0; below 2^32
-  int64_t step = 0;      // within the epoch; below 2^32
-  int64_t updates = 0;   // optimiser steps made so far
-  double loss_sum = 0;   // of the epoch's steps so far
+  int64_t epoch = 0;    // from 0; below 2^32
+  int64_t step = 0;     // within the epoch; below 2^32
+  int64_t updates = 0;  // optimiser steps made so far
+  double loss_sum = 0;  // of the epoch's steps so far
 };
 
 // What is drawn from; fixed for a run.
 struct SamplerTables {
-  CsrView items_of_user;                    // [users, items], sorted rows: training interactions
-  VectorView<const int32_t> active_user;    // users with at least one training item, ascending
+  CsrView items_of_user;                  // [users, items], sorted rows: training interactions
+  VectorView<const int32_t> active_user;  // users with at least one training item, ascending
   SamplingRule rule = SamplingRule::user;
 };
 
 // One batch of B rows with S negatives each, and the same batch grouped for the gradients.
 struct BatchView {
-  VectorView<int32_t> user;        // [batch]
-  VectorView<int32_t> positive;    // [batch], item ids
-  MatrixView<int32_t> negative;    // [batch, negatives], item ids, stride == cols
+  VectorView<int32_t> user;      // [batch]
+  VectorView<int32_t> positive;  // [batch], item ids
+  MatrixView<int32_t> negative;  // [batch, negatives], item ids, stride == cols
   // rows_of_user: row u lists the batch rows of user u, ascending.
   VectorView<int64_t> user_start;  // [users + 1]
   VectorView<int32_t> user_row;    // [batch]
-  // uses_of_item: row i lists b * (1 + S) + slot, ascending; slot 0 is the positive, 1 + j negative j.
+  // uses_of_item: row i lists b * (1 + S) + slot, ascending; slot 0 is the positive, 1 + j negative
+  // j.
   VectorView<int64_t> item_start;  // [items + 1]
   VectorView<int32_t> item_use;    // [batch * (1 + negatives)]
 

@@ -27,14 +27,15 @@ REC_SIMD_CLONES void draw_words(uint64_t seed, uint32_t row, uint32_t step, uint
   }
 }
 
-// item[j] = the negative that words[j] picks outside owned. All searches have the same length, so they
-// run side by side.
+// item[j] = the negative that words[j] picks outside owned. All searches have the same length, so
+// they run side by side.
 REC_SIMD_CLONES void pick_negatives(const uint32_t* words, int64_t count, int32_t items,
                                     const int32_t* owned, int32_t degree, int32_t* item) {
   const int32_t choices = items - degree;
 #pragma omp simd
   for (int64_t j = 0; j < count; ++j) item[j] = uniform_below(words[j], choices);
-  // item_outside, one probe for all draws at a time; item[j] holds the rank, shift[j] the answer so far
+  // item_outside, one probe for all draws at a time; item[j] holds the rank, shift[j] the answer so
+  // far
   constexpr int64_t kTogether = 64;
   for (int64_t first = 0; first < count; first += kTogether) {
     const int64_t n = std::min(kTogether, count - first);
@@ -60,9 +61,9 @@ int64_t user_of_edge(CsrView items_of_user, int64_t edge) {
          items_of_user.row_start - 1;
 }
 
-// Stable counting sort of the numbers 0 .. rows * per_row by key. for_each(first, last, visit) calls
-// visit(key, number) for the numbers of rows [first, last), ascending. The rows are cut into as many pieces
-// as there are threads; the result does not depend on how many.
+// Stable counting sort of the numbers 0 .. rows * per_row by key. for_each(first, last, visit)
+// calls visit(key, number) for the numbers of rows [first, last), ascending. The rows are cut into
+// as many pieces as there are threads; the result does not depend on how many.
 template <class ForEach>
 void group(int64_t rows, int64_t keys, ForEach for_each, int64_t* start, int32_t* members) {
   const int64_t pieces = std::min<int64_t>(omp_get_max_threads(), rows);

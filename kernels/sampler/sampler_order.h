@@ -1,11 +1,13 @@
-// The order in which an epoch visits its positions: a keyed permutation of [0, size) without an array.
+// The order in which an epoch visits its positions: a keyed permutation of [0, size) without an
+// array.
 //
 // A Feistel network over 2h bits (2^(2h) >= size, at most 4 size) is a bijection whatever its round
-// function: each round (left, right) -> (right, left ^ F(right)) can be undone. Values that land outside
-// [0, size) are sent through again until they land inside (cycle walking), which keeps it a bijection
-// of [0, size) and takes fewer than 4 passes on average. The round function is Philox, keyed by the seed,
-// with the epoch and the round in its counter. 6 rounds (4 already make a strong pseudorandom permutation,
-// Luby and Rackoff 1988); 12 for halves of at most 4 bits, where 6 favour some places measurably.
+// function: each round (left, right) -> (right, left ^ F(right)) can be undone. Values that land
+// outside [0, size) are sent through again until they land inside (cycle walking), which keeps it a
+// bijection of [0, size) and takes fewer than 4 passes on average. The round function is Philox,
+// keyed by the seed, with the epoch and the round in its counter. 6 rounds (4 already make a strong
+// pseudorandom permutation, Luby and Rackoff 1988); 12 for halves of at most 4 bits, where 6 favour
+// some places measurably.
 #pragma once
 #include <cstdint>
 

@@ -1,6 +1,7 @@
-// The engine against fixtures from double-precision autograd (PyTorch): forward, loss, every gradient, Adam,
-// rankings, and rankings moved by an intention. REC_GOLDEN_DIR=DIR[:DIR...] names fixture folders (they hold
-// params.txt) or folders of such; without it ../shared/golden is looked for.
+// The engine against fixtures from double-precision autograd (PyTorch): forward, loss, every
+// gradient, Adam, rankings, and rankings moved by an intention. REC_GOLDEN_DIR=DIR[:DIR...] names
+// fixture folders (they hold params.txt) or folders of such; without it ../shared/golden is looked
+// for.
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstdlib>
@@ -19,8 +20,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What a fixture's values may differ by: of the array's largest magnitude for what one pass computes, and
-// absolutely for parameters (plain float32 PyTorch stays within 1e-6 and 3e-8).
+// What a fixture's values may differ by: of the array's largest magnitude for what one pass
+// computes, and absolutely for parameters (plain float32 PyTorch stays within 1e-6 and 3e-8).
 constexpr double kArrayBound = 5e-6;
 constexpr double kParameterBound = 1e-6;
 
@@ -30,11 +31,13 @@ std::vector<fs::path> fixtures() {
   std::vector<fs::path> found;
   for (std::string folder; std::getline(folders, folder, ':');) {
     const size_t before = found.size();
-    if (fs::exists(fs::path(folder) / "params.txt")) found.push_back(folder);
+    if (fs::exists(fs::path(folder) / "params.txt"))
+      found.push_back(folder);
     else if (fs::is_directory(folder))
       for (const auto& entry : fs::directory_iterator(folder))
         if (fs::exists(entry.path() / "params.txt")) found.push_back(entry.path());
-    if (named != nullptr && found.size() == before) FAIL("REC_GOLDEN_DIR: no fixture in " << folder);
+    if (named != nullptr && found.size() == before)
+      FAIL("REC_GOLDEN_DIR: no fixture in " << folder);
   }
   std::sort(found.begin(), found.end());
   return found;
@@ -81,8 +84,8 @@ class Fixture {
   std::vector<float> z_;
 };
 
-void check_array(const std::string& name, const std::vector<float>& got, const std::vector<double>& want,
-                 double bound_of_largest) {
+void check_array(const std::string& name, const std::vector<float>& got,
+                 const std::vector<double>& want, double bound_of_largest) {
   INFO("array " << name);
   REQUIRE(got.size() == want.size());
   double largest = 0;
@@ -95,8 +98,8 @@ void check_array(const std::string& name, const std::vector<float>& got, const s
 }
 
 // ids must agree wherever the wanted scores of neighbours differ by more than the bound.
-void check_lists(const std::string& name, const TopLists& got, const std::vector<int32_t>& want_item,
-                 const std::vector<double>& want_score) {
+void check_lists(const std::string& name, const TopLists& got,
+                 const std::vector<int32_t>& want_item, const std::vector<double>& want_score) {
   REQUIRE(got.item.size() == want_item.size());
   const int64_t k = got.k;
   for (int64_t row = 0; row < got.rows; ++row)
@@ -104,7 +107,8 @@ void check_lists(const std::string& name, const TopLists& got, const std::vector
       const size_t at = size_t(row * k + c);
       INFO(name << ", user " << row << ", place " << c << ": got item " << got.item[at] << " score "
                 << got.score[at] << ", want " << want_item[at] << " score " << want_score[at]);
-      if (std::isinf(want_score[at])) continue;  // fewer than k items were left: any order of nothing
+      if (std::isinf(want_score[at]))
+        continue;  // fewer than k items were left: any order of nothing
       REQUIRE(std::abs(double(got.score[at]) - want_score[at]) <= kArrayBound);
       const bool apart = (c == 0 || want_score[at - 1] - want_score[at] > kArrayBound) &&
                          (c + 1 < k ? want_score[at] - want_score[at + 1] > kArrayBound : false);
@@ -143,7 +147,8 @@ ModelSettings model_settings(const Fixture& fixture) {
 
 TrainingSettings training_settings(const Fixture& fixture) {
   TrainingSettings settings;
-  settings.objective.kind = fixture.word("objective") == "bpr" ? Objective::bpr : Objective::infonce;
+  settings.objective.kind =
+      fixture.word("objective") == "bpr" ? Objective::bpr : Objective::infonce;
   settings.objective.tau = float(fixture.number("tau"));
   settings.adam.learning_rate = float(fixture.number("lr"));
   settings.adam.beta1 = float(fixture.number("adam_beta1"));
@@ -163,32 +168,36 @@ void check_steps(Model& model, const Fixture& fixture) {
   Matrix<float> grad_e0(backend, nodes, dim), scratch(backend, 2 * nodes, dim);
   for (int64_t t = 0; t < fixture.whole("steps"); ++t) {
     const std::string step = "step" + std::to_string(t) + "_";
-    const std::vector<int32_t> user = fixture.ids(step + "users"), positive = fixture.ids(step + "pos"),
+    const std::vector<int32_t> user = fixture.ids(step + "users"),
+                               positive = fixture.ids(step + "pos"),
                                negative = fixture.ids(step + "neg");
     model.embed();
-    check_array(step + "e0", download(backend, model.encoder().projected()), fixture.doubles(step + "e0"),
-                kArrayBound);
-    check_array(step + "e", download(backend, model.representations().raw()), fixture.doubles(step + "e"),
-                kArrayBound);
+    check_array(step + "e0", download(backend, model.encoder().projected()),
+                fixture.doubles(step + "e0"), kArrayBound);
+    check_array(step + "e", download(backend, model.representations().raw()),
+                fixture.doubles(step + "e"), kArrayBound);
 
     const double loss_before = training.clock().loss_sum;
     training.step_on({user.data(), settings.batch}, {positive.data(), settings.batch},
                      {negative.data(), settings.batch, settings.negatives});
-    const double loss = training.clock().loss_sum - loss_before, want_loss = fixture.doubles(step + "loss")[0];
+    const double loss = training.clock().loss_sum - loss_before,
+                 want_loss = fixture.doubles(step + "loss")[0];
     INFO(step << "loss: got " << loss << ", want " << want_loss);
     REQUIRE(std::abs(loss - want_loss) <= kArrayBound * std::abs(want_loss));
-    check_array(step + "grad_e", download(backend, training.gradient()), fixture.doubles(step + "grad_e"),
+    check_array(step + "grad_e", download(backend, training.gradient()),
+                fixture.doubles(step + "grad_e"), kArrayBound);
+    backend.propagate(model.graph().view(), model.settings().propagation_layers,
+                      training.gradient(), scratch.view(), grad_e0.view());
+    check_array(step + "grad_e0", grad_e0.to_host(backend), fixture.doubles(step + "grad_e0"),
                 kArrayBound);
-    backend.propagate(model.graph().view(), model.settings().propagation_layers, training.gradient(),
-                      scratch.view(), grad_e0.view());
-    check_array(step + "grad_e0", grad_e0.to_host(backend), fixture.doubles(step + "grad_e0"), kArrayBound);
     for (const ParameterInfo& p : model.parameters().table()) {
       check_array(step + "grad_" + p.name, slab_part(backend, model.parameters().slabs().grad, p),
                   fixture.doubles(step + "grad_" + p.name), kArrayBound);
       const std::vector<float> got = slab_part(backend, model.parameters().slabs().weight, p);
       const std::vector<double> want = fixture.doubles(step + "after_" + p.name);
       for (size_t i = 0; i < got.size(); ++i) {
-        INFO(step << "after_" << p.name << ", value " << i << ": got " << got[i] << ", want " << want[i]);
+        INFO(step << "after_" << p.name << ", value " << i << ": got " << got[i] << ", want "
+                  << want[i]);
         REQUIRE(std::abs(double(got[i]) - want[i]) <= kParameterBound);
       }
     }
@@ -205,11 +214,11 @@ void check_rankings(Model& model, const Fixture& fixture) {
   Backend& backend = model.backend();
   const DeviceCsr seen(backend, fixture.train());
   model.embed();
-  check_array("final_e", download(backend, model.representations().raw()), fixture.doubles("final_e"),
-              kArrayBound);
+  check_array("final_e", download(backend, model.representations().raw()),
+              fixture.doubles("final_e"), kArrayBound);
   VectorRanker ranker(backend, model.representations().user(), model.representations().item());
-  check_lists("top10", ranker.rank(all_users(fixture), {seen.view()}, {}, 10), fixture.ids("top10_items"),
-              fixture.doubles("top10_scores"));
+  check_lists("top10", ranker.rank(all_users(fixture), {seen.view()}, {}, 10),
+              fixture.ids("top10_items"), fixture.doubles("top10_scores"));
 }
 
 // Each user in turn has her e0 moved towards the query, and everything is propagated again.
@@ -219,7 +228,8 @@ void check_intentions(Model& model, const Fixture& fixture) {
   const DeviceCsr seen(backend, fixture.train());
   const std::vector<float> query = fixture.floats("intent_query");
   const float alpha = float(fixture.number("intent_alpha"));
-  const int64_t dim = model.encoder().dim(), nodes = model.graph().nodes(), users = model.graph().users();
+  const int64_t dim = model.encoder().dim(), nodes = model.graph().nodes(),
+                users = model.graph().users();
   std::vector<float> target(static_cast<size_t>(dim));
   project_vectors(backend, model.settings().projector, model.parameters(),
                   {query.data(), 1, int64_t(query.size())}, target.data());
@@ -235,15 +245,16 @@ void check_intentions(Model& model, const Fixture& fixture) {
       value = (1.0f - alpha) * value + alpha * target[size_t(c)];
     }
     backend.upload(moved.data(), x.data(), sizeof(float) * x.size());
-    backend.propagate(model.graph().view(), model.settings().propagation_layers, moved.view(), scratch.view(),
-                      representations.raw());
+    backend.propagate(model.graph().view(), model.settings().propagation_layers, moved.view(),
+                      scratch.view(), representations.raw());
     representations.make_scored();
     VectorRanker ranker(backend, representations.user(), representations.item());
     const TopLists one = ranker.rank({u}, {seen.view()}, {}, 10);
     lists.item.insert(lists.item.end(), one.item.begin(), one.item.end());
     lists.score.insert(lists.score.end(), one.score.begin(), one.score.end());
   }
-  check_lists("intent_top10", lists, fixture.ids("intent_top10_items"), fixture.doubles("intent_top10_scores"));
+  check_lists("intent_top10", lists, fixture.ids("intent_top10_items"),
+              fixture.doubles("intent_top10_scores"));
 }
 
 }  // namespace
@@ -252,8 +263,7 @@ TEST_CASE("fixtures from double-precision autograd", "[golden]") {
   const std::vector<fs::path> folders = fixtures();
   if (folders.empty()) WARN("golden fixtures: none found at ../shared/golden, not checked");
   const MadeBackend made = make_backend("cpu", 0);
-  for (const fs::path& folder : folders)
-    DYNAMIC_SECTION(folder.string()) {
+  for (const fs::path& folder : folders) DYNAMIC_SECTION(folder.string()) {
       const Fixture fixture(folder);
       Model model(*made.backend, model_settings(fixture), fixture.language(), fixture.train());
       check_steps(model, fixture);

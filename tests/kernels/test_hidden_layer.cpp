@@ -123,9 +123,9 @@ struct Layer {
     return {row.view().data, row.view().rows * row.view().cols};
   }
 
-  int64_t y_terms() const { return shape.in + 2; }         // slope, sum of products, bias
+  int64_t y_terms() const { return shape.in + 2; }          // slope, sum of products, bias
   int64_t weight_terms() const { return shape.rows + 33; }  // slope, sum of products, 32 groups
-  int64_t pre_terms() const { return shape.out + 1; }      // sum of products, slope
+  int64_t pre_terms() const { return shape.out + 1; }       // sum of products, slope
 };
 
 }  // namespace

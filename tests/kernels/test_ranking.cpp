@@ -44,7 +44,8 @@ struct Case {
     return *this;
   }
   Case& mask_random(std::mt19937_64& random, double mean_degree) {
-    masks.push_back(random_graph("mask", user.view().rows, item.view().rows, mean_degree, random()));
+    masks.push_back(
+        random_graph("mask", user.view().rows, item.view().rows, mean_degree, random()));
     return *this;
   }
 
@@ -64,7 +65,8 @@ struct Case {
     for (const HostGraph& mask : masks) {
       const CsrView seen = mask.view().items_of_user;
       const int32_t* row = seen.row(user_id[list]);
-      if (std::find(row, row + seen.degree(user_id[list]), item_id) != row + seen.degree(user_id[list]))
+      if (std::find(row, row + seen.degree(user_id[list]), item_id) !=
+          row + seen.degree(user_id[list]))
         return false;
     }
     return true;
@@ -124,8 +126,8 @@ void check_exactly(const Case& from, int64_t k) {
           got.score.view()(int64_t(l), place) == want_score)
         continue;
       FAIL("list " << l << ", place " << place << ": got item " << got.item_at(int64_t(l), place)
-                   << " with score " << got.score.view()(int64_t(l), place) << ", want " << want_item
-                   << " with " << want_score);
+                   << " with score " << got.score.view()(int64_t(l), place) << ", want "
+                   << want_item << " with " << want_score);
     }
   }
   CHECK(got.guards_untouched());
@@ -142,7 +144,8 @@ TEST_CASE("ranking: the example worked by hand", "[kernels]") {
   from.masks.push_back(make_graph("seen", {{4}}, 6));
   const Lists got = ranked(from, 3);
   CHECK((got.item_at(0, 0) == 1 && got.item_at(0, 1) == 3 && got.item_at(0, 2) == 2));
-  CHECK((got.score.view()(0, 0) == 5 && got.score.view()(0, 1) == 5 && got.score.view()(0, 2) == 3));
+  CHECK(
+      (got.score.view()(0, 0) == 5 && got.score.view()(0, 1) == 5 && got.score.view()(0, 2) == 3));
 }
 
 TEST_CASE("ranking: equals sorting everything, with many ties", "[kernels]") {

@@ -1,4 +1,5 @@
-// The sampler against Random123, against what its header says in plain loops, and against statistics.
+// The sampler against Random123, against what its header says in plain loops, and against
+// statistics.
 #include <Random123/philox.h>
 #include <catch2/catch.hpp>
 
@@ -35,9 +36,7 @@ struct Draws {
 
   CsrView owned() const { return graph.view().items_of_user; }
   int64_t edges() const { return int64_t(graph.item_of_edge.size()); }
-  SamplerTables tables() const {
-    return {owned(), {active.data(), int64_t(active.size())}, rule};
-  }
+  SamplerTables tables() const { return {owned(), {active.data(), int64_t(active.size())}, rule}; }
 
   HostBatch room(int64_t rows, int64_t negatives) const {
     HostBatch batch;
@@ -55,7 +54,8 @@ struct Draws {
     return batch;
   }
 
-  HostBatch draw(uint64_t seed, int64_t epoch, int64_t step, int64_t rows, int64_t negatives) const {
+  HostBatch draw(uint64_t seed, int64_t epoch, int64_t step, int64_t rows,
+                 int64_t negatives) const {
     HostBatch batch = room(rows, negatives);
     TrainingClock clock;
     clock.seed = seed, clock.epoch = epoch, clock.step = step;
@@ -66,8 +66,8 @@ struct Draws {
 
 bool same_draws(const HostBatch& a, const HostBatch& b) {
   return a.user == b.user && a.positive == b.positive && a.negative == b.negative &&
-         a.user_start == b.user_start && a.user_row == b.user_row &&
-         a.item_start == b.item_start && a.item_use == b.item_use;
+         a.user_start == b.user_start && a.user_row == b.user_row && a.item_start == b.item_start &&
+         a.item_use == b.item_use;
 }
 
 // Random123's word for one draw.
@@ -101,20 +101,22 @@ HostBatch plain_draw(const Draws& from, uint64_t seed, int64_t epoch, int64_t st
     for (int32_t i = 0; i < owned.cols; ++i)
       if (!std::binary_search(owned.row(u), owned.row(u) + owned.degree(u), i)) others.push_back(i);
     for (int64_t j = 0; j < negatives; ++j)
-      negative.push_back(others[size_t(
-          below(word_of(seed, epoch, step, b, 1 + j), int64_t(others.size())))]);
+      negative.push_back(
+          others[size_t(below(word_of(seed, epoch, step, b, 1 + j), int64_t(others.size())))]);
   }
   return make_batch(from.graph.name, owned.rows, owned.cols, negatives, user, positive, negative);
 }
 
-// Chi-square of counts against equal shares stays below what chance exceeds once in a million (normal
-// quantile 4.753, Wilson and Hilferty's approximation). The seeds are fixed, so a failure repeats.
+// Chi-square of counts against equal shares stays below what chance exceeds once in a million
+// (normal quantile 4.753, Wilson and Hilferty's approximation). The seeds are fixed, so a failure
+// repeats.
 void check_equal_shares(const std::vector<int64_t>& counts) {
   double total = 0, chi_square = 0;
   for (int64_t count : counts) total += double(count);
   const double share = total / double(counts.size()), freedom = double(counts.size()) - 1;
   REQUIRE(share >= 20);
-  for (int64_t count : counts) chi_square += (double(count) - share) * (double(count) - share) / share;
+  for (int64_t count : counts)
+    chi_square += (double(count) - share) * (double(count) - share) / share;
   const double ninth = 2.0 / (9.0 * freedom);
   CHECK(chi_square < freedom * std::pow(1 - ninth + 4.753 * std::sqrt(ninth), 3));
 }
@@ -126,11 +128,12 @@ std::vector<int32_t> all_but(int32_t items, int32_t missing) {
   return list;
 }
 
-// Users with every kind of history: nothing, one item, first and last item, all but one, a skewed crowd.
+// Users with every kind of history: nothing, one item, first and last item, all but one, a skewed
+// crowd.
 HostGraph mixed_graph() {
   HostGraph crowd = random_graph("crowd", 60, 41, 7, 5);
-  std::vector<std::vector<int32_t>> lists = {{}, {0}, {40}, {0, 40}, all_but(41, 17), all_but(41, 0),
-                                             all_but(41, 40), {}};
+  std::vector<std::vector<int32_t>> lists = {
+      {}, {0}, {40}, {0, 40}, all_but(41, 17), all_but(41, 0), all_but(41, 40), {}};
   const CsrView owned = crowd.view().items_of_user;
   for (int64_t u = 0; u < owned.rows; ++u)
     lists.emplace_back(owned.row(u), owned.row(u) + owned.degree(u));
@@ -154,8 +157,8 @@ TEST_CASE("philox: Random123's known answers", "[kernels]") {
 TEST_CASE("philox: equals Random123 on random counters", "[kernels]") {
   std::mt19937 random(71);
   for (int n = 0; n < 2000; ++n) {
-    const r123::Philox4x32::ctr_type counter = {{uint32_t(random()), uint32_t(random()),
-                                                 uint32_t(random()), uint32_t(random())}};
+    const r123::Philox4x32::ctr_type counter = {
+        {uint32_t(random()), uint32_t(random()), uint32_t(random()), uint32_t(random())}};
     const r123::Philox4x32::key_type key = {{uint32_t(random()), uint32_t(random())}};
     const auto want = r123::Philox4x32()(counter, key);
     const PhiloxWords got = philox(counter[0], counter[1], counter[2], counter[3], key[0], key[1]);
@@ -285,7 +288,8 @@ TEST_CASE("sampler: rule user visits everyone equally often", "[kernels]") {
       if (draws.owned().degree(u) == 0)
         CHECK(visits[size_t(u)] == 0);
       else
-        CHECK((visits[size_t(u)] == edges / active || visits[size_t(u)] == (edges + active - 1) / active));
+        CHECK((visits[size_t(u)] == edges / active ||
+               visits[size_t(u)] == (edges + active - 1) / active));
     }
   }
 }
@@ -357,7 +361,8 @@ TEST_CASE("sampler: refuses what it cannot draw", "[kernels]") {
   refused(draws.tables(), batch, "groupings");
   batch = room.view();
   // no memory behind it: the check comes first
-  batch.user.size = batch.positive.size = batch.user_row.size = batch.negative.rows = int64_t{1} << 29;
+  batch.user.size = batch.positive.size = batch.user_row.size = batch.negative.rows = int64_t{1}
+                                                                                      << 29;
   batch.item_use.size = int64_t{1} << 31;
   refused(draws.tables(), batch, "2^31");
 

@@ -74,7 +74,8 @@ inline std::vector<HostGraph> awkward_graphs() {
   std::vector<HostGraph> graphs;
   graphs.push_back(make_graph("no nodes at all", {}, 0));
   graphs.push_back(make_graph("users without items, items without users", {{}, {}, {}}, 4));
-  graphs.push_back(make_graph("a user with no items between two that have some", {{0, 2}, {}, {1, 2, 3}}, 5));
+  graphs.push_back(
+      make_graph("a user with no items between two that have some", {{0, 2}, {}, {1, 2, 3}}, 5));
   graphs.push_back(make_graph("one edge", {{0}}, 1));
   std::vector<std::vector<int32_t>> star(700, {0});
   star[3] = {0, 1, 2};

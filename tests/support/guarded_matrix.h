@@ -12,15 +12,16 @@ namespace rec::test {
 class GuardedMatrix {
  public:
   GuardedMatrix(int64_t rows, int64_t cols, int64_t padding = 3)
-      : rows_(rows), cols_(cols), stride_(cols + padding), cells_(kBefore + rows * stride_ + kAfter, kGuard) {
+      : rows_(rows),
+        cols_(cols),
+        stride_(cols + padding),
+        cells_(kBefore + rows * stride_ + kAfter, kGuard) {
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t c = 0; c < cols; ++c) view()(r, c) = kUnset;
   }
 
   MatrixView<float> view() { return {cells_.data() + kBefore, rows_, cols_, stride_}; }
-  MatrixView<const float> view() const {
-    return {cells_.data() + kBefore, rows_, cols_, stride_};
-  }
+  MatrixView<const float> view() const { return {cells_.data() + kBefore, rows_, cols_, stride_}; }
 
   GuardedMatrix& fill_normal(std::mt19937_64& random, float deviation = 1.0f) {
     std::normal_distribution<float> normal(0.0f, deviation);
