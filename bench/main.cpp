@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/facts.h"
 #include "bench/machine.h"
 #include "host/version.h"
 #include "kernels/common/simd.h"
@@ -55,7 +56,8 @@ class Table : public benchmark::BenchmarkReporter {
     };
     const double flops = at_median("GFLOP/s"), bytes = at_median("GB/s");
     const bool counts_flops = first.report_label.rfind("sgemm", 0) == 0;
-    fmt::print(GetOutputStream(), "{:<44}{:>7.3f} ms{:>8.3f} ..{:>7.3f}{:>7.3g} {}  {:.0f}% of {}\n",
+    fmt::print(GetOutputStream(),
+               "{:<44}{:>7.3f} ms{:>8.3f} ..{:>7.3f}{:>7.3g} {}  {:.0f}% of {}\n",
                first.run_name.function_name, median, quantile(times, 0.25), quantile(times, 0.75),
                counts_flops ? flops : bytes, counts_flops ? "GFLOP/s" : "GB/s   ",
                100.0 * at_median("share"), first.report_label);
@@ -69,7 +71,8 @@ class Table : public benchmark::BenchmarkReporter {
 int main(int argc, char** argv) {
   using namespace rec::bench;
   // Ours first, so that what is given after them wins.
-  std::vector<std::string> words = {argv[0], "--benchmark_repetitions=7", "--benchmark_min_time=0.1"};
+  std::vector<std::string> words = {argv[0], "--benchmark_repetitions=7",
+                                    "--benchmark_min_time=0.1"};
   for (int a = 1; a < argc; ++a) {
     const std::string word = argv[a];
     if (word != "--json") {
@@ -89,14 +92,7 @@ int main(int argc, char** argv) {
   benchmark::Initialize(&count, pointers.data());
   if (benchmark::ReportUnrecognizedArguments(count, pointers.data())) return 1;
 
-  benchmark::AddCustomContext("cpu", cpu_name());
-  benchmark::AddCustomContext("threads", std::to_string(threads()));
-  benchmark::AddCustomContext("simd", rec::simd_level());
-  benchmark::AddCustomContext("memory_bytes", std::to_string(memory_bytes()));
-  benchmark::AddCustomContext("compiler", rec::kCompiler);
-  benchmark::AddCustomContext("build_type", rec::kBuildType);
-  benchmark::AddCustomContext("version", rec::kVersion);
-  benchmark::AddCustomContext("commit", rec::kCommit);
+  for (const auto& [name, value] : facts()) benchmark::AddCustomContext(name, value);
   Table table;
   if (benchmark::RunSpecifiedBenchmarks(&table) == 0) {
     fmt::print(stderr, "rec_bench: no bench matches\n");
