@@ -243,7 +243,7 @@ def write_plot(comparisons, file):
 def main():
     parser = argparse.ArgumentParser(description="Holds training against recorded reference curves.")
     parser.add_argument("--quick", action="store_true",
-                        help=f"{QUICK_DATASET} alone, {QUICK_EPOCHS} epochs, one seed: tries the script, shows little")
+                        help=f"{QUICK_DATASET} alone, {QUICK_EPOCHS} epochs, one seed, ratios not counted: tries the script")
     parser.add_argument("--seeds", default="101,102,103")
     parser.add_argument("--threads", type=int, default=0, help="0: all processors")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "runs/reference-curves")
@@ -254,7 +254,8 @@ def main():
 
     comparisons = [c for c in read_recorded() if (DATA / c.arguments["dir"]).is_dir()]
     if options.quick:
-        print(f"QUICK: {QUICK_DATASET} alone, {QUICK_EPOCHS} epochs, seed {seeds[0]}. This shows that the script works, no more.")
+        print(f"QUICK: {QUICK_DATASET} alone, {QUICK_EPOCHS} epochs, seed {seeds[0]}. One seed strays by 1% or more: what follows "
+              "shows that the script works, and its ratios do not count.")
         comparisons = [c for c in comparisons if c.name == QUICK_DATASET]
         seeds = seeds[:1]
     if not comparisons:
@@ -268,7 +269,7 @@ def main():
         for seed in seeds:
             comparison.ours[seed] = train(comparison, seed, epochs, options)
         print_table(comparison)
-        holds = judge(comparison) and holds
+        holds = (judge(comparison) or options.quick) and holds
     holds = check_weights(options) and holds
     write_plot(comparisons, options.out / "curves.svg")
     print(f"\ncurves: {options.out / 'curves.svg'}")
