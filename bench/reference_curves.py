@@ -273,7 +273,8 @@ def main():
     holds = check_weights(options) and holds
     write_plot(comparisons, options.out / "curves.svg")
     print(f"\ncurves: {options.out / 'curves.svg'}")
-    print("all hold" if holds else "NOT ALL HOLD")
+    judged = "the weights' figures" if options.quick else "all of these"
+    print(f"{judged} {'hold' if holds else 'DO NOT hold'}")
     return 0 if holds else 1
 
 
