@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/facts.h"
 #include "bench/machine.h"
 #include "host/version.h"
 #include "kernels/common/simd.h"
@@ -91,14 +92,7 @@ int main(int argc, char** argv) {
   benchmark::Initialize(&count, pointers.data());
   if (benchmark::ReportUnrecognizedArguments(count, pointers.data())) return 1;
 
-  benchmark::AddCustomContext("cpu", cpu_name());
-  benchmark::AddCustomContext("threads", std::to_string(threads()));
-  benchmark::AddCustomContext("simd", rec::simd_level());
-  benchmark::AddCustomContext("memory_bytes", std::to_string(memory_bytes()));
-  benchmark::AddCustomContext("compiler", rec::kCompiler);
-  benchmark::AddCustomContext("build_type", rec::kBuildType);
-  benchmark::AddCustomContext("version", rec::kVersion);
-  benchmark::AddCustomContext("commit", rec::kCommit);
+  for (const auto& [name, value] : facts()) benchmark::AddCustomContext(name, value);
   Table table;
   if (benchmark::RunSpecifiedBenchmarks(&table) == 0) {
     fmt::print(stderr, "rec_bench: no bench matches\n");

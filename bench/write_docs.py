@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""Writes the tables of docs/benchmarks.md from bench/results/*.json.
+
+usage: write_docs.py [--check]
+
+Each table stands between <!-- table NAME --> and <!-- end NAME -->; what is written by hand around them stays. Of
+each machine the latest result that has the section counts. A ratio whose quartiles lie on both sides of 1 is called
+unclear. --check changes nothing and exits with 1 when the page is out of date. Standard library only.
+"""
+
+import argparse
+import json
+import pathlib
+import re
+import sys
+
+import results
+
+PAGE = pathlib.Path(__file__).resolve().parents[1] / "docs/benchmarks.md"
+
+
+def latest(section):
+    """machine name -> the newest result file that has the section"""
+    newest = {}
+    for file in sorted(results.FOLDER.glob("*.json")):
+        found = json.loads(file.read_text())
+        if section in found:
+            machine = found["machine"]
+            name = f"{machine['cpu']}, {machine['processors']} processors, {machine['simd']}"
+            if name not in newest or newest[name]["date"] <= found["date"]:
+                newest[name] = found
+    return newest
+
+
+def table(head, rows):
+    lines = ["| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *rows]]
+    return "\n".join(lines)
+
+
+def digits(value):
+    """Three digits, and all of them before the point."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def milliseconds(spread):
+    low, median, high = (digits(1e3 * seconds) for seconds in spread)
+    return f"{median} ({low} to {high})"
+
+
+def ratio(spread):
+    low, median, high = spread
+    return f"{'unclear: ' if low <= 1 <= high else ''}{median:.2f} ({low:.2f} to {high:.2f})"
+
+
+def origin(found, more=""):
+    build = found["build"]
+    return f"rec_engine {build['version']} ({build['commit']}), {build['compiler']}, {found['date']}{more}"
+
+
+def peers_tables(found):
+    peers = found["peers"]
+    versions = ", ".join(f"{name} {version}" for name, version in peers["versions"].items())
+    text = origin(found, f"; {versions}; {peers['threads']} threads a side, {peers['rounds']} rounds") + "\n\n"
+    text += table(["what", "data", "peer", "peer, ms", "engine, ms", "peer / engine"],
+                  [[row["what"], row["dataset"], row["peer"], milliseconds(row["peer_s"]), milliseconds(row["engine_s"]),
+                    ratio(row["ratio"])] for row in peers["times"]])
+    drawing = {row["dataset"]: row["peer_drawing_s"] for row in peers["times"] if "peer_drawing_s" in row}
+    if drawing:
+        text += "\n\nOf a step, PyTorch's drawing of the batch: " + ", ".join(
+            f"{1e3 * seconds:.0f} ms on {dataset}" for dataset, seconds in drawing.items()) + "."
+    engine = {row["dataset"]: row["peak_kib"] - row["idle_kib"] for row in peers["memory"] if row["side"] == "rec_engine"}
+    text += "\n\n" + table(["memory of training", "side", "idle, MiB", "above idle, MiB", "over the engine's"],
+                           [[row["dataset"], row["side"], f"{row['idle_kib'] / 1024:.0f}",
+                             f"{(row['peak_kib'] - row['idle_kib']) / 1024:.0f}",
+                             f"{(row['peak_kib'] - row['idle_kib']) / engine[row['dataset']]:.1f}"] for row in peers["memory"]])
+    return text
+
+
+def growth_tables(found):
+    sizes = found["growth"]
+    first = sizes[0]
+
+    def times(name, size):
+        return size[name] / first[name]
+
+    return origin(found) + "\n\n" + table(
+        ["users", "items", "edges", "edges + nodes x width", "growth", "ms a step", "growth", "memory, MiB", "growth"],
+        [[f"{size['users']:,}", f"{size['items']:,}", f"{size['edges']:,}", f"{size['edges_and_nodes_by_width']:,}",
+          f"{times('edges_and_nodes_by_width', size):.0f}", milliseconds(size["step_s"]),
+          f"{size['step_s'][1] / first['step_s'][1]:.1f}", f"{size['memory_bytes'] / 2**20:.0f}",
+          f"{times('memory_bytes', size):.1f}"] for size in sizes])
+
+
+def kernels_tables(found):
+    rows = []
+    for row in found["kernels"]:
+        unit = "GFLOP/s" if row["limit"].startswith("sgemm") else "GB/s"
+        rows.append([row["kernel"], milliseconds([ms / 1e3 for ms in row["ms"]]), f"{row[unit]:.3g} {unit}",
+                     f"{100 * row['share']:.0f}%", row["limit"]])
+    return origin(found) + "\n\n" + table(["kernel / shape", "ms", "rate", "share", "of this machine's limit"], rows)
+
+
+SECTIONS = {"peers": peers_tables, "growth": growth_tables, "kernels": kernels_tables}
+
+
+def written(page):
+    for section, tables in SECTIONS.items():
+        machines = [f"### {name}\n\n{tables(found)}" for name, found in latest(section).items()]
+        body = "\n\n".join(machines) or "Not measured yet."
+        pattern = re.compile(f"(<!-- table {section} -->\n).*?(<!-- end {section} -->)", re.S)
+        if not pattern.search(page):
+            raise SystemExit(f"{PAGE}: has no place for the table '{section}'")
+        page = pattern.sub(lambda found: found[1] + body + "\n" + found[2], page)
+    return page
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Writes the tables of docs/benchmarks.md.")
+    parser.add_argument("--check", action="store_true", help="only say whether the page is up to date")
+    options = parser.parse_args()
+    before = PAGE.read_text()
+    after = written(before)
+    if options.check:
+        if after != before:
+            print(f"{PAGE} is out of date; run bench/write_docs.py", file=sys.stderr)
+        return int(after != before)
+    PAGE.write_text(after)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
