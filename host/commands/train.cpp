@@ -19,15 +19,18 @@ struct Options {
 
 int run_train(const Options& options) {
   const Dataset data = load_dataset(options.data, {options.request.language});
+  const RunFolder run(options.run);
   Config config;
-  if (!data.config_path.empty()) apply_config_file(config, data.config_path);
+  // A run goes on with its own settings; those given again must be the same (host/train).
+  if (options.request.resume && run.holds_a_run()) apply_config_file(config, run.config_file());
+  else if (!data.config_path.empty()) apply_config_file(config, data.config_path);
   if (!options.config_file.empty()) apply_config_file(config, options.config_file);
   for (const std::string& setting : options.settings) apply_setting(config, setting);
   if (!options.epochs.empty()) apply_setting(config, "epochs=" + options.epochs);
   if (!options.seed.empty()) apply_setting(config, "seed=" + options.seed);
   if (!options.threads.empty()) apply_setting(config, "threads=" + options.threads);
   catch_interrupts();
-  return train(data, config, RunFolder(options.run), options.request) == TrainEnd::finished ? 0 : kInterrupted;
+  return train(data, config, run, options.request) == TrainEnd::finished ? 0 : kInterrupted;
 }
 
 }  // namespace

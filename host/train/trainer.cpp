@@ -107,8 +107,8 @@ class Trainer {
         }
         if (stop) {
           progress.clear();
-          say(fmt::format("stopped at epoch {}, step {}; go on with: rec_engine train {} --out {} --resume",
-                          clock.epoch + 1, clock.step, data_.path, run_.path()));
+          say(fmt::format("stopped at epoch {}, step {}; go on with: {}", clock.epoch + 1,
+                          clock.step, resume_command()));
           return TrainEnd::interrupted;
         }
       }
@@ -159,6 +159,16 @@ class Trainer {
     if (request_.quiet) return;
     fmt::print("{}\n", line);
     std::fflush(stdout);
+  }
+
+  // The run folder remembers the settings, so they need not be given again.
+  std::string resume_command() const {
+    std::string command =
+        fmt::format("rec_engine train {} --out {} --resume", data_.path, run_.path());
+    if (request_.device != "auto") command += " --device " + request_.device;
+    if (!request_.language.empty()) command += " --language " + request_.language;
+    if (request_.track_test) command += " --track test";
+    return command;
   }
 
   bool selects() const { return data_.valid.entries() > 0; }
@@ -278,16 +288,18 @@ TrainEnd train(const Dataset& data, Config config, const RunFolder& run, const T
   require_memory(needed, "training");
 
   make_folder(run.path());
+  run.remove_leftovers();
   if (request.overwrite && !request.resume)
     for (const std::string& file : {run.last_file(), run.best_file(), run.metrics_file(), run.report_file()})
       ::unlink(file.c_str());
-  write_whole_file(run.config_file(), to_toml(config));
-  run.write_facts({std::filesystem::absolute(data.path).lexically_normal().string(), data.fingerprint,
-                   request.language, made.backend->name(), kVersion, kCommit});
 
   Trainer trainer(data, config, run, request, *made.backend);
   if (request.resume && something_to_resume) trainer.resume();
   else trainer.start();
+  // Only now: what cannot be resumed leaves the folder as it was.
+  write_whole_file(run.config_file(), to_toml(config));
+  run.write_facts({std::filesystem::absolute(data.path).lexically_normal().string(), data.fingerprint,
+                   request.language, made.backend->name(), kVersion, kCommit});
   const TrainEnd end = trainer.run();
   if (end == TrainEnd::finished) trainer.finish();
   return end;
