@@ -267,8 +267,8 @@ void require_directions(MatrixView<const float> z, const std::string& name) {
     const std::string row = "row " + std::to_string(r) + " (item " + std::to_string(r) + ") ";
     for (int64_t c = 0; c < z.cols; ++c) {
       if (!std::isfinite(z(r, c)))
-        throw FileError(name, row + "holds a value that is not finite (" +
-                                  std::to_string(z(r, c)) + "); embed that title again");
+        throw FileError(name, row + "holds a value that is not finite (" + std::to_string(z(r, c)) +
+                                  "); embed that title again");
       zero &= z(r, c) == 0.0f;
     }
     if (zero)
