@@ -155,6 +155,21 @@ ACCEPTED = [
 ]
 
 
+# What the parser of the command line refuses in its own words: exit status above 100, two lines, the second about --help.
+# arguments, words
+SYNTAX = [
+    ([], ["subcommand is required"]),
+    (["train", "DATA"], ["--out is required"]),
+    (["train", "--out", "RUN"], ["DATA is required"]),
+    (["train", "DATA", "--out", "RUN", "--frobnicate"], ["--frobnicate"]),
+    (["evaluate", "RUN", "--split", "tset"], ["--split", "tset"]),
+    (["evaluate", "RUN", "--topk", "5,0"], ["--topk", "0", "1 to"]),
+    (["evaluate", "DATA", "--model", "als"], ["--model", "als", "popularity"]),
+    (["recommend", "RUN", "--users", "1", "--format", "xml"], ["--format", "xml", "jsonl"]),
+    (["recommend", "RUN", "--users", "1", "--topk", "many"], ["--topk", "many"]),
+    (["similar", "RUN"], ["--item is required"]),
+]
+
 
 def change_metadata(**values):
     """A best checkpoint as another program, or another version of this one, would have left it."""
@@ -241,6 +256,8 @@ COMMAND_LINE = [
     ("an unknown setting", ["train", "DATA", "--out", "RUN", "--set", "taau=1"], ["taau", "'tau'"]),
     ("a value out of range", ["train", "DATA", "--out", "RUN", "--set", "batch=0"], ["batch", "1 to"]),
     ("epochs not a number", ["train", "DATA", "--out", "RUN", "--epochs", "many"], ["epochs", "whole number"]),
+    ("more memory than there is", ["train", "DATA", "--out", "RUN", "--set", "hidden=1048576", "--set", "width=65536"],
+     ["training needs", "GiB is available", "smaller batch"]),
     ("cuda where there is none", ["train", "DATA", "--out", "RUN", "--device", "cuda"], ["cuda", "--device cpu"]),
     ("an unknown device", ["train", "DATA", "--out", "RUN", "--device", "tpu"], ["tpu", "auto, cpu, cuda"]),
     ("a run that is not there", ["evaluate", "RUN"], ["RUN", "no such run"]),
@@ -289,6 +306,17 @@ class BadInput(ProgramTest):
                 sentence = result.stderr.replace(str(self.folder / name), "").replace(str(self.folder), "")
                 self.assertIsNone(sentences.get(sentence), "that case is told the same: " + sentence)
                 sentences[sentence] = name
+
+    def test_command_line_syntax(self):
+        folders = {"DATA": self.make_data("good"), "RUN": self.folder / "run"}
+        for arguments, words in SYNTAX:
+            with self.subTest(arguments):
+                result = run(*self.fill(arguments, **folders))
+                self.assertGreater(result.returncode, 100)
+                sentence, advice = result.stderr.splitlines()
+                for word in words:
+                    self.assertIn(word, sentence)
+                self.assertIn("--help", advice)
 
     def test_accepted_datasets(self):
         for name, change_it, words in ACCEPTED:
