@@ -20,8 +20,9 @@ struct Options {
   TrainRequest request;
 };
 
+// Also a run that was ended before its first checkpoint: it begins again with its own settings.
 bool goes_on(const TrainRequest& request, const RunFolder& run) {
-  return request.resume && std::filesystem::exists(run.last_file());
+  return request.resume && std::filesystem::exists(run.config_file());
 }
 
 // What a run began with stands in the dataset's place where it goes on, so that --resume alone is

@@ -1,9 +1,11 @@
 #include "host/formats/atomic_file.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <filesystem>
 #include <system_error>
 
@@ -18,10 +20,12 @@ std::string folder_of(const std::string& path) {
   return folder.empty() ? "." : folder;
 }
 
+constexpr std::string_view kPart = ".part";  // and the writing process's number
+
 }  // namespace
 
 AtomicFile::AtomicFile(std::string path)
-    : path_(std::move(path)), temporary_(path_ + ".part" + std::to_string(::getpid())) {
+    : path_(std::move(path)), temporary_(path_ + std::string(kPart) + std::to_string(::getpid())) {
   std::error_code ignored;  // what cannot be examined cannot be opened either, and that says why
   if (std::filesystem::is_directory(path_, ignored))
     throw FileError(path_, "is a folder, so no file of that name can be written");
@@ -75,6 +79,22 @@ void write_whole_file(const std::string& path, std::string_view bytes) {
   AtomicFile file(path);
   file.write(bytes);
   file.commit();
+}
+
+void remove_leftovers_of(const std::string& path) {
+  namespace fs = std::filesystem;
+  const std::string prefix = fs::path(path).filename().string() + std::string(kPart);
+  std::error_code ignored;  // a leftover that cannot be removed harms nobody
+  for (fs::directory_iterator entry(folder_of(path), ignored), end; entry != end;
+       entry.increment(ignored)) {
+    const std::string name = entry->path().filename().string();
+    if (name.rfind(prefix, 0) != 0) continue;
+    pid_t process = 0;
+    const char* last = name.data() + name.size();
+    const auto [rest, error] = std::from_chars(name.data() + prefix.size(), last, process);
+    const bool is_number = error == std::errc() && rest == last && process > 0;
+    if (is_number && ::kill(process, 0) != 0 && errno == ESRCH) fs::remove(entry->path(), ignored);
+  }
 }
 
 void make_folder(const std::string& path) {

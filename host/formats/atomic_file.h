@@ -31,6 +31,10 @@ class AtomicFile {
 
 void write_whole_file(const std::string& path, std::string_view bytes);
 
+// Removes the halves of this file that processes no longer alive were writing when they were
+// killed.
+void remove_leftovers_of(const std::string& path);
+
 // Makes the folder and those above it. Throws FileError when that is not possible.
 void make_folder(const std::string& path);
 

@@ -263,14 +263,14 @@ const float* NpyFile::float32_in_place() const {
 
 void require_directions(MatrixView<const float> z, const std::string& name) {
   for (int64_t r = 0; r < z.rows; ++r) {
-    bool finite = true, zero = true;
+    bool zero = true;
+    const std::string row = "row " + std::to_string(r) + " (item " + std::to_string(r) + ") ";
     for (int64_t c = 0; c < z.cols; ++c) {
-      finite &= std::isfinite(z(r, c));
+      if (!std::isfinite(z(r, c)))
+        throw FileError(name, row + "holds a value that is not finite (" + std::to_string(z(r, c)) +
+                                  "); embed that title again");
       zero &= z(r, c) == 0.0f;
     }
-    const std::string row = "row " + std::to_string(r) + " (item " + std::to_string(r) + ") ";
-    if (!finite)
-      throw FileError(name, row + "holds a value that is not finite; embed that title again");
     if (zero)
       throw FileError(name, row + "is all zero; an empty title has no direction: give it a text");
   }

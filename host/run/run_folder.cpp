@@ -33,6 +33,12 @@ bool RunFolder::holds_a_run() const {
          std::filesystem::exists(config_file(), ignored);
 }
 
+void RunFolder::remove_leftovers() const {
+  for (const std::string& file :
+       {config_file(), facts_file(), metrics_file(), best_file(), last_file(), report_file()})
+    remove_leftovers_of(file);
+}
+
 void RunFolder::write_facts(const RunFacts& facts) const {
   const Json json = {{"dataset", facts.dataset},   {"fingerprint", facts.fingerprint},
                      {"language", facts.language}, {"device", facts.device},

@@ -40,6 +40,9 @@ class RunFolder {
   std::string report_file() const { return path_ + "/report.html"; }
 
   bool holds_a_run() const;
+  // Removes what a killed process left half-written here: our files' temporary ones
+  // (host/formats/atomic_file) whose process is gone.
+  void remove_leftovers() const;
   void write_facts(const RunFacts& facts) const;
   RunFacts read_facts() const;
   void write_metrics(const std::vector<MetricsLine>& lines) const;

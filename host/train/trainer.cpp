@@ -68,10 +68,8 @@ class Trainer {
     while (clock.epoch < config_.epochs && !stopped_early()) {
       if (!run_epoch(clock, progress)) {
         progress.clear();
-        say(request_,
-            fmt::format("stopped at epoch {}, step {}; go on with: rec_engine train {} --out {} "
-                        "--resume",
-                        clock.epoch + 1, clock.step, data_.path, run_.path()));
+        say(request_, fmt::format("stopped at epoch {}, step {}; go on with: {}", clock.epoch + 1,
+                                  clock.step, resume_command()));
         return TrainEnd::interrupted;
       }
       last_loss_ = clock.loss_sum / double(training_.steps_per_epoch());
@@ -111,6 +109,15 @@ class Trainer {
   }
 
  private:
+  // The run folder remembers settings and language.
+  std::string resume_command() const {
+    std::string command =
+        fmt::format("rec_engine train {} --out {} --resume", data_.path, run_.path());
+    if (request_.device != "auto") command += " --device " + request_.device;
+    if (request_.track_test) command += " --track test";
+    return command;
+  }
+
   bool selects() const { return data_.valid.entries() > 0; }
 
   bool stopped_early() { return selects() && record_.selection().exhausted(config_.patience); }
@@ -256,6 +263,7 @@ TrainEnd train(const Dataset& data, const Config& given, const RunFolder& run,
     trainer.start();
   // From here on the folder is this run's.
   make_folder(run.path());
+  run.remove_leftovers();
   write_whole_file(run.config_file(), to_toml(config));
   run.write_facts({std::filesystem::absolute(data.path).lexically_normal().string(),
                    data.fingerprint, request.language, made.backend->name(), kVersion, kCommit});

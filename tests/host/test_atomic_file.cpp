@@ -2,8 +2,10 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <csignal>
 
@@ -78,7 +80,10 @@ TEST_CASE("atomic file: a write that fails leaves the earlier file and nothing e
 }
 
 TEST_CASE("atomic file: a full disk says so") {
-  if (::access("/dev/full", W_OK) != 0) return;
+  if (::access("/dev/full", W_OK) != 0) {
+    WARN("full disk: not tried, there is no /dev/full");
+    return;
+  }
   // /dev/full refuses every write; the folder's own files cannot be made to on every machine.
   const TemporaryFolder folder;
   const std::string temporary = (folder / "x") + ".part" + std::to_string(::getpid());
@@ -89,12 +94,37 @@ TEST_CASE("atomic file: a full disk says so") {
 }
 
 TEST_CASE("atomic file: a folder that may not be written to") {
-  if (::geteuid() == 0) return;  // root may write anywhere
+  if (::geteuid() == 0) {
+    WARN("read-only folder: not tried, root may write anywhere");
+    return;
+  }
   const TemporaryFolder folder;
   REQUIRE(::chmod(folder.path().c_str(), 0500) == 0);
   CHECK_THAT(refusal([&] { write_whole_file(folder / "x", "1"); }),
              Catch::Contains("may write to"));
   REQUIRE(::chmod(folder.path().c_str(), 0700) == 0);
+}
+
+TEST_CASE("atomic file: leftovers of processes that are gone are removed, and nothing else") {
+  const TemporaryFolder folder;
+  const pid_t gone = ::fork();
+  if (gone == 0) ::_exit(0);
+  REQUIRE(gone > 0);
+  REQUIRE(::waitpid(gone, nullptr, 0) == gone);
+  const std::string dead = std::to_string(gone), alive = std::to_string(::getpid());
+  Names stay = {"x",
+                "x.part" + alive,
+                "x.part",
+                "x.parts" + dead,
+                "x.part" + dead + ".bak",
+                "x.part-" + dead,
+                "xy.part" + dead};
+  std::sort(stay.begin(), stay.end());
+  for (const std::string& name : stay) put(folder / name, "");
+  put(folder / ("x.part" + dead), "half");
+  remove_leftovers_of(folder / "x");
+  CHECK(folder.names() == stay);
+  remove_leftovers_of(folder / "no/x");  // where there is no folder there is nothing to remove
 }
 
 TEST_CASE("mapped file: content, an empty file, and what is no file") {

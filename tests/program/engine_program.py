@@ -3,18 +3,49 @@
 import json
 import os
 import pathlib
+import shutil
 import struct
 import subprocess
+import tempfile
+import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("REC_ENGINE", str(ROOT / "build/cpu/rec_engine"))
-TIMEOUT_S = 120
+TIMEOUT_S = 120  # of a run that hangs; no test waits for it otherwise
 
 
-def run(*arguments, **options):
+def run(*arguments, program=PROGRAM, cwd=ROOT, **options):
     """The finished process; output is text."""
-    return subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=TIMEOUT_S,
-                          cwd=options.pop("cwd", ROOT), **options)
+    return subprocess.run([program, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, timeout=TIMEOUT_S, cwd=cwd, **options)
+
+
+def train_arguments(data, run_folder, *more):
+    return ["train", data, "--out", run_folder, "--device", "cpu", "--threads", "1", *more]
+
+
+def train(data, run_folder, *more, **options):
+    return run(*train_arguments(data, run_folder, *more), **options)
+
+
+class ProgramTest(unittest.TestCase):
+    """A test with a folder of its own, and how the program must refuse."""
+
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="rec_engine_test."))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+
+    def check_succeeds(self, result):
+        self.assertEqual(result.returncode, 0, f"{result.args}\n{result.stdout}{result.stderr}")
+        return result
+
+    def check_refusal(self, result, *words):
+        """One line on standard error that holds the words, and exit status 1."""
+        self.assertEqual(result.returncode, 1, f"{result.args}\n{result.stdout}{result.stderr}")
+        self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+        self.assertTrue(result.stderr.startswith("rec_engine: "), result.stderr)
+        for word in words:
+            self.assertIn(str(word), result.stderr)
 
 
 def npy_bytes(shape, values, descr="<f4", code="f", fortran=False, version=1):
@@ -24,6 +55,16 @@ def npy_bytes(shape, values, descr="<f4", code="f", fortran=False, version=1):
     header += " " * (-(prefix + len(header) + 1) % 64) + "\n"
     return (b"\x93NUMPY" + bytes([version, 0]) + struct.pack(length_format, len(header)) + header.encode()
             + struct.pack(f"<{len(values)}{code}", *values))
+
+
+def read_npy(file):
+    """Shape and float32 values of a file that write_npy made."""
+    content = pathlib.Path(file).read_bytes()
+    length, = struct.unpack_from("<H", content, 8)
+    header = content[10:10 + length].decode()
+    assert "'<f4'" in header, header
+    shape = [int(word) for word in header.split("(")[1].split(")")[0].split(",") if word.strip()]
+    return shape, struct.unpack(f"<{(len(content) - 10 - length) // 4}f", content[10 + length:])
 
 
 def vector(row, width=8):
@@ -37,8 +78,7 @@ def make_dataset(folder, users=30, items=20, width=8):
     folder.mkdir(parents=True, exist_ok=True)
     lines = {"train": [], "valid": [], "test": []}
     for user in range(users):
-        own = [(user + step * step) % items for step in range(items)]
-        own = list(dict.fromkeys(own))[:8]
+        own = sorted(range(items), key=lambda item: (item * item * 31 + item * user * 17 + user * 5) % 97)
         for split, part in (("train", own[:4]), ("valid", own[4:6]), ("test", own[6:8])):
             lines[split].append(" ".join(map(str, [user, *part])))
     for split, rows in lines.items():
@@ -52,5 +92,34 @@ def make_dataset(folder, users=30, items=20, width=8):
     return folder
 
 
+def content_of(folder):
+    """name -> bytes of every file in the folder; None where there is no folder."""
+    if not pathlib.Path(folder).exists():
+        return None
+    return {file.name: file.read_bytes() for file in pathlib.Path(folder).iterdir() if file.is_file()}
+
+
+RUN_FILES = {"config.toml", "run.json", "metrics.jsonl", "best.safetensors", "last.safetensors", "report.html"}
+
+
 def metrics(run_folder):
     return [json.loads(line) for line in (pathlib.Path(run_folder) / "metrics.jsonl").read_text().splitlines()]
+
+
+def without_seconds(lines):
+    """metrics.jsonl without what depends on the clock."""
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+
+
+def checkpoint_parts(content):
+    """Header (a dict) and data of a safetensors file."""
+    length, = struct.unpack_from("<Q", content)
+    return json.loads(content[8:8 + length]), content[8 + length:]
+
+
+def unchecked_checkpoint(header, data):
+    """A safetensors file as other programs write it: without our checksum."""
+    header = {**header, "__metadata__": {key: value for key, value in header["__metadata__"].items()
+                                         if not key.startswith("checksum")}}
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data

@@ -1,16 +1,16 @@
 """Every way of hurting the input that we thought of: one clear sentence that names the place, or a documented acceptance.
 
-Each case hurts a small valid dataset and runs the program on it. A refusal must exit with 1 (2 is for the
-command line's own syntax, as CLI11 reports it with codes above 100), print exactly one line that holds the
-wanted words, never die of a signal, and leave no run folder behind.
+Each case hurts a small valid dataset, a trained run or a command line, and runs the program on it. A refusal exits
+with 1, says one line that holds the wanted words, and leaves nothing behind. No two refusals of the tables say the same
+(test_every_refusal_has_its_own_sentence).
 """
 
-import pathlib
+import shutil
 import struct
-import tempfile
 import unittest
 
-from engine_program import make_dataset, npy_bytes, run, vector
+from engine_program import (ProgramTest, checkpoint_parts, content_of, make_dataset, npy_bytes, run, train,
+                            train_arguments, unchecked_checkpoint, vector)
 
 ITEMS, WIDTH = 20, 8
 GOOD = [value for row in range(ITEMS) for value in vector(row, WIDTH)]
@@ -40,9 +40,9 @@ def language(values=GOOD, shape=(ITEMS, WIDTH), **options):
     return write("item_language.npy", npy_bytes(shape, values, **options))
 
 
-def with_value(value):
+def with_value(value, row=3):
     values = list(GOOD)
-    values[3 * WIDTH + 2] = value
+    values[row * WIDTH + 2] = value
     return values
 
 
@@ -102,10 +102,11 @@ REFUSED = [
     ("npy damaged header", change("item_language.npy", lambda b: b.replace(b"'shape'", b"'shade'")), ["shade"]),
     ("npy negative shape", change("item_language.npy", lambda b: b.replace(b"(20, 8)", b"(-2, 8)")), ["numbers from 0"]),
     ("fewer rows than items", language(GOOD[:19 * WIDTH], (19, WIDTH)), ["19 rows", "item 19"]),
-    ("NaN in a vector", language(with_value(float("nan"))), ["row 3", "not finite"]),
-    ("Inf in a vector", language(with_value(float("inf"))), ["row 3", "not finite"]),
+    ("NaN in a vector", language(with_value(float("nan"))), ["row 3", "not finite", "nan"]),
+    ("Inf in a vector", language(with_value(float("inf"))), ["row 3", "not finite", "inf"]),
     ("all-zero vector", language(GOOD[:16] + [0.0] * 8 + GOOD[24:]), ["row 2", "all zero"]),
-    ("float16 NaN", language([half(v) for v in with_value(float("nan"))], descr="<f2", code="H"), ["row 3", "not finite"]),
+    ("float16 overflow", language([half(v) for v in with_value(float("inf"), row=4)], descr="<f2", code="H"),
+     ["row 4", "not finite", "inf"]),
     ("titles not UTF-8", append("items.tsv", "20\tx\t\xff".encode("latin-1").decode("latin-1")), ["items.tsv"]),
     ("titles Latin-1", change("items.tsv", lambda b: b.replace(b"Title of 4", b"Caf\xe9")), ["items.tsv:6", "not UTF-8"]),
     ("items.tsv without tabs", write("items.tsv", "0 it0 title\n1 it1 title\n"), ["items.tsv:2", "tab"]),
@@ -137,7 +138,7 @@ ACCEPTED = [
     ("empty lines", change("train.txt", lambda b: b"\n\n" + b), []),
     ("an interaction twice", lambda folder: append("train.txt", (folder / "train.txt").read_text().split("\n")[0] + "\n")(folder),
      ["120 train"]),
-    ("user without train items", change("train.txt", lambda b: b.replace(b.split(b"\n")[0], b"0")), ["116 train"]),
+    ("user without train items", change("train.txt", lambda b: b.replace(b.split(b"\n")[0], b"0", 1)), ["116 train"]),
     ("item in test only", lambda folder: (language(GOOD + vector(20), (21, WIDTH))(folder), append("test.txt", "0 20\n")(folder),
                                           append("items.tsv", "20\tit20\tcold\n")(folder)), ["21 items"]),
     ("title with tabs", change("items.tsv", lambda b: b.replace(b"Title of 4", b"Title\tof\t4")), []),
@@ -153,6 +154,100 @@ ACCEPTED = [
                                    "embedding_size = 4\nmax_epoch = 1\ntopks = [5]\n"), ["width 4, K 1", "tau 0.2"]),
 ]
 
+
+# What the parser of the command line refuses in its own words: exit status above 100, two lines, the second about --help.
+# arguments, words
+SYNTAX = [
+    ([], ["subcommand is required"]),
+    (["train", "DATA"], ["--out is required"]),
+    (["train", "--out", "RUN"], ["DATA is required"]),
+    (["train", "DATA", "--out", "RUN", "--frobnicate"], ["--frobnicate"]),
+    (["evaluate", "RUN", "--split", "tset"], ["--split", "tset"]),
+    (["evaluate", "RUN", "--topk", "5,0"], ["--topk", "0", "1 to"]),
+    (["evaluate", "DATA", "--model", "als"], ["--model", "als", "popularity"]),
+    (["recommend", "RUN", "--users", "1", "--format", "xml"], ["--format", "xml", "jsonl"]),
+    (["recommend", "RUN", "--users", "1", "--topk", "many"], ["--topk", "many"]),
+    (["similar", "RUN"], ["--item is required"]),
+]
+
+
+def change_metadata(**values):
+    """A best checkpoint as another program, or another version of this one, would have left it."""
+    def hurt(run_folder):
+        file = run_folder / "best.safetensors"
+        header, data = checkpoint_parts(file.read_bytes())
+        for key, value in values.items():
+            if value is None:
+                del header["__metadata__"][key]
+            else:
+                header["__metadata__"][key] = value
+        file.write_bytes(unchecked_checkpoint(header, data))
+    return hurt
+
+
+def change_tensor(name, function):
+    def hurt(run_folder):
+        file = run_folder / "best.safetensors"
+        header, data = checkpoint_parts(file.read_bytes())
+        function(header, name)
+        file.write_bytes(unchecked_checkpoint(header, data))
+    return hurt
+
+
+def rename(header, name):
+    header["other"] = header.pop(name)
+
+
+def transpose(header, name):
+    header[name]["shape"].reverse()
+
+
+def set_type(header, name):
+    header[name]["dtype"] = "F16"
+
+
+def set_offset(header, name):
+    header[name]["data_offsets"][1] += 2**40
+
+
+# name, how the run is hurt, arguments (RUN, DATA and WIDER stand for folders), words
+REFUSED_RUNS = [
+    ("best checkpoint missing", remove("best.safetensors"), ["evaluate", "RUN"], ["holds no best.safetensors"]),
+    ("best checkpoint a folder", folder_for("best.safetensors"), ["evaluate", "RUN"], ["best.safetensors", "folder"]),
+    ("best checkpoint empty", write("best.safetensors", ""), ["evaluate", "RUN"], ["best.safetensors", "too short"]),
+    ("best checkpoint is text", write("best.safetensors", "hello, this is text"), ["evaluate", "RUN"],
+     ["best.safetensors", "not a safetensors file"]),
+    ("best checkpoint cut", change("best.safetensors", lambda b: b[:-9]), ["evaluate", "RUN"],
+     ["best.safetensors", "checksum"]),
+    ("checkpoint of another version", change_metadata(format="rec_engine 99"), ["recommend", "RUN", "--users", "1"],
+     ["best.safetensors", "another version", "rec_engine 99"]),
+    ("checkpoint of another program", change_metadata(format=None), ["evaluate", "RUN"],
+     ["best.safetensors", "not a checkpoint of this program", "'format'"]),
+    ("checkpoint without a count", change_metadata(epoch="many"), ["evaluate", "RUN"], ["damaged value", "'epoch'"]),
+    ("checkpoint with an unknown setting", change_metadata(config="sigma = 1\n"), ["evaluate", "RUN"],
+     ["best.safetensors:1", "sigma"]),
+    ("checkpoint without a tensor", change_tensor("w1", rename), ["evaluate", "RUN"], ["no tensor 'w1'"]),
+    ("checkpoint tensor of another shape", change_tensor("w1", transpose), ["evaluate", "RUN"],
+     ["'w1'", "[8, 16]", "[16, 8]"]),
+    ("checkpoint tensor of another type", change_tensor("w2", set_type), ["evaluate", "RUN"], ["'w2'", "F16", "float32"]),
+    ("checkpoint tensor outside the file", change_tensor("w2", set_offset), ["evaluate", "RUN"], ["'w2'", "outside the file"]),
+    ("checkpoint of another language width", lambda run_folder: None, ["evaluate", "RUN", "--data", "WIDER"],
+     ["12 wide", "8 wide"]),
+    ("checkpoint of another language model", change_metadata(language_model="other-model"), ["evaluate", "RUN"],
+     ["other-model", "small-model", "same model"]),
+    ("run.json missing", remove("run.json"), ["evaluate", "RUN"], ["run.json", "no such file"]),
+    ("run.json not JSON", write("run.json", "[1, 2"), ["evaluate", "RUN"], ["run.json", "--data"]),
+    ("last checkpoint cut", change("last.safetensors", lambda b: b[:1000]), ["train", "DATA", "--out", "RUN", "--resume"],
+     ["last.safetensors", "damaged"]),
+    ("last checkpoint without moments",
+     lambda run_folder: shutil.copy(run_folder / "best.safetensors", run_folder / "last.safetensors"),
+     ["train", "DATA", "--out", "RUN", "--resume"], ["last.safetensors", "first_moment."]),
+    ("metrics.jsonl cut", change("metrics.jsonl", lambda b: b[:-20]), ["train", "DATA", "--out", "RUN", "--resume"],
+     ["metrics.jsonl:2", "damaged"]),
+    ("a run's settings not TOML", write("config.toml", "batch ="), ["train", "DATA", "--out", "RUN", "--resume"],
+     ["config.toml:1", "not TOML"]),
+]
+
 # name, arguments (DATA stands for a valid dataset), words
 COMMAND_LINE = [
     ("a dataset that is not there", ["train", "/nowhere", "--out", "RUN"], ["/nowhere", "no such"]),
@@ -161,6 +256,8 @@ COMMAND_LINE = [
     ("an unknown setting", ["train", "DATA", "--out", "RUN", "--set", "taau=1"], ["taau", "'tau'"]),
     ("a value out of range", ["train", "DATA", "--out", "RUN", "--set", "batch=0"], ["batch", "1 to"]),
     ("epochs not a number", ["train", "DATA", "--out", "RUN", "--epochs", "many"], ["epochs", "whole number"]),
+    ("more memory than there is", ["train", "DATA", "--out", "RUN", "--set", "hidden=1048576", "--set", "width=65536"],
+     ["training needs", "GiB is available", "smaller batch"]),
     ("cuda where there is none", ["train", "DATA", "--out", "RUN", "--device", "cuda"], ["cuda", "--device cpu"]),
     ("an unknown device", ["train", "DATA", "--out", "RUN", "--device", "tpu"], ["tpu", "auto, cpu, cuda"]),
     ("a run that is not there", ["evaluate", "RUN"], ["RUN", "no such run"]),
@@ -169,53 +266,69 @@ COMMAND_LINE = [
 ]
 
 
-class BadInput(unittest.TestCase):
-    def setUp(self):
-        self.temporary = tempfile.TemporaryDirectory()
-        self.folder = make_dataset(pathlib.Path(self.temporary.name) / "data")
-        self.run_folder = pathlib.Path(self.temporary.name) / "run"
+class BadInput(ProgramTest):
+    def make_data(self, name):
+        folder = make_dataset(self.folder / name / "data")
+        (folder / "item_language.json").write_text('{"model": "small-model", "width": 8}')
+        return folder
 
-    def tearDown(self):
-        self.temporary.cleanup()
+    def fill(self, words, **folders):
+        for name, folder in folders.items():
+            words = [word.replace(name, str(folder)) for word in words]
+        return words
 
-    def check_refusal(self, result, words):
-        self.assertGreater(result.returncode, 0, f"must be refused, was: {result.stdout}{result.stderr}")
-        self.assertEqual(len(result.stderr.strip().splitlines()), 1, result.stderr)
-        for word in words:
-            self.assertIn(word, result.stderr)
-
-    def train(self):
-        return run("train", self.folder, "--out", self.run_folder, "--device", "cpu", "--threads", "1")
-
-    def test_refused_datasets(self):
+    def refusals(self):
+        """name, arguments, wanted words and run folder of every refused case, its input hurt."""
         for name, hurt, words in REFUSED:
+            data = self.make_data(name)
+            hurt(data)
+            yield name, train_arguments(data, data.parent / "run"), words, data.parent / "run"
+        data, run_folder = self.make_data("good"), self.folder / "run"
+        for name, arguments, words in COMMAND_LINE:
+            folders = {"DATA": data, "RUN": run_folder}
+            yield name, self.fill(arguments, **folders), self.fill(words, **folders), run_folder
+        trained, wider = self.folder / "trained", make_dataset(self.folder / "wider", width=12)
+        self.check_succeeds(train(data, trained))
+        for name, hurt, arguments, words in REFUSED_RUNS:
+            run_folder = shutil.copytree(trained, self.folder / name)
+            hurt(run_folder)
+            yield name, self.fill(arguments, DATA=data, RUN=run_folder, WIDER=wider), words, run_folder
+
+    def test_every_refusal_has_its_own_sentence(self):
+        sentences = {}
+        for name, arguments, words, run_folder in self.refusals():
             with self.subTest(name):
-                self.setUp()
-                hurt(self.folder)
-                self.check_refusal(self.train(), words)
-                self.assertFalse(self.run_folder.exists(), "nothing may be left behind")
-                self.tearDown()
+                before = content_of(run_folder)
+                result = run(*arguments)
+                self.check_refusal(result, *words)
+                self.assertEqual(content_of(run_folder), before, "a refusal leaves everything as it was")
+                # Without the folders, which differ anyway.
+                sentence = result.stderr.replace(str(self.folder / name), "").replace(str(self.folder), "")
+                self.assertIsNone(sentences.get(sentence), "that case is told the same: " + sentence)
+                sentences[sentence] = name
+
+    def test_command_line_syntax(self):
+        folders = {"DATA": self.make_data("good"), "RUN": self.folder / "run"}
+        for arguments, words in SYNTAX:
+            with self.subTest(arguments):
+                result = run(*self.fill(arguments, **folders))
+                self.assertGreater(result.returncode, 100)
+                sentence, advice = result.stderr.splitlines()
+                for word in words:
+                    self.assertIn(word, sentence)
+                self.assertIn("--help", advice)
 
     def test_accepted_datasets(self):
         for name, change_it, words in ACCEPTED:
             with self.subTest(name):
-                self.setUp()
-                change_it(self.folder)
-                result = self.train()
-                self.assertEqual(result.returncode, 0, result.stderr)
+                data = self.make_data(name)
+                change_it(data)
+                result = self.check_succeeds(train(data, data.parent / "run"))
                 for word in words:
                     self.assertIn(word, result.stdout)
-                self.tearDown()
-
-    def test_refused_command_lines(self):
-        for name, arguments, words in COMMAND_LINE:
-            with self.subTest(name):
-                filled = [a.replace("DATA", str(self.folder)).replace("RUN", str(self.run_folder)) for a in arguments]
-                self.check_refusal(run(*filled), [w.replace("RUN", str(self.run_folder)) for w in words])
-                self.assertFalse(self.run_folder.exists(), "nothing may be left behind")
 
     def test_there_are_enough_cases(self):
-        self.assertGreaterEqual(len(REFUSED) + len(ACCEPTED) + len(COMMAND_LINE), 40)
+        self.assertGreaterEqual(len(REFUSED) + len(ACCEPTED) + len(COMMAND_LINE) + len(REFUSED_RUNS), 40)
 
 
 if __name__ == "__main__":

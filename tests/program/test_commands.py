@@ -1,0 +1,365 @@
+"""Every command on a small dataset: what it prints, what it writes, and that the commands agree with one another.
+
+Rankings and metrics are worked out again here from the exported vectors, in double precision, with plain loops.
+"""
+
+import json
+import math
+import re
+import tomllib
+import unittest
+
+from engine_program import (RUN_FILES, ProgramTest, content_of, make_dataset, metrics, npy_bytes, read_npy, run, train,
+                            vector, without_seconds)
+
+USERS, ITEMS, WIDTH, COLD = 30, 20, 8, 2  # COLD more items have a language vector and a title, and no interaction
+SCORE_BOUND = 2e-6  # of a float32 sum of 8 products of unit vectors' components: 8 terms x 2 x float epsilon
+METRICS = ["recall", "ndcg", "hr", "precision", "map", "mrr"]
+CONFIG_KEYS = {"model", "projector", "hidden", "width", "layers", "objective", "score", "tau", "batch", "negatives",
+               "negative_distribution", "sampling", "lr", "weight_decay", "reg", "epochs", "eval_every", "patience",
+               "monitor", "mask", "topk", "seed", "threads", "precision"}
+
+
+def read_split(data, name):
+    return {int(words[0]): {int(word) for word in words[1:]}
+            for words in map(str.split, (data / f"{name}.txt").read_text().splitlines())}
+
+
+def read_table(file):
+    """A TSV file with a header, as dictionaries."""
+    header, *rows = [line.split("\t") for line in file.read_text().splitlines()]
+    return [dict(zip(header, row)) for row in rows]
+
+
+def user_metrics(ranked, relevant, k):
+    hits = [rank for rank, item in enumerate(ranked[:k], 1) if item in relevant]
+    ideal = sum(1 / math.log2(rank + 1) for rank in range(1, min(k, len(relevant)) + 1))
+    return {"recall": len(hits) / len(relevant), "hr": float(bool(hits)), "precision": len(hits) / k,
+            "ndcg": sum(1 / math.log2(rank + 1) for rank in hits) / ideal,
+            "mrr": 1 / hits[0] if hits else 0.0,
+            "map": sum(n / rank for n, rank in enumerate(hits, 1)) / len(hits) if hits else 0.0}
+
+
+def make_cold_dataset(folder):
+    data = make_dataset(folder, USERS, ITEMS, WIDTH)
+    values = [value for row in range(ITEMS + COLD) for value in vector(row, WIDTH)]
+    (data / "item_language.npy").write_bytes(npy_bytes([ITEMS + COLD, WIDTH], values))
+    with open(data / "items.tsv", "a") as titles:
+        titles.writelines(f"{i}\tit{i}\tTitle of {i}\n" for i in range(ITEMS, ITEMS + COLD))
+    return data
+
+
+class TrainCommand(ProgramTest):
+    def setUp(self):
+        super().setUp()
+        self.data = make_dataset(self.folder / "data", USERS, ITEMS, WIDTH)
+        self.run_folder = self.folder / "run"
+
+    def train(self, *more):
+        return train(self.data, self.run_folder, *more)
+
+    def test_the_run_folder(self):
+        self.check_succeeds(self.train("--seed", "5", "--set", "tau=0.2"))
+        self.assertEqual({file.name for file in self.run_folder.iterdir()}, RUN_FILES)
+        config = tomllib.loads((self.run_folder / "config.toml").read_text())
+        self.assertEqual(set(config), CONFIG_KEYS)
+        self.assertEqual((config["seed"], config["tau"], config["batch"], config["topk"], config["layers"]),
+                         (5, 0.2, 32, [5], 2))
+        facts = json.loads((self.run_folder / "run.json").read_text())
+        self.assertEqual(facts["dataset"], str(self.data))
+        report = (self.run_folder / "report.html").read_text()
+        self.assertIn("<svg", report)
+        for outside in ("<link", "<script src", "<img", "@import", "url("):
+            self.assertNotIn(outside, report, "the report must stand alone")
+
+    def test_lines_of_metrics(self):
+        self.check_succeeds(self.train("--set", "topk=[2, 5]"))
+        lines = metrics(self.run_folder)
+        self.assertEqual([line["epoch"] for line in lines], [2, 4])
+        for line in lines:
+            self.assertEqual(list(line), ["epoch", "loss", "valid", "seconds"])
+            self.assertEqual(set(line["valid"]), {f"{metric}@{k}" for metric in METRICS for k in (2, 5)})
+            self.assertGreater(line["loss"], 0)
+            self.assertGreaterEqual(line["seconds"], 0)
+
+    def test_tracking_test_selects_nothing(self):
+        self.check_succeeds(self.train())
+        tracked = self.folder / "tracked"
+        self.check_succeeds(train(self.data, tracked, "--track", "test"))
+        for plain, line in zip(metrics(self.run_folder), metrics(tracked), strict=True):
+            self.assertEqual(list(line), ["epoch", "loss", "valid", "test", "seconds"])
+            self.assertEqual(set(line["test"]), {f"{metric}@5" for metric in METRICS})
+            self.assertEqual(line["valid"], plain["valid"])
+        for name in ("best.safetensors", "last.safetensors"):
+            self.assertEqual((tracked / name).read_bytes(), (self.run_folder / name).read_bytes())
+
+    def test_early_stopping(self):
+        self.check_succeeds(self.train("--epochs", "400", "--set", "eval_every=1", "--set", "patience=3"))
+        values = [line["valid"]["recall@5"] for line in metrics(self.run_folder)]
+        best = values.index(max(values))
+        self.assertEqual(len(values), best + 1 + 3)
+
+    def test_the_best_epoch_is_kept(self):
+        self.check_succeeds(self.train("--epochs", "12", "--set", "eval_every=1"))
+        values = [line["valid"]["recall@5"] for line in metrics(self.run_folder)]
+        file = self.folder / "valid.json"
+        self.check_succeeds(run("evaluate", self.run_folder, "--split", "valid", "--threads", "1", "--json", file))
+        self.assertEqual(json.loads(file.read_text())["metrics"]["recall@5"], max(values))
+
+    def test_resume_where_nothing_is(self):
+        result = self.check_succeeds(self.train("--resume"))
+        self.assertIn("nothing to resume yet, starting anew", result.stdout)
+        self.assertEqual({file.name for file in self.run_folder.iterdir()}, RUN_FILES)
+
+    def test_a_folder_that_holds_a_run(self):
+        self.check_succeeds(self.train())
+        before = content_of(self.run_folder)
+        self.check_refusal(self.train("--seed", "9"), self.run_folder, "--resume", "--overwrite")
+        self.check_refusal(self.train("--resume", "--seed", "9"), "last.safetensors", "other settings")
+        other = make_dataset(self.folder / "other", USERS + 1, ITEMS, WIDTH)
+        self.check_refusal(train(other, self.run_folder, "--resume"), "last.safetensors", "other data")
+        self.assertEqual(content_of(self.run_folder), before)
+        self.check_succeeds(self.train("--overwrite", "--seed", "9"))
+        anew = self.folder / "anew"
+        self.check_succeeds(train(self.data, anew, "--seed", "9"))
+        for name in ("best.safetensors", "last.safetensors"):
+            self.assertEqual((self.run_folder / name).read_bytes(), (anew / name).read_bytes())
+
+    def test_a_run_resumes_with_its_own_settings(self):
+        self.check_succeeds(self.train("--set", "lr=0.01", "--epochs", "4"))
+        self.check_succeeds(self.train("--resume", "--epochs", "8"))
+        whole = self.folder / "whole"
+        self.check_succeeds(train(self.data, whole, "--set", "lr=0.01", "--epochs", "8"))
+        self.assertEqual((self.run_folder / "last.safetensors").read_bytes(), (whole / "last.safetensors").read_bytes())
+        self.assertEqual(without_seconds(metrics(self.run_folder)), without_seconds(metrics(whole)))
+
+    def test_what_a_pipe_gets(self):
+        result = self.check_succeeds(self.train())
+        self.assertEqual(result.stderr, "")
+        self.assertRegex(result.stdout, r"\A[\x20-\x7e\n]+\Z", "plain lines only")
+        self.assertEqual(len(re.findall(r"^epoch +\d+  loss \d+\.\d{4}  valid recall@5 \d\.\d{4}", result.stdout, re.M)), 2)
+        self.assertIn("popularity", result.stdout)
+
+    def test_quiet(self):
+        result = self.check_succeeds(self.train("--quiet"))
+        self.assertEqual((result.stdout, result.stderr), ("", ""))
+        result = train(self.data, self.run_folder, "--quiet")
+        self.check_refusal(result, "--resume")
+
+    def test_other_models_and_objectives(self):
+        for settings in (["model=linear"], ["model=linear", "layers=2"], ["layers=0"], ["objective=bpr"],
+                         ["objective=bpr", "score=dot"], ["sampling=interaction"]):
+            with self.subTest(settings):
+                arguments = [word for setting in settings for word in ("--set", setting)]
+                self.check_succeeds(self.train("--overwrite", *arguments))
+                self.check_succeeds(run("evaluate", self.run_folder))
+
+
+class CommandsOnARun(ProgramTest):
+    """One training, of a dataset with cold items, for all of these tests."""
+
+    def setUp(self):
+        super().setUp()
+        self.data = make_cold_dataset(self.folder / "data")
+        self.run_folder = self.folder / "run"
+        self.check_succeeds(train(self.data, self.run_folder, "--epochs", "6"))
+        self.splits = {name: read_split(self.data, name) for name in ("train", "valid", "test")}
+
+    def run_json_lines(self, *arguments):
+        result = self.check_succeeds(run(*arguments, "--format", "jsonl"))
+        return [json.loads(line) for line in result.stdout.splitlines()]
+
+    def exported(self):
+        out = self.folder / "vectors"
+        self.check_succeeds(run("export", self.run_folder, "--out", out))
+        self.assertEqual({file.name for file in out.iterdir()},
+                         {"user_vectors.npy", "item_vectors.npy", "users.tsv", "items.tsv"})
+        (rows, width), users = read_npy(out / "user_vectors.npy")
+        (item_rows, item_width), items = read_npy(out / "item_vectors.npy")
+        self.assertEqual((rows, item_rows, width, item_width), (USERS, ITEMS + COLD, WIDTH, WIDTH))
+        cut = lambda values: [values[at:at + width] for at in range(0, len(values), width)]
+        return cut(users), cut(items)
+
+    def scores(self, vector_, items):
+        return [sum(a * b for a, b in zip(vector_, item)) for item in items]
+
+    def seen(self, user, splits):
+        return set().union(*(self.splits[split].get(user, set()) for split in splits))
+
+    def check_list(self, entries, scores, left_out, k):
+        """The k best of the scores but for those left out: places may differ only where scores hardly do."""
+        want = sorted((item for item in range(len(scores)) if item not in left_out), key=lambda item: -scores[item])[:k]
+        self.assertEqual([entry["rank"] for entry in entries], list(range(1, len(want) + 1)))
+        ids = [int(entry["item"].removeprefix("it")) for entry in entries]
+        self.assertEqual(len(set(ids)), len(ids))
+        self.assertFalse(left_out & set(ids))
+        for entry, item, wanted in zip(entries, ids, want, strict=True):
+            self.assertEqual(entry["title"], f"Title of {item}")
+            self.assertAlmostEqual(entry["score"], scores[item], delta=SCORE_BOUND)
+            self.assertAlmostEqual(scores[item], scores[wanted], delta=SCORE_BOUND)
+
+    def test_export(self):
+        users, items = self.exported()
+        for row in users + items:
+            self.assertAlmostEqual(math.hypot(*row), 1, delta=SCORE_BOUND)
+        tables = self.folder / "vectors"
+        self.assertEqual([row["item"] for row in read_table(tables / "items.tsv")], [f"it{i}" for i in range(ITEMS + COLD)])
+        self.assertEqual(read_table(tables / "items.tsv")[3], {"row": "3", "item": "it3", "title": "Title of 3"})
+        self.assertEqual([row["user"] for row in read_table(tables / "users.tsv")], [str(u) for u in range(USERS)])
+
+    def test_recommend_all(self):
+        users, items = self.exported()
+        lists = self.run_json_lines("recommend", self.run_folder, "--users", "all", "--topk", "6")
+        self.assertEqual([entry["user"] for entry in lists], [str(u) for u in range(USERS)])
+        for user, entry in enumerate(lists):
+            self.check_list(entry["items"], self.scores(users[user], items),
+                            self.seen(user, ("train", "valid", "test")), 6)
+
+    def test_recommend_seen_items_too(self):
+        users, items = self.exported()
+        entry, = self.run_json_lines("recommend", self.run_folder, "--users", "4", "--include-seen", "--topk", "1000")
+        self.check_list(entry["items"], self.scores(users[4], items), set(), 1000)
+        self.assertEqual(len(entry["items"]), ITEMS + COLD)
+
+    def test_recommend_some_items_only(self):
+        users, items = self.exported()
+        only, never = self.folder / "only.txt", self.folder / "never.txt"
+        only.write_text("it1\nit20\r\n\nit7\nit21\n")
+        never.write_text("it21\n")
+        entry, = self.run_json_lines("recommend", self.run_folder, "--users", "2", "--include-seen",
+                                     "--only-items", only, "--exclude-items", never)
+        self.check_list(entry["items"], self.scores(users[2], items), set(range(len(items))) - {1, 7, 20}, 10)
+        entry, = self.run_json_lines("recommend", self.run_folder, "--users", "2", "--exclude-items", never, "--topk", "99")
+        self.check_list(entry["items"], self.scores(users[2], items),
+                        self.seen(2, ("train", "valid", "test")) | {21}, 99)
+        never.write_text("it1\nnowhere\n")
+        self.check_refusal(run("recommend", self.run_folder, "--users", "2", "--exclude-items", never), "no item 'nowhere'")
+
+    def test_recommend_for_a_history(self):
+        history = self.splits["train"][5]
+        entry, = self.run_json_lines("recommend", self.run_folder, "--history", ",".join(f"it{i}" for i in history))
+        self.assertEqual(entry["user"], "history")
+        recommended = {int(item["item"].removeprefix("it")) for item in entry["items"]}
+        self.assertEqual(len(recommended), 10)
+        self.assertFalse(history & recommended)
+        shuffled, = self.run_json_lines("recommend", self.run_folder, "--history",
+                                        ",".join(f"it{i}" for i in [*reversed(sorted(history)), *history]))
+        self.assertEqual(shuffled, entry, "a history is a set")
+
+    def test_formats(self):
+        command = ["recommend", self.run_folder, "--users", "3,8", "--topk", "4"]
+        lists = self.run_json_lines(*command)
+        tsv = self.check_succeeds(run(*command, "--format", "tsv")).stdout.splitlines()
+        self.assertEqual(tsv[0].split("\t"), ["user", "rank", "item", "score", "title"])
+        rows = [line.split("\t") for line in tsv[1:]]
+        flat = [(entry["user"], item) for entry in lists for item in entry["items"]]
+        self.assertEqual([row[:3] + row[4:] for row in rows],
+                         [[user, str(item["rank"]), item["item"], item["title"]] for user, item in flat])
+        table = self.check_succeeds(run(*command)).stdout
+        self.assertIn("for 3 (4 items in train):", table)
+        for user, item in flat:
+            self.assertIn(f"{item['title']}  [{item['item']}]", table)
+
+    def test_similar(self):
+        _, items = self.exported()
+        for item in (0, 11, ITEMS):  # the last is cold
+            entry, = self.run_json_lines("similar", self.run_folder, "--item", f"it{item}", "--topk", "5")
+            self.assertEqual(entry["item"], f"it{item}")
+            self.check_list(entry["items"], self.scores(items[item], items), {item}, 5)
+
+    def check_evaluation(self, split, masked):
+        users, items = self.exported()
+        json_file, per_user = self.folder / "metrics.json", self.folder / "per_user.tsv"
+        self.check_succeeds(run("evaluate", self.run_folder, "--split", split, "--topk", "3,7", "--json", json_file,
+                                "--per-user", per_user, "--groups"))
+        written = json.loads(json_file.read_text())
+        truth = self.splits[split]
+        self.assertEqual((written["split"], written["users"], written["masked"]), (split, USERS, "+".join(masked)))
+        rows = read_table(per_user)
+        self.assertEqual([row["user"] for row in rows], [str(user) for user in sorted(truth)])
+        total = dict.fromkeys(written["metrics"], 0.0)
+        self.assertEqual(set(total), {f"{metric}@{k}" for metric in METRICS for k in (3, 7)})
+        for user, row in zip(sorted(truth), rows):
+            scores = self.scores(users[user], items)
+            left = [item for item in range(len(items)) if item not in self.seen(user, masked)]
+            ranked = sorted(left, key=lambda item: -scores[item])
+            for k in (3, 7):
+                for metric, value in user_metrics(ranked, truth[user], k).items():
+                    self.assertAlmostEqual(float(row[f"{metric}@{k}"]), value, places=9, msg=f"{metric}@{k} of {user}")
+                    total[f"{metric}@{k}"] += value / len(truth)
+        for key, value in total.items():
+            self.assertAlmostEqual(written["metrics"][key], value, places=9, msg=key)
+        for kind in ("history", "relevant items' mean popularity"):
+            groups = [group for group in written["groups"] if group["group"].startswith(kind + " ")]
+            self.assertEqual(sum(group["users"] for group in groups), USERS, kind)
+            for key, value in written["metrics"].items():
+                mean = sum(group["metrics"][key] * group["users"] for group in groups) / USERS
+                self.assertAlmostEqual(mean, value, places=9, msg=f"{key} by {kind}")
+
+    def test_evaluate_test(self):
+        self.check_evaluation("test", ("train", "valid"))
+
+    def test_evaluate_valid(self):
+        self.check_evaluation("valid", ("train", "test"))
+
+    def test_evaluate_masks_train_alone(self):
+        file = self.folder / "metrics.json"
+        self.check_succeeds(run("evaluate", self.run_folder, "--mask", "train", "--json", file))
+        self.assertEqual(json.loads(file.read_text())["masked"], "train")
+
+    def test_evaluate_cold_items(self):
+        """Items that only the test split asks for are ranked by their language alone."""
+        with open(self.data / "test.txt", "a") as test:
+            test.write(f"0 {ITEMS}\n7 {ITEMS + 1}\n")
+        file = self.folder / "metrics.json"
+        self.check_succeeds(run("evaluate", self.run_folder, "--data", self.data, "--topk", str(ITEMS + COLD),
+                                "--json", file))
+        self.assertEqual(json.loads(file.read_text())["metrics"][f"recall@{ITEMS + COLD}"], 1.0)
+
+    def test_evaluate_on_another_dataset(self):
+        other = make_dataset(self.folder / "other", users=12, items=15, width=WIDTH)
+        file = self.folder / "metrics.json"
+        self.check_succeeds(run("evaluate", self.run_folder, "--data", other, "--json", file))
+        self.assertEqual((json.loads(file.read_text())["dataset"], json.loads(file.read_text())["users"]), ("other", 12))
+        wider = make_dataset(self.folder / "wider", width=WIDTH + 4)
+        self.check_refusal(run("evaluate", self.run_folder, "--data", wider), wider, "12 wide", "8 wide")
+
+    def test_baselines(self):
+        file = self.folder / "metrics.json"
+        for model in ("popularity", "pop-random", "random", "emb-knn"):
+            with self.subTest(model):
+                self.check_succeeds(run("evaluate", "--model", model, self.data, "--json", file, "--seed", "3"))
+                first = file.read_text()
+                self.assertEqual(json.loads(first)["model"], model)
+                self.check_succeeds(run("evaluate", "--model", model, self.data, "--json", file, "--seed", "3"))
+                self.assertEqual(file.read_text(), first)
+
+    def test_ids_that_are_not_there(self):
+        for arguments in (["recommend", self.run_folder, "--users", "30"], ["recommend", self.run_folder, "--users", "it3"]):
+            self.check_refusal(run(*arguments), "no user", "0 to 29")
+        for arguments in (["recommend", self.run_folder, "--history", "it3,it99"], ["similar", self.run_folder, "--item", "it99"]):
+            self.check_refusal(run(*arguments), "no item 'it99'", "items.tsv")
+        self.check_refusal(run("recommend", self.run_folder, "--users", "1,,2"), "--users", "between the commas")
+        self.check_refusal(run("recommend", self.run_folder), "--users", "--history")
+
+    def test_info(self):
+        text = self.check_succeeds(run("info", self.data)).stdout
+        for words in (f"{USERS}, 0 of them without training items", f"{ITEMS + COLD}, {COLD} of them cold",
+                      "120 train, 60 valid, 60 test", "width 8", "memory"):
+            self.assertIn(words, text)
+
+    def test_doctor(self):
+        text = self.check_succeeds(run("doctor")).stdout
+        for topic in ("version", "compiler", "cpu", "threads", "blas", "cuda", "memory"):
+            self.assertRegex(text, rf"(?m)^{topic} +\S")
+
+    def test_a_run_that_was_moved(self):
+        moved = self.run_folder.rename(self.folder / "moved")
+        self.check_succeeds(run("evaluate", moved))
+        self.data.rename(self.folder / "elsewhere")
+        self.check_refusal(run("evaluate", moved), self.data)
+        self.check_succeeds(run("evaluate", moved, "--data", self.folder / "elsewhere"))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
