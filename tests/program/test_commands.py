@@ -320,7 +320,7 @@ class CommandsOnARun(ProgramTest):
         other = make_dataset(self.folder / "other", users=12, items=15, width=WIDTH)
         file = self.folder / "metrics.json"
         self.check_succeeds(run("evaluate", self.run_folder, "--data", other, "--json", file))
-        self.assertEqual((json.loads(file.read_text())["dataset"], json.loads(file.read_text())["users"]), ("other", 12))
+        self.assertEqual(json.loads(file.read_text())["users"], 12)
         wider = make_dataset(self.folder / "wider", width=WIDTH + 4)
         self.check_refusal(run("evaluate", self.run_folder, "--data", wider), wider, "12 wide", "8 wide")
 
@@ -330,7 +330,7 @@ class CommandsOnARun(ProgramTest):
             with self.subTest(model):
                 self.check_succeeds(run("evaluate", "--model", model, self.data, "--json", file, "--seed", "3"))
                 first = file.read_text()
-                self.assertEqual(json.loads(first)["model"], model)
+                self.assertEqual(sorted(json.loads(first)), ["masked", "metrics", "split", "users"])
                 self.check_succeeds(run("evaluate", "--model", model, self.data, "--json", file, "--seed", "3"))
                 self.assertEqual(file.read_text(), first)
 
