@@ -1,6 +1,8 @@
 #include <cblas.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <limits>
 #include <string_view>
 
 #include "kernels/common/check.h"
@@ -42,6 +44,9 @@ void prepare_blas() {
 void multiply(CBLAS_TRANSPOSE transpose_a, CBLAS_TRANSPOSE transpose_b, MatrixView<const float> a,
               MatrixView<const float> b, int64_t inner, Into into, MatrixView<float> c) {
   if (c.rows == 0 || c.cols == 0) return;
+  constexpr int64_t kLargest = std::numeric_limits<blasint>::max();
+  require(std::max({c.rows, c.cols, inner, a.stride, b.stride, c.stride}) <= kLargest,
+          "gemm: sizes and strides must fit the integers of this BLAS");
   prepare_blas();
   // inner = 0 is a sum of nothing; BLAS then only scales c, but still wants a leading dimension
   // of 1.

@@ -146,4 +146,11 @@ TEST_CASE("gemm: refuses shapes that do not fit", "[kernels]") {
   }
 }
 
+TEST_CASE("gemm: refuses strides that the BLAS cannot take", "[kernels]") {
+  float value = 0;
+  const MatrixView<float> one(&value, 1, 1), far(&value, 1, 1, int64_t{1} << 31);
+  CHECK_THROWS_AS(cpu::gemm_a_b(far, one, cpu::Into::overwrite, one), std::invalid_argument);
+  CHECK_THROWS_AS(cpu::gemm_a_b(one, one, cpu::Into::overwrite, far), std::invalid_argument);
+}
+
 }  // namespace rec::test
