@@ -4,9 +4,10 @@
 // backend may fuse inside an operation; models and the trainer never ask which backend they have.
 // The shapes and promises of each operation are its kernel's header under kernels/.
 //
-// Memory: every view an operation takes lies in this backend's memory (allocate) unless it says
-// "host". Nothing is allocated inside a training step. Operations may return before the work is
-// done; download() and wait() do not.
+// Memory: every view an operation takes lies in this backend's memory (allocate) unless it says "host".
+// Nothing is allocated from a backend inside a training step; what an operation takes for itself while it runs,
+// the backend accounts for (projection_scratch_bytes). Operations may return before the work is done;
+// download() and wait() do not.
 #pragma once
 #include <cstddef>
 #include <functional>
@@ -40,6 +41,14 @@ struct ProjectorTape {
   MatrixView<float> hidden[kMaxProjectorLayers - 1];
 };
 
+// How much there is to project: users, items, users whose mean is kept, and the projector's widths.
+struct ProjectionSize {
+  int64_t users = 0, items = 0, heavy_users = 0;
+  int layers = 0;
+  int64_t hidden = 0;  // of all layers but the last; unused for one layer
+  int64_t dim = 0;     // of the last
+};
+
 enum class Objective { infonce, bpr };
 
 struct ObjectiveSettings {
@@ -70,6 +79,8 @@ class Backend {
 
   // Histories longer than this are cheaper as rows of the first layer's GEMM.
   virtual int64_t hybrid_degree(int64_t language_width) const = 0;
+  // Bytes that project and project_adjoint take for themselves while they run, at most.
+  virtual int64_t projection_scratch_bytes(const ProjectionSize& size) const = 0;
 
   // Runs one training step. A backend may record the operations that `operations` issues and replay
   // them on later calls with the same key; they must then be the same calls with the same views.

@@ -2,6 +2,7 @@
 
 #include <omp.h>
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 #include <stdexcept>
@@ -58,6 +59,17 @@ class CpuBackend final : public Backend {
 
   int64_t hybrid_degree(int64_t language_width) const override {
     return cpu::hybrid_degree(language_width);
+  }
+
+  int64_t projection_scratch_bytes(const ProjectionSize& size) const override {
+    const ThreadsInUse threads(threads_);
+    const int64_t first = size.layers == 1 ? size.dim : size.hidden;
+    int64_t most = cpu::projection_scratch_bytes(size.users, size.items, size.heavy_users, first);
+    for (int l = 1; l < size.layers; ++l) {
+      const int64_t out = l == size.layers - 1 ? size.dim : size.hidden;
+      most = std::max(most, cpu::hidden_layer_scratch_bytes(size.hidden, out));
+    }
+    return most;
   }
 
   void step(const void*, const std::function<void()>& operations) override {

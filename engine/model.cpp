@@ -1,6 +1,23 @@
 #include "engine/model.h"
 
 namespace rec {
+namespace {
+
+// Users with more training items than `degree`, and the edges they have.
+struct Heavy {
+  int64_t users = 0, edges = 0;
+};
+Heavy heavy(CsrView train, int64_t degree) {
+  Heavy found;
+  for (int64_t u = 0; u < train.rows; ++u) {
+    if (train.degree(u) <= degree) continue;
+    ++found.users;
+    found.edges += train.degree(u);
+  }
+  return found;
+}
+
+}  // namespace
 
 Model::Model(Backend& backend, const ModelSettings& settings, MatrixView<const float> z,
              CsrView train)
@@ -19,12 +36,8 @@ int64_t Model::bytes_needed(const Backend& backend, const ModelSettings& setting
   const int64_t edges = train.row_start[users];
   const int64_t dim = settings.projector.dim;
   const int64_t hidden = settings.projector.hidden * (settings.projector.layers - 1);
-  int64_t heavy_users = 0, light_edges = 0;
-  for (int64_t u = 0; u < users; ++u) {
-    const bool heavy = train.degree(u) > backend.hybrid_degree(language_width);
-    heavy_users += heavy ? 1 : 0;
-    light_edges += heavy ? 0 : train.degree(u);
-  }
+  const auto [heavy_users, heavy_edges] = heavy(train, backend.hybrid_degree(language_width));
+  const int64_t light_edges = edges - heavy_edges;
   int64_t parameters = 0;
   for (const ParameterInfo& p : projector_table(settings.projector, language_width))
     parameters += p.size();
@@ -43,6 +56,14 @@ int64_t Model::bytes_needed(const Backend& backend, const ModelSettings& setting
 void Model::embed() {
   encoder_.forward(parameters_, representations_.raw());
   representations_.make_scored();
+}
+
+int64_t Model::scratch_bytes(const Backend& backend, const ModelSettings& settings, CsrView train,
+                             int64_t language_width) {
+  const ProjectorShape& projector = settings.projector;
+  const int64_t heavy_users = heavy(train, backend.hybrid_degree(language_width)).users;
+  return backend.projection_scratch_bytes(
+      {train.rows, train.cols, heavy_users, projector.layers, projector.hidden, projector.dim});
 }
 
 }  // namespace rec

@@ -24,6 +24,7 @@ VectorRanker::VectorRanker(Backend& backend, MatrixView<const float> user,
 
 TopLists VectorRanker::rank(const std::vector<int32_t>& users, const std::vector<CsrView>& masks,
                             VectorView<const uint8_t> allowed, int64_t k) {
+  require(k > 0, "ranker: a list needs room for at least one item");
   TopLists lists{static_cast<int64_t>(users.size()), k, {}, {}};
   lists.item.resize(users.size() * static_cast<size_t>(k));
   lists.score.resize(lists.item.size());

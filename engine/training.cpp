@@ -34,8 +34,8 @@ Training::Training(Model& model, const TrainingSettings& settings)
       row_grad_(backend_, settings.batch, model.encoder().dim()),
       row_loss_(backend_, settings.batch),
       clock_(backend_, 1) {
-  require(settings.batch <= model.graph().edges(),
-          "training: a batch must not exceed the training interactions");
+  require(settings.batch >= 1 && settings.batch <= model.graph().edges(),
+          "training: a batch must have at least one row and no more than training interactions");
   set_clock({});
 }
 

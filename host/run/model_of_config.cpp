@@ -39,6 +39,8 @@ int64_t training_bytes(const Backend& backend, const Dataset& data, const Config
   return Model::bytes_needed(backend, model_settings(config), data.train.view(),
                              data.language.width()) +
          Training::bytes_needed(training_settings(config), data.users, data.items, config.width) +
+         Model::scratch_bytes(backend, model_settings(config), data.train.view(),
+                              data.language.width()) +
          SplitEvaluator::bytes_needed(data);
 }
 

@@ -43,6 +43,8 @@ inline void require_batch_gradient_shapes(MatrixView<const float> user, const Ba
   require(
       grad_user.rows + 1 == batch.user_start.size && grad_item.rows + 1 == batch.item_start.size,
       "batch_gradient: the batch's groupings must cover all users and items");
+  require(grad.user_row.rows == batch.rows() && grad.user_row.cols == user.cols,
+          "batch_gradient: row gradients must be [batch, dim]");
   require(grad.score.rows == batch.rows() && grad.score.cols == 1 + batch.negatives() &&
               grad.score.stride == grad.score.cols,
           "batch_gradient: score gradients must be contiguous [batch, 1 + negatives]");

@@ -34,6 +34,9 @@ inline void require_hidden_shapes(MatrixView<const float> act, const LinearView&
 
 namespace cpu {
 
+// Bytes that one call of hidden_layer_backward takes for itself, at most, with the threads in use.
+int64_t hidden_layer_scratch_bytes(int64_t in, int64_t out);
+
 // act: holds pre [nodes, in] on entry, act on return.  y [nodes, out] overwritten.
 void hidden_layer(MatrixView<float> act, const LinearView& layer, MatrixView<float> y);
 

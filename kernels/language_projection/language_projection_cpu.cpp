@@ -1,27 +1,32 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <vector>
+#include <memory>
 
+#include "kernels/common/ceil_div.h"
 #include "kernels/common/gemm.h"
 #include "kernels/common/row_ops.h"
+#include "kernels/common/scratch.h"
 #include "kernels/common/simd.h"
 #include "kernels/language_projection/language_projection.h"
 
 namespace rec::cpu {
 namespace {
 
-// Rows of one GEMM call: many, so that OpenBLAS packs the other operand seldom, in multiples of
-// every GEMM kernel's tile, so that a value is summed in one order however the rows are cut.
-constexpr int64_t kMostPanelRows = 512;
-constexpr int64_t kPanelStep = 64;
 constexpr int64_t kSlab = 64;      // columns aggregated at once: what is gathered stays in L2
 constexpr int64_t kRowsAhead = 8;  // scattered rows are asked for this early
 
 // Gathered edges that cost as much as one GEMM row, per language column (docs page, hybrid rows).
 constexpr double kEdgesPerLanguageColumn = 0.3;
 
-int64_t pieces(int64_t n, int64_t size) { return (n + size - 1) / size; }
+// Rows of one GEMM call when `rows` are cut into about `panels`. OpenBLAS packs the other operand anew for
+// every call, so not few. By the shape alone: how the rows are cut can show in the last bits.
+int64_t panel_rows(int64_t rows, int64_t panels, int64_t most) {
+  constexpr int64_t kStep = 64;  // a multiple of every GEMM kernel's tile
+  return std::clamp(ceil_div(ceil_div(rows, panels), kStep) * kStep, kStep, most);
+}
+int64_t output_panel_rows(int64_t rows) { return panel_rows(rows, 16, 512); }
+int64_t weight_panel_rows(int64_t rows) { return panel_rows(rows, 8, 384); }
 
 REC_SIMD_CLONES void scale_row(float scale, const float* x, float* y, int64_t n) {
 #pragma omp simd
@@ -31,13 +36,6 @@ REC_SIMD_CLONES void scale_row(float scale, const float* x, float* y, int64_t n)
 REC_SIMD_CLONES void add_row_in_double(const float* x, double* y, int64_t n) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) y[i] += double(x[i]);
-}
-
-// Rows of a panel when so many rows are dealt out evenly to the threads.
-int64_t panel_rows(int64_t rows) {
-  const int64_t threads = omp_get_max_threads();
-  const int64_t panels = threads * std::max<int64_t>(1, pieces(rows, threads * kMostPanelRows));
-  return std::max<int64_t>(1, pieces(pieces(rows, panels), kPanelStep)) * kPanelStep;
 }
 
 // y = x W^T + b
@@ -53,25 +51,45 @@ void ask_ahead_to_write(const float* row, int64_t cols) {
   for (int64_t c = 0; c < cols; c += kFloatsOfALine) __builtin_prefetch(row + c, 1);
 }
 
-// The aggregations go by column slab. A slab's rows lie together in a buffer of the thread's own:
-// rows of the whole matrix are kilobytes apart, and would share few sets of the cache and miss the
-// TLB. fill(first column, columns) makes that buffer; run(first column, columns, begin, end) makes
-// rows begin .. end of the result from it. When there are more threads than slabs, several take
-// parts of one slab's rows. Every thread of a parallel region calls this.
-template <class Fill, class Run>
-void for_each_slab_task(int64_t columns, int64_t rows, Fill fill, Run run) {
-  const int64_t slabs = pieces(columns, kSlab);
-  const int64_t parts = pieces(omp_get_num_threads(), slabs);
-  int64_t filled = -1;
-#pragma omp for schedule(dynamic, 1)
-  for (int64_t t = 0; t < slabs * parts; ++t) {
-    const int64_t slab = t / parts, part = t % parts;
-    const int64_t first_column = slab * kSlab, width = std::min(kSlab, columns - first_column);
-    if (slab != filled) fill(first_column, width);
-    filled = slab;
-    run(first_column, width, part * rows / parts, (part + 1) * rows / parts);
+// Slabs of kSlab columns, copied so that a slab's rows lie together: in place they are kilobytes apart, share
+// few sets of the cache and miss the TLB. One slab for each thread at a time.
+class SlabCopies {
+ public:
+  SlabCopies(int64_t rows, int64_t columns)
+      : rows_(rows),
+        columns_(columns),
+        slabs_(ceil_div(columns, kSlab)),
+        together_(std::min<int64_t>(omp_get_max_threads(), slabs_)),
+        memory_(make_scratch<float>(together_ * rows * kSlab)) {}
+
+  // For every slab: fill(first column, copy, begin, end) copies sources begin .. end into the copy [rows, up
+  // to kSlab], all of them before run(first column, copy, begin, end) makes results begin .. end from it.
+  // Every thread of a parallel region calls this; a thread usually runs the slab that it filled.
+  template <class Fill, class Run>
+  void for_each(int64_t sources, Fill fill, int64_t results, Run run) const {
+    for (int64_t first = 0; first < slabs_; first += together_) {
+      share_out(first, sources, fill);
+      share_out(first, results, run);
+    }
   }
-}
+
+ private:
+  template <class Visit>
+  void share_out(int64_t first, int64_t count, Visit visit) const {
+    const int64_t slabs = std::min(together_, slabs_ - first), parts = omp_get_num_threads();
+#pragma omp for schedule(static)
+    for (int64_t t = 0; t < slabs * parts; ++t) {
+      const int64_t slab = t / parts, part = t % parts;
+      const int64_t column = (first + slab) * kSlab;
+      const MatrixView<float> copy(memory_.get() + slab * rows_ * kSlab, rows_,
+                                   std::min(kSlab, columns_ - column));
+      visit(column, copy, part * count / parts, (part + 1) * count / parts);
+    }
+  }
+
+  int64_t rows_, columns_, slabs_, together_;
+  std::unique_ptr<float[]> memory_;
+};
 
 }  // namespace
 
@@ -79,20 +97,27 @@ int64_t hybrid_degree(int64_t language_width) {
   return int64_t(kEdgesPerLanguageColumn * double(language_width));
 }
 
+int64_t projection_scratch_bytes(int64_t users, int64_t items, int64_t heavy_users, int64_t out) {
+  const int64_t together = std::min<int64_t>(omp_get_max_threads(), ceil_div(out, kSlab));
+  const int64_t floats = together * std::max(users, items) * kSlab + heavy_users * out;
+  return floats * int64_t(sizeof(float));
+}
+
 void project_language(const LanguageView& z, const GraphView& graph, const LinearView& layer,
                       MatrixView<float> pre) {
   require_language_shapes(z, graph, layer, pre.rows, pre.cols);
   const MatrixView<float> users = pre.rows_from(0, graph.users());
   const MatrixView<float> items = pre.rows_from(graph.users(), graph.items());
-  std::vector<float> heavy(static_cast<size_t>(z.heavy.rows * pre.cols));
-  const MatrixView<float> heavy_pre(heavy.data(), z.heavy.rows, pre.cols);
-  const int64_t panel = panel_rows(items.rows + z.heavy.rows);
-  const int64_t item_panels = pieces(items.rows, panel);
+  const auto heavy = make_scratch<float>(z.heavy.rows * pre.cols);
+  const MatrixView<float> heavy_pre(heavy.get(), z.heavy.rows, pre.cols);
+  const int64_t panel = output_panel_rows(items.rows + z.heavy.rows);
+  const int64_t item_panels = ceil_div(items.rows, panel);
+  const SlabCopies slabs(z.light_user.size > 0 ? items.rows : 0, pre.cols);
 
 #pragma omp parallel
   {
 #pragma omp for schedule(dynamic, 1)
-    for (int64_t p = 0; p < item_panels + pieces(z.heavy.rows, panel); ++p) {
+    for (int64_t p = 0; p < item_panels + ceil_div(z.heavy.rows, panel); ++p) {
       const bool is_item = p < item_panels;
       const MatrixView<const float> x = is_item ? z.item : z.heavy;
       const int64_t first = (is_item ? p : p - item_panels) * panel;
@@ -108,24 +133,22 @@ void project_language(const LanguageView& z, const GraphView& graph, const Linea
       if (graph.items_of_user.degree(u) == 0) std::fill_n(users.row(u), pre.cols, 0.0f);
 
     // A light user's mean of T + b is the mean of T, plus b.
-    std::vector<float> buffer(static_cast<size_t>(items.rows * kSlab));
-    MatrixView<float> slab;
-    for_each_slab_task(
-        pre.cols, z.light_user.size,
-        [&](int64_t first, int64_t cols) {
-          slab = {buffer.data(), items.rows, cols};
-          for (int64_t i = 0; i < items.rows; ++i)
-            std::copy_n(items.row(i) + first, cols, slab.row(i));
+    slabs.for_each(
+        z.light_user.size > 0 ? items.rows : 0,
+        [&](int64_t column, MatrixView<float> copy, int64_t begin, int64_t end) {
+          for (int64_t i = begin; i < end; ++i)
+            std::copy_n(items.row(i) + column, copy.cols, copy.row(i));
         },
-        [&](int64_t first, int64_t cols, int64_t begin, int64_t end) {
+        z.light_user.size,
+        [&](int64_t column, MatrixView<const float> copy, int64_t begin, int64_t end) {
           for (int64_t l = begin; l < end; ++l) {
             if (l + kRowsAhead < end)
-              ask_ahead_to_write(users.row(z.light_user[l + kRowsAhead]) + first, cols);
+              ask_ahead_to_write(users.row(z.light_user[l + kRowsAhead]) + column, copy.cols);
             const int32_t u = z.light_user[l];
-            float* out = users.row(u) + first;
+            float* out = users.row(u) + column;
             const int64_t degree = graph.items_of_user.degree(u);
-            sum_of_rows(slab, graph.items_of_user.row(u), degree, out);
-            scale_row(1.0f / float(degree), out, out, cols);
+            sum_of_rows(copy, graph.items_of_user.row(u), degree, out);
+            scale_row(1.0f / float(degree), out, out, copy.cols);
           }
         });
   }
@@ -136,10 +159,10 @@ void project_language_backward(const LanguageView& z, const GraphView& graph,
   require_language_shapes(z, graph, {grad.weight, grad.bias}, grad_pre.rows, grad_pre.cols);
   const MatrixView<float> users = grad_pre.rows_from(0, graph.users());
   const MatrixView<float> items = grad_pre.rows_from(graph.users(), graph.items());
-
-  std::vector<float> heavy(static_cast<size_t>(z.heavy.rows * grad_pre.cols));
-  const MatrixView<float> heavy_grad(heavy.data(), z.heavy.rows, grad_pre.cols);
-  const int64_t panel = panel_rows(grad.weight.rows);
+  const auto heavy = make_scratch<float>(z.heavy.rows * grad_pre.cols);
+  const MatrixView<float> heavy_grad(heavy.get(), z.heavy.rows, grad_pre.cols);
+  const SlabCopies slabs(z.light_user.size > 0 ? users.rows : 0, grad_pre.cols);
+  const int64_t panel = weight_panel_rows(grad.weight.rows);
 
 #pragma omp parallel
   {
@@ -148,28 +171,28 @@ void project_language_backward(const LanguageView& z, const GraphView& graph,
       std::copy_n(users.row(z.heavy_user[h]), grad_pre.cols, heavy_grad.row(h));
 
     // G, into the items' rows: a light user passes 1/degree of its gradient to each of its items.
-    std::vector<float> buffer(static_cast<size_t>(users.rows * kSlab));
-    MatrixView<float> slab;
-    float sum[kSlab];
-    for_each_slab_task(
-        grad_pre.cols, items.rows,
-        [&](int64_t first, int64_t cols) {
-          slab = {buffer.data(), users.rows, cols};
-          for (int32_t u : z.light_user)
-            scale_row(1.0f / float(graph.items_of_user.degree(u)), users.row(u) + first,
-                      slab.row(u), cols);
+    slabs.for_each(
+        z.light_user.size,
+        [&](int64_t column, MatrixView<float> copy, int64_t begin, int64_t end) {
+          for (int64_t l = begin; l < end; ++l) {
+            const int32_t u = z.light_user[l];
+            scale_row(1.0f / float(graph.items_of_user.degree(u)), users.row(u) + column,
+                      copy.row(u), copy.cols);
+          }
         },
-        [&](int64_t first, int64_t cols, int64_t begin, int64_t end) {
+        z.light_user.size > 0 ? items.rows : 0,
+        [&](int64_t column, MatrixView<const float> copy, int64_t begin, int64_t end) {
+          float sum[kSlab];
           for (int64_t i = begin; i < end; ++i) {
-            sum_of_rows(slab, z.light_users_of_item.row(i), z.light_users_of_item.degree(i), sum);
-            add_scaled(1.0f, sum, items.row(i) + first, cols);
+            sum_of_rows(copy, z.light_users_of_item.row(i), z.light_users_of_item.degree(i), sum);
+            add_scaled(1.0f, sum, items.row(i) + column, copy.cols);
           }
         });
 
     // What the users add to grad_b lies in G as well: their shares of their items add up to 1.
     if (grad.bias.size > 0) {
 #pragma omp for schedule(static) nowait
-      for (int64_t s = 0; s < pieces(grad_pre.cols, kSlab); ++s) {
+      for (int64_t s = 0; s < ceil_div(grad_pre.cols, kSlab); ++s) {
         const int64_t first = s * kSlab, cols = std::min(kSlab, grad_pre.cols - first);
         double total[kSlab] = {};
         for (const MatrixView<float>& part : {items, heavy_grad})
@@ -179,8 +202,8 @@ void project_language_backward(const LanguageView& z, const GraphView& graph,
       }
     }
     // grad_W = G^T Z + heavy^T Z_heavy, by panels of its rows
-#pragma omp for schedule(static)
-    for (int64_t p = 0; p < pieces(grad.weight.rows, panel); ++p) {
+#pragma omp for schedule(dynamic, 1)
+    for (int64_t p = 0; p < ceil_div(grad.weight.rows, panel); ++p) {
       const int64_t first = p * panel;
       const int64_t rows = std::min(panel, grad.weight.rows - first);
       const MatrixView<float> out = grad.weight.rows_from(first, rows);

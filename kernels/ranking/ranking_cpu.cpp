@@ -9,8 +9,10 @@
 #include <string>
 #include <vector>
 
+#include "kernels/common/ceil_div.h"
 #include "kernels/common/gemm.h"
 #include "kernels/common/row_ops.h"
+#include "kernels/common/scratch.h"
 #include "kernels/common/simd.h"
 #include "kernels/ranking/ranking.h"
 
@@ -18,13 +20,17 @@ namespace rec::cpu {
 namespace {
 
 constexpr float kMasked = -std::numeric_limits<float>::infinity();
-// A tile of scores is made and used up by one thread. Many lists, because OpenBLAS packs the items
-// anew for each tile; no more than a share of the lists, so that every thread has one.
-constexpr int64_t kMostTileLists = 384;
-constexpr int64_t kTileListsStep = 16;
 constexpr int64_t kTileItems = 4096;
 constexpr int64_t kFewestLanes = 256;
 constexpr int64_t kFewKeys = 64;  // up to here comparing all pairs beats std::sort
+
+// Lists of a tile, whose scores one thread makes and uses up. Many, because OpenBLAS packs the items anew for
+// each tile, but enough tiles to share out. By the number of lists alone: how they are cut can show in the
+// last bits of a score.
+int64_t tile_lists_of(int64_t lists) {
+  constexpr int64_t kTiles = 16, kStep = 16, kMost = 384;
+  return std::clamp(ceil_div(ceil_div(lists, kTiles), kStep) * kStep, kStep, kMost);
+}
 
 // A score and its item as one number that sorts as (higher score, then smaller id) does. Never 0.
 using Key = uint64_t;
@@ -211,6 +217,21 @@ int64_t first_not_finite(MatrixView<const float> tile, int64_t first_list, int64
   return places;
 }
 
+// What a thread needs for a tile.
+struct TileMemory {
+  TileMemory(int64_t lists, int64_t items, int64_t dim, int64_t k)
+      : users(make_scratch<float>(lists * dim)),
+        scores(make_scratch<float>(lists * items)),
+        best(make_scratch<Key>(lists * k)),
+        have(size_t(lists)),
+        selector(k, items) {}
+
+  std::unique_ptr<float[]> users, scores;  // [lists, dim], [lists, items of a panel]
+  std::unique_ptr<Key[]> best;             // [lists, k]
+  std::vector<int64_t> have;               // [lists]: how many keys of best are there
+  Selector selector;
+};
+
 }  // namespace
 
 void rank(const RankingRequest& request, MatrixView<int32_t> top_item,
@@ -235,46 +256,44 @@ void rank(const RankingRequest& request, MatrixView<int32_t> top_item,
   if (request.allowed.size > 0)
     for (uint8_t allowed : request.allowed) forbidden.push_back(allowed ? 0.0f : kMasked);
 
-  const int64_t panels = std::max<int64_t>(1, (items + kTileItems - 1) / kTileItems);
-  const int64_t panel_items = (items + panels - 1) / panels;
-  const int64_t share = (lists + omp_get_max_threads() - 1) / omp_get_max_threads();
-  const int64_t tile_lists =
-      std::clamp<int64_t>((share + kTileListsStep - 1) / kTileListsStep * kTileListsStep,
-                          kTileListsStep, kMostTileLists);
+  const int64_t panels = std::max<int64_t>(1, ceil_div(items, kTileItems));
+  const int64_t panel_items = ceil_div(items, panels);
+  const int64_t tile_lists = tile_lists_of(lists);
   const int64_t places = lists * items;
   int64_t not_finite = places;
+  std::vector<TileMemory> memory;
+  for (int t = 0; t < omp_get_max_threads(); ++t)
+    memory.emplace_back(tile_lists, panel_items, dim, k);
 #pragma omp parallel reduction(min : not_finite)
   {
-    std::vector<float> users(size_t(tile_lists * dim));
-    const auto scores = std::make_unique_for_overwrite<float[]>(size_t(tile_lists * panel_items));
-    std::vector<Key> best(size_t(tile_lists * k));
-    std::vector<int64_t> have(static_cast<size_t>(tile_lists));
-    Selector selector(k, panel_items);
+    TileMemory& own = memory[size_t(omp_get_thread_num())];
 #pragma omp for schedule(dynamic, 1)
     for (int64_t first = 0; first < lists; first += tile_lists) {
       const int64_t rows = std::min(tile_lists, lists - first);
-      const MatrixView<float> vectors(users.data(), rows, dim);
+      const MatrixView<float> vectors(own.users.get(), rows, dim);
       for (int64_t r = 0; r < rows; ++r)
         std::copy_n(request.user.row(request.user_row[first + r]), dim, vectors.row(r));
-      std::fill(have.begin(), have.end(), 0);
+      std::fill(own.have.begin(), own.have.end(), 0);
       for (int64_t panel = 0; panel < items; panel += panel_items) {
         const int64_t n = std::min(panel_items, items - panel);
-        const MatrixView<float> tile(scores.get(), rows, n);
+        const MatrixView<float> tile(own.scores.get(), rows, n);
         gemm_a_bt(vectors, request.item.rows_from(panel, n), Into::overwrite, tile);
         if (!surely_finite)
           not_finite = std::min(not_finite, first_not_finite(tile, first, panel, items, places));
+        if (not_finite < places) continue;  // refused below; NaN has no order to select by
         for (int64_t r = 0; r < rows; ++r) {
           float* score = tile.row(r);
           for (int m = 0; m < request.masks; ++m)
             mask_row(request.mask[m], request.user_id[first + r], panel, n, score);
           if (!forbidden.empty()) add_scaled(1.0f, forbidden.data() + panel, score, n);
-          have[size_t(r)] = selector.select(score, n, panel, best.data() + r * k, have[size_t(r)]);
+          int64_t& have = own.have[size_t(r)];
+          have = own.selector.select(score, n, panel, own.best.get() + r * k, have);
         }
       }
       for (int64_t r = 0; r < rows; ++r) {
         for (int64_t c = 0; c < k; ++c) {
-          const bool found = c < have[size_t(r)];
-          const Key key = best[size_t(r * k + c)];
+          const bool found = c < own.have[size_t(r)];
+          const Key key = own.best[size_t(r * k + c)];
           top_item(first + r, c) = found ? item_of(key) : -1;
           top_score(first + r, c) = found ? score_of(key) : kMasked;
         }

@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/common/ceil_div.h"
+#include "kernels/common/scratch.h"
 #include "kernels/common/simd.h"
 #include "kernels/sampler/philox.h"
 #include "kernels/sampler/sampler.h"
@@ -34,8 +36,8 @@ REC_SIMD_CLONES void pick_negatives(const uint32_t* words, int64_t count, int32_
   const int32_t choices = items - degree;
 #pragma omp simd
   for (int64_t j = 0; j < count; ++j) item[j] = uniform_below(words[j], choices);
-  // item_outside, one probe for all draws at a time; item[j] holds the rank, shift[j] the answer so
-  // far
+  // item_outside, one probe for all draws at a time; item[j] holds the rank, before[j] the
+  // answer so far
   constexpr int64_t kTogether = 64;
   for (int64_t first = 0; first < count; first += kTogether) {
     const int64_t n = std::min(kTogether, count - first);
@@ -61,12 +63,15 @@ int64_t user_of_edge(CsrView items_of_user, int64_t edge) {
          items_of_user.row_start - 1;
 }
 
-// Stable counting sort of the numbers 0 .. rows * per_row by key. for_each(first, last, visit)
-// calls visit(key, number) for the numbers of rows [first, last), ascending. The rows are cut into
-// as many pieces as there are threads; the result does not depend on how many.
+// Stable counting sort of the numbers 0 .. numbers by key, numbers / rows of them to a row.
+// for_each(first, last, visit) calls visit(key, number) for the numbers of rows [first, last), ascending. The
+// rows are cut into a piece for each thread; the result does not depend on how many.
 template <class ForEach>
-void group(int64_t rows, int64_t keys, ForEach for_each, int64_t* start, int32_t* members) {
-  const int64_t pieces = std::min<int64_t>(omp_get_max_threads(), rows);
+void group(int64_t rows, int64_t numbers, int64_t keys, ForEach for_each, int64_t* start,
+           int32_t* members) {
+  // A piece goes through all keys once: not more of them than there is to sort.
+  const int64_t pieces =
+      std::clamp<int64_t>(numbers / keys, 1, std::min<int64_t>(omp_get_max_threads(), rows));
   // of piece p: first how many of its numbers have each key, then where the next of them goes
   std::vector<int64_t> places(static_cast<size_t>(pieces * keys), 0);
 #pragma omp parallel for schedule(static, 1)
@@ -98,15 +103,16 @@ void draw_batch(const SamplerTables& from, const TrainingClock& clock, const Bat
   const int64_t edges = owned.row_start[owned.rows];
   const EpochOrder order(clock.seed, clock.epoch, edges);
   const int64_t draws = 1 + batch.negatives();
-  const int64_t blocks = (draws + 3) / 4;
+  const int64_t blocks = ceil_div(draws, 4);
   bool all_have_negatives = true;
+  const auto words_of_threads = make_scratch<uint32_t>(omp_get_max_threads() * 4 * blocks);
 #pragma omp parallel
   {
-    std::vector<uint32_t> words(static_cast<size_t>(4 * blocks));
+    uint32_t* const words = words_of_threads.get() + omp_get_thread_num() * 4 * blocks;
 #pragma omp for schedule(static) reduction(&& : all_have_negatives)
     for (int64_t b = 0; b < batch.rows(); ++b) {
       draw_words(clock.seed, uint32_t(b), uint32_t(clock.step), uint32_t(clock.epoch), blocks,
-                 words.data());
+                 words);
       const int64_t place = order.at((clock.step * batch.rows() + b) % edges);
       int64_t user = 0, edge = 0;
       if (from.rule == SamplingRule::user) {
@@ -123,8 +129,8 @@ void draw_batch(const SamplerTables& from, const TrainingClock& clock, const Bat
         all_have_negatives = false;
         continue;
       }
-      pick_negatives(words.data() + 1, batch.negatives(), int32_t(owned.cols), owned.row(user),
-                     degree, batch.negative.row(b));
+      pick_negatives(words + 1, batch.negatives(), int32_t(owned.cols), owned.row(user), degree,
+                     batch.negative.row(b));
     }
   }
   require(all_have_negatives, "sampler: a user owns every item and has no negatives");
@@ -132,7 +138,7 @@ void draw_batch(const SamplerTables& from, const TrainingClock& clock, const Bat
   const auto users = [&](int64_t first, int64_t last, auto visit) {
     for (int64_t b = first; b < last; ++b) visit(batch.user[b], int32_t(b));
   };
-  group(batch.rows(), owned.rows, users, batch.user_start.data, batch.user_row.data);
+  group(batch.rows(), batch.rows(), owned.rows, users, batch.user_start.data, batch.user_row.data);
   const auto items = [&](int64_t first, int64_t last, auto visit) {
     for (int64_t b = first; b < last; ++b) {
       const int32_t use = int32_t(b * draws);
@@ -141,7 +147,8 @@ void draw_batch(const SamplerTables& from, const TrainingClock& clock, const Bat
       for (int32_t j = 0; j < int32_t(draws - 1); ++j) visit(negative[j], use + 1 + j);
     }
   };
-  group(batch.rows(), owned.cols, items, batch.item_start.data, batch.item_use.data);
+  group(batch.rows(), batch.rows() * draws, owned.cols, items, batch.item_start.data,
+        batch.item_use.data);
 }
 
 }  // namespace rec::cpu

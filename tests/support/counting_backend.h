@@ -33,6 +33,9 @@ class CountingBackend final : public Backend {
   int64_t hybrid_degree(int64_t language_width) const override {
     return worker_->hybrid_degree(language_width);
   }
+  int64_t projection_scratch_bytes(const ProjectionSize& size) const override {
+    return worker_->projection_scratch_bytes(size);
+  }
   void step(const void* key, const std::function<void()>& operations) override {
     worker_->step(key, operations);
   }
