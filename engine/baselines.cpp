@@ -53,8 +53,8 @@ REC_SIMD_CLONES void draw_scores(uint64_t seed, uint32_t user, int64_t blocks, f
   }
 }
 
-// One list at a time through the ordinary ranking kernel, with the user's drawn scores as the item
-// vectors of width 1.
+// One list at a time through the ordinary ranking kernel,
+// with the user's drawn scores as the item vectors of width 1.
 class RandomRanker final : public Ranker {
  public:
   // handicap [items]: 0, or -1 for items that come after all those without.

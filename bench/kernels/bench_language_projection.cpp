@@ -48,8 +48,8 @@ void backward(benchmark::State& state, const Shape& shape) {
   const Language language(shape);
   const LanguageView z = language.split.view();
   HostMatrix grad_weight(shape.hidden, shape.language_width), grad_bias(1, shape.hidden);
-  // A call scales light users' rows in place, so any other values would soon be subnormal, and
-  // slow.
+  // A call scales light users' rows in place, so any other
+  // values would soon be subnormal, and slow.
   HostMatrix zeros(shape.nodes(), shape.hidden);
   // The bias reads every row once, the scaling reads and writes the users' rows. Every light user's
   // edge reads a row and an id; an item's row is read and written, and read again by the product,

@@ -21,8 +21,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int64_t kPopPool =
-    200;  // the paper's Pop draws among this many of the most popular items
+constexpr int64_t kPopPool = 200;  // the paper's Pop draws among so many most popular items
 
 struct Options {
   LoadRequest load;

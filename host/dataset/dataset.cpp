@@ -29,8 +29,8 @@ std::string join(const std::vector<std::string>& words) {
   return text;
 }
 
-// A link that leads nowhere counts as there: reading it says what is wrong, leaving it away would
-// not.
+// A link that leads nowhere counts as there:
+// reading it says what is wrong, leaving it away would not.
 bool is_present(const fs::path& file) {
   std::error_code failed;
   const fs::file_status status = fs::symlink_status(file, failed);

@@ -1,5 +1,5 @@
-// A run folder: config.toml, run.json, metrics.jsonl, best.safetensors, last.safetensors,
-// report.html.
+// A run folder: config.toml, run.json, metrics.jsonl,
+// best.safetensors, last.safetensors, report.html.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -13,8 +13,8 @@ namespace rec {
 struct MetricsLine {
   int64_t epoch = 0;  // from 1
   double loss = 0;    // mean over the epoch's steps
-  std::vector<std::pair<std::string, double>> valid,
-      test;            // "recall@20" -> value; empty when not evaluated
+  // "recall@20" -> value; empty when not evaluated
+  std::vector<std::pair<std::string, double>> valid, test;
   double seconds = 0;  // of training since the last line, evaluation included
 };
 

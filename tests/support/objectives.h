@@ -1,6 +1,6 @@
 // What the tests of the objectives with sampled negatives share: scores in double, the comparison
-// of a batch's derivatives with an oracle of one row, and the check of that oracle by finite
-// differences.
+// of a batch's derivatives with an oracle of one row,
+// and the check of that oracle by finite differences.
 #pragma once
 #include <catch2/catch.hpp>
 
@@ -103,8 +103,8 @@ void check_objective(MatrixView<const float> user, MatrixView<const float> item,
 }
 
 // The oracle's derivatives against its own losses, all in double: along a random direction, two
-// central differences and their Richardson extrapolation, whose error is below the difference of
-// the two.
+// central differences and their Richardson extrapolation,
+// whose error is below the difference of the two.
 template <class Oracle>
 void check_oracle_derivative(int64_t negatives, uint64_t seed, Oracle oracle) {
   std::mt19937_64 random(seed);
