@@ -22,6 +22,10 @@ struct Interactions {
   int64_t duplicates = 0;       // repeated interactions left out
 };
 
+// Whether ids up to this one, among which `named` lines or interactions name some, lie so far apart
+// that they are a mistake: above 10 million and above 100 times as many.
+bool is_far_id(int64_t id, int64_t named);
+
 // text: the file's bytes; name: for the sentence of a refusal.
 Interactions parse_interactions(std::string_view text, const std::string& name);
 Interactions read_interactions(const std::string& path);

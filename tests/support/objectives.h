@@ -13,6 +13,7 @@
 #include "tests/support/agreement.h"
 #include "tests/support/batches.h"
 #include "tests/support/closeness.h"
+#include "tests/support/threads.h"
 
 namespace rec::test {
 
@@ -100,6 +101,24 @@ void check_objective(MatrixView<const float> user, MatrixView<const float> item,
         loss_error / double(batch.rows()) + in_double * loss_sum.magnitude);
   CHECK(got.score.guards_untouched());
   CHECK(got.user_row.guards_untouched());
+}
+
+// call: BatchGradientView -> loss.
+template <class Call>
+void check_same_bits_with_threads(const HostBatch& batch, int64_t dim, Call call) {
+  const auto run = [&](int threads, HostBatchGradient& got) {
+    const ThreadCount count(threads);
+    return call(got.view());
+  };
+  HostBatchGradient one(batch, dim);
+  const double loss = run(1, one);
+  for (int threads : {2, 3}) {
+    CAPTURE(threads);
+    HostBatchGradient more(batch, dim);
+    CHECK(run(threads, more) == loss);
+    CHECK(same_bits(more.score.view(), one.score.view()));
+    CHECK(same_bits(more.user_row.view(), one.user_row.view()));
+  }
 }
 
 // The oracle's derivatives against its own losses, all in double: along a random direction, two
