@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <exception>
@@ -24,6 +23,7 @@
 
 #include "bench/facts.h"
 #include "bench/machine.h"
+#include "bench/quartiles.h"
 #include "bench/shapes.h"
 #include "engine/backend_cpu.h"
 #include "engine/training.h"
@@ -50,7 +50,7 @@ Shape scaled(int64_t factor) {
 
 int64_t edges_and_nodes(const Shape& shape) { return shape.edges + shape.nodes() * shape.dim; }
 
-// Trains on that shape for a few steps; seconds of each, ascending.
+// Trains on that shape for a few steps; seconds of each.
 std::vector<double> step_seconds(const Shape& shape, const Options& options) {
   HostMatrix z = HostMatrix::random_unit_rows(shape.items, shape.language_width, 1);
   const auto backend = make_cpu_backend(threads());
@@ -70,14 +70,13 @@ std::vector<double> step_seconds(const Shape& shape, const Options& options) {
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
     if (step >= kWarmUpSteps) seconds.push_back(taken.count());
   }
-  std::sort(seconds.begin(), seconds.end());
   return seconds;
 }
 
 struct Result {
   Shape shape;
-  double median_s = 0, lower_s = 0, upper_s = 0;  // with quartiles
-  int64_t memory_bytes = 0;                       // the process's peak above its idle size
+  Quartiles step_s;
+  int64_t memory_bytes = 0;  // the process's peak above its idle size
 };
 
 // Runs one size in a child process and reads its times through a pipe.
@@ -91,9 +90,7 @@ Result measure(const Shape& shape, const Options& options) {
     try {
       const int64_t idle_kib = memory_use().resident_kib;
       const std::vector<double> seconds = step_seconds(shape, options);
-      const size_t n = seconds.size();
-      Result result{shape, seconds[n / 2], seconds[n / 4], seconds[3 * n / 4],
-                    (memory_use().peak_kib - idle_kib) * 1024};
+      Result result{shape, quartiles(seconds), (memory_use().peak_kib - idle_kib) * 1024};
       status = ::write(ends[1], &result, sizeof(result)) == sizeof(result) ? 0 : 1;
     } catch (const std::exception& error) {
       fmt::print(stderr, "rec_growth: {}\n", error.what());
@@ -117,9 +114,10 @@ void print_row(const Result& r, const Result& first) {
   const double work = double(edges_and_nodes(r.shape)) / double(edges_and_nodes(first.shape));
   fmt::print(
       "{:>9}{:>9}{:>11}{:>14}{:>8.0f}{:>11.1f}{:>9.1f} ..{:>8.1f}{:>8.2f}{:>10.0f}{:>8.2f}\n",
-      r.shape.users, r.shape.items, r.shape.edges, edges_and_nodes(r.shape), work, 1e3 * r.median_s,
-      1e3 * r.lower_s, 1e3 * r.upper_s, r.median_s / first.median_s,
-      double(r.memory_bytes) / (1 << 20), double(r.memory_bytes) / double(first.memory_bytes));
+      r.shape.users, r.shape.items, r.shape.edges, edges_and_nodes(r.shape), work,
+      1e3 * r.step_s.median, 1e3 * r.step_s.lower, 1e3 * r.step_s.upper,
+      r.step_s.median / first.step_s.median, double(r.memory_bytes) / (1 << 20),
+      double(r.memory_bytes) / double(first.memory_bytes));
   std::fflush(stdout);
 }
 
@@ -130,7 +128,7 @@ void write_json(const std::vector<Result>& results, const std::string& file) {
                              {"items", r.shape.items},
                              {"edges", r.shape.edges},
                              {"edges_and_nodes_by_width", edges_and_nodes(r.shape)},
-                             {"step_s", {r.lower_s, r.median_s, r.upper_s}},
+                             {"step_s", {r.step_s.lower, r.step_s.median, r.step_s.upper}},
                              {"memory_bytes", r.memory_bytes}});
   write_whole_file(file, json.dump(2) + "\n");
 }

@@ -6,16 +6,10 @@
 #include <tuple>
 
 #include "bench/machine.h"
+#include "host/run/memory.h"
 
 namespace rec::bench {
 namespace {
-
-std::string bytes_text(double bytes) {
-  if (bytes >= 1 << 30) return fmt::format("{:.3g} GiB", bytes / (1 << 30));
-  if (bytes >= 1 << 20) return fmt::format("{:.3g} MiB", bytes / (1 << 20));
-  if (bytes >= 1 << 10) return fmt::format("{:.3g} KiB", bytes / (1 << 10));
-  return fmt::format("{:.0f} B", bytes);
-}
 
 // copy: bytes of one of the two arrays
 double array_bytes(const Limit& limit) {
@@ -45,10 +39,11 @@ std::string describe(const Limit& limit) {
   switch (limit.kind) {
     case Limit::Kind::sgemm: return fmt::format("sgemm {0}^3: {1:.3g} GFLOP/s", kSgemmSize, rate);
     case Limit::Kind::copy:
-      return fmt::format("copy of {}: {:.3g} GB/s", bytes_text(array_bytes(limit)), rate);
+      return fmt::format("copy of {}: {:.3g} GB/s", bytes_text(int64_t(array_bytes(limit))), rate);
     case Limit::Kind::gather:
-      return fmt::format("gather of {} rows from {}: {:.3g} GB/s", bytes_text(limit.row_bytes),
-                         bytes_text(limit.working_set), rate);
+      return fmt::format("gather of {} rows from {}: {:.3g} GB/s",
+                         bytes_text(int64_t(limit.row_bytes)),
+                         bytes_text(int64_t(limit.working_set)), rate);
   }
   return {};
 }

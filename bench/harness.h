@@ -2,8 +2,8 @@
 //
 // A bench derives the bytes and flops of one call in a comment, names the machine limit that binds
 // the kernel, and passes the call to measure(). rec_bench then prints the median and spread over
-// repetitions, the rate, and the share of that limit, which it measures on this machine when it is
-// first asked for.
+// repetitions, the rate, and the share of that limit,
+// which it measures on this machine when it is first asked for.
 #pragma once
 #include <benchmark/benchmark.h>
 
@@ -24,12 +24,12 @@ struct Limit {
   // Flops per second of a large single-precision matrix product, all threads (OpenBLAS).
   static Limit sgemm() { return {}; }
   // Bytes read plus bytes written per second by a copy, of arrays far beyond every cache, or of
-  // arrays that together hold working_set bytes: kernels that stay in a cache are held to the
-  // cache.
+  // arrays that together hold working_set bytes:
+  // kernels that stay in a cache are held to the cache.
   static Limit copy() { return {Kind::copy, 0, 0}; }
   static Limit copy_of(double working_set) { return {Kind::copy, working_set, 0}; }
-  // Bytes read per second when rows of row_bytes are added up at random from a table of
-  // table_bytes.
+  // Bytes read per second when rows of row_bytes are added
+  // up at random from a table of table_bytes.
   static Limit gather(double row_bytes, double table_bytes) {
     return {Kind::gather, table_bytes, row_bytes};
   }
@@ -46,8 +46,8 @@ struct Work {
 template <class Call>
 void measure(benchmark::State& state, const Work& work, Call call);
 
-// Registers run for each shape in bench/shapes.h, as "kernel/shape". Returns true, to initialise a
-// constant.
+// Registers run for each shape in bench/shapes.h, as "kernel/shape".
+// Returns true, to initialise a constant.
 bool add_kernel_bench(const std::string& kernel, void (*run)(benchmark::State&, const Shape&));
 
 // The limit, in flops or bytes per second; measured once a run.

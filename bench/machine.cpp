@@ -19,8 +19,8 @@
 namespace rec::bench {
 namespace {
 
-// The shortest of several runs, in seconds: a limit is what the machine can do, not what it did on
-// average.
+// The shortest of several runs, in seconds: a limit is what the
+// machine can do, not what it did on average.
 template <class Call>
 double shortest_s(Call call) {
   constexpr int kRuns = 9;

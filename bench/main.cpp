@@ -5,24 +5,18 @@
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 
-#include <algorithm>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "bench/facts.h"
 #include "bench/machine.h"
+#include "bench/quartiles.h"
 #include "host/version.h"
 #include "kernels/common/simd.h"
 
 namespace rec::bench {
 namespace {
-
-double quantile(const std::vector<double>& sorted, double q) {
-  const double place = q * double(sorted.size() - 1);
-  const size_t below = size_t(place), above = std::min(below + 1, sorted.size() - 1);
-  return sorted[below] + (place - double(below)) * (sorted[above] - sorted[below]);
-}
 
 // One line a bench: median and quartiles over the repetitions.
 class Table : public benchmark::BenchmarkReporter {
@@ -44,21 +38,20 @@ class Table : public benchmark::BenchmarkReporter {
         times.push_back(run.GetAdjustedRealTime());
     }
     if (times.empty()) return;  // what Google Benchmark aggregates, this table does itself
-    std::sort(times.begin(), times.end());
-    const double median = quantile(times, 0.5);
+    const Quartiles time = quartiles(times);
     // A rate is the same call's work over another time.
     const Run& first = runs.front();
     const auto at_median = [&](const char* counter) {
       const auto found = first.counters.find(counter);
       return found == first.counters.end()
                  ? 0.0
-                 : found->second.value * first.GetAdjustedRealTime() / median;
+                 : found->second.value * first.GetAdjustedRealTime() / time.median;
     };
     const double flops = at_median("GFLOP/s"), bytes = at_median("GB/s");
     const bool counts_flops = first.report_label.rfind("sgemm", 0) == 0;
     fmt::print(GetOutputStream(),
                "{:<48}{:>7.3f} ms{:>8.3f} ..{:>7.3f}{:>7.3g} {}  {:.0f}% of {}\n",
-               first.run_name.function_name, median, quantile(times, 0.25), quantile(times, 0.75),
+               first.run_name.function_name, time.median, time.lower, time.upper,
                counts_flops ? flops : bytes, counts_flops ? "GFLOP/s" : "GB/s   ",
                100.0 * at_median("share"), first.report_label);
     GetOutputStream().flush();

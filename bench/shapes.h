@@ -28,8 +28,8 @@ inline constexpr Shape kShapes[] = {
 };
 
 // The training graph of that shape: exactly its edges, every user at least one, the popularity of
-// items and the history lengths of users falling as a power of their rank, ids in no order. Made
-// once a run.
+// items and the history lengths of users falling as a power of
+// their rank, ids in no order. Made once a run.
 const test::HostGraph& graph_of(const Shape& shape);
 
 // Users with at least one training item: all of them.

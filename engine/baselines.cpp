@@ -5,6 +5,7 @@
 
 #include "engine/graph.h"
 #include "engine/language_vectors.h"
+#include "kernels/common/ceil_div.h"
 #include "kernels/common/simd.h"
 #include "kernels/sampler/philox.h"
 
@@ -20,8 +21,9 @@ std::vector<int64_t> training_counts(CsrView train) {
 // A vector ranker that owns its vectors.
 class OwnVectors final : public Ranker {
  public:
-  OwnVectors(Backend& backend, int64_t users, int64_t items, int64_t dim)
-      : backend_(backend), user_(backend, users, dim), item_(backend, items, dim) {}
+  // user (host): [users, dim], item (host): [items, dim]
+  OwnVectors(Backend& backend, MatrixView<const float> user, MatrixView<const float> item)
+      : backend_(backend), user_(backend, user), item_(backend, item) {}
   Matrix<float>& user() { return user_; }
   Matrix<float>& item() { return item_; }
   TopLists rank(const std::vector<int32_t>& users, const std::vector<CsrView>& masks,
@@ -33,10 +35,6 @@ class OwnVectors final : public Ranker {
   Backend& backend_;
   Matrix<float> user_, item_;
 };
-
-void upload(Backend& backend, Matrix<float>& to, const std::vector<float>& from) {
-  if (!from.empty()) backend.upload(to.data(), from.data(), sizeof(float) * from.size());
-}
 
 // [0, 1), 24 bits
 constexpr float unit_interval(uint32_t word) { return float(int32_t(word >> 8)) * 0x1p-24f; }
@@ -53,8 +51,8 @@ REC_SIMD_CLONES void draw_scores(uint64_t seed, uint32_t user, int64_t blocks, f
   }
 }
 
-// One list at a time through the ordinary ranking kernel, with the user's drawn scores as the item
-// vectors of width 1.
+// One list at a time through the ordinary ranking kernel,
+// with the user's drawn scores as the item vectors of width 1.
 class RandomRanker final : public Ranker {
  public:
   // handicap [items]: 0, or -1 for items that come after all those without.
@@ -82,7 +80,7 @@ class RandomRanker final : public Ranker {
     set_masks(request, masks);
     request.allowed = allowed;
 
-    const size_t items = handicap_.size(), blocks = (items + 3) / 4;
+    const size_t items = handicap_.size(), blocks = size_t(ceil_div(int64_t(items), 4));
     std::vector<float> score(4 * blocks);
     for (size_t row = 0; row < users.size(); ++row) {
       draw_scores(seed_, uint32_t(users[row]), int64_t(blocks), score.data());
@@ -109,23 +107,20 @@ class RandomRanker final : public Ranker {
 }  // namespace
 
 std::unique_ptr<Ranker> make_popularity(Backend& backend, CsrView train) {
-  auto ranker = std::make_unique<OwnVectors>(backend, train.rows, train.cols, 1);
   const std::vector<int64_t> count = training_counts(train);
-  upload(backend, ranker->user(), std::vector<float>(static_cast<size_t>(train.rows), 1.0f));
-  upload(backend, ranker->item(), {count.begin(), count.end()});
-  return ranker;
+  const std::vector<float> user(static_cast<size_t>(train.rows), 1.0f);
+  const std::vector<float> item(count.begin(), count.end());
+  return std::make_unique<OwnVectors>(backend, MatrixView<const float>(user.data(), train.rows, 1),
+                                      MatrixView<const float>(item.data(), train.cols, 1));
 }
 
 std::unique_ptr<Ranker> make_embedding_knn(Backend& backend, MatrixView<const float> z,
                                            CsrView train) {
-  auto ranker = std::make_unique<OwnVectors>(backend, train.rows, train.cols, z.cols);
-  std::vector<float> mean(static_cast<size_t>(z.cols));
-  for (int64_t u = 0; u < train.rows; ++u) {
-    mean_language_vector(z, {train.row(u), train.degree(u)}, mean.data());
-    backend.upload(ranker->user().view().row(u), mean.data(), sizeof(float) * mean.size());
-  }
-  for (int64_t i = 0; i < z.rows; ++i)
-    backend.upload(ranker->item().view().row(i), z.row(i), sizeof(float) * mean.size());
+  std::vector<float> means(static_cast<size_t>(train.rows * z.cols));
+  const MatrixView<float> mean(means.data(), train.rows, z.cols);
+  for (int64_t u = 0; u < train.rows; ++u)
+    mean_language_vector(z, {train.row(u), train.degree(u)}, mean.row(u));
+  auto ranker = std::make_unique<OwnVectors>(backend, mean, z);
   Array<float> norm(backend, std::max(train.rows, train.cols));
   for (Matrix<float>* m : {&ranker->user(), &ranker->item()})
     backend.normalise(m->view(), m->view(), {norm.data(), m->rows()});

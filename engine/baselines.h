@@ -16,8 +16,8 @@ std::unique_ptr<Ranker> make_embedding_knn(Backend& backend, MatrixView<const fl
                                            CsrView train);
 
 // Items in an order drawn per user. With pool > 0 the `pool` most popular items (ties: smaller ids)
-// come before all others: the paper's Pop with pool 200. Draws are Philox keyed by (seed, user,
-// item).
+// come before all others: the paper's Pop with pool 200.
+// Draws are Philox keyed by (seed, user, item).
 std::unique_ptr<Ranker> make_random(Backend& backend, CsrView train, int64_t pool, uint64_t seed);
 
 }  // namespace rec

@@ -43,6 +43,14 @@ class Matrix {
   Matrix() = default;
   Matrix(Backend& backend, int64_t rows, int64_t cols)
       : values_(backend, rows * cols), rows_(rows), cols_(cols) {}
+  // With the host's values: one upload where its rows lie together.
+  Matrix(Backend& backend, MatrixView<const T> host) : Matrix(backend, host.rows, host.cols) {
+    if (rows_ == 0 || cols_ == 0) return;
+    const bool together = host.stride == host.cols;
+    const int64_t parts = together ? 1 : rows_;
+    const size_t bytes = sizeof(T) * static_cast<size_t>(rows_ / parts * cols_);
+    for (int64_t r = 0; r < parts; ++r) backend.upload(view().row(r), host.row(r), bytes);
+  }
 
   MatrixView<T> view() const { return {values_.data(), rows_, cols_}; }
   T* data() const { return values_.data(); }

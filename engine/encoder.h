@@ -19,8 +19,8 @@ class Encoder {
 
   // e [nodes, dim] overwritten.
   virtual void forward(const Parameters& parameters, MatrixView<float> e) = 0;
-  // After forward with the same parameters: the gradient slab is overwritten; grad_e is scratch
-  // afterwards.
+  // After forward with the same parameters: the gradient slab is overwritten;
+  // grad_e is scratch afterwards.
   virtual void backward(const Parameters& parameters, MatrixView<float> grad_e) = 0;
 };
 

@@ -20,8 +20,8 @@ struct Evaluation {
   int64_t users = 0;                 // users with at least one item in the split
   std::vector<UserResult> per_user;  // ascending by user
 
-  double value(Metric metric,
-               int64_t k) const;  // throws std::invalid_argument when k was not asked
+  // Throws std::invalid_argument when k was not asked for.
+  double value(Metric metric, int64_t k) const;
 };
 
 // truth (host): [users, items] of the evaluated split. masks (backend memory): the splits whose
@@ -29,8 +29,8 @@ struct Evaluation {
 Evaluation evaluate(Ranker& ranker, CsrView truth, const std::vector<CsrView>& masks,
                     std::vector<int64_t> cutoffs);
 
-// The mean over those results whose user is kept, e.g. one group by history length; no users: all
-// zero.
+// The mean over those results whose user is kept, e.g.
+// one group by history length; no users: all zero.
 struct GroupMean {
   int64_t users = 0;
   std::vector<MetricValues> at;  // one per cut-off

@@ -17,8 +17,8 @@ struct HostCsr {
   int64_t entries() const { return static_cast<int64_t>(col.size()); }
 };
 
-// The transpose, rows ascending within each column: a stable counting sort. keep(row): which rows
-// take part.
+// The transpose, rows ascending within each column:
+// a stable counting sort. keep(row): which rows take part.
 template <class Keep>
 HostCsr transpose(CsrView m, Keep keep) {
   HostCsr t;

@@ -1,6 +1,8 @@
 // The encoder of AlphaRec and of the linear mapping: project the language vectors of all nodes,
-// then propagate over the graph (design: forward e0 = W_n leaky(... W_1 z + b_1 ...) + b_n, e =
-// mean_k A~^k e0).
+// then propagate over the graph.
+//
+//   e0 = W_n leaky(... W_1 z + b_1 ...) + b_n
+//   e  = mean over k = 0 .. K of A~^k e0
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -18,8 +20,8 @@ struct ProjectorShape {
   bool bias = true;
 };
 
-// The authors' hidden widths (equal parameter counts at 768, 1536, 3072 and 4096), else twice the
-// input.
+// The authors' hidden widths (equal parameter counts at 768,
+// 1536, 3072 and 4096), else twice the input.
 int64_t default_hidden_width(int64_t language_width);
 
 class LanguageEncoder final : public Encoder {

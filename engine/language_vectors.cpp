@@ -19,10 +19,8 @@ LanguageVectors::LanguageVectors(Backend& backend, MatrixView<const float> z, Cs
 
 LanguageVectors::LanguageVectors(Backend& backend, MatrixView<const float> z, CsrView train,
                                  int64_t hybrid_degree)
-    : item_(backend, z.rows, z.cols), users_(train.rows) {
+    : item_(backend, z), users_(train.rows) {
   require(z.rows == train.cols, "language vectors: one row per item");
-  for (int64_t i = 0; i < z.rows; ++i)
-    backend.upload(item_.view().row(i), z.row(i), sizeof(float) * static_cast<size_t>(z.cols));
 
   std::vector<int32_t> heavy, light;
   for (int64_t u = 0; u < train.rows; ++u)
@@ -31,13 +29,14 @@ LanguageVectors::LanguageVectors(Backend& backend, MatrixView<const float> z, Cs
   heavy_user_ = Array<int32_t>(backend, heavy);
   light_user_ = Array<int32_t>(backend, light);
 
-  heavy_ = Matrix<float>(backend, static_cast<int64_t>(heavy.size()), z.cols);
-  std::vector<float> mean(static_cast<size_t>(z.cols));
-  for (size_t h = 0; h < heavy.size(); ++h) {
-    mean_language_vector(z, {train.row(heavy[h]), train.degree(heavy[h])}, mean.data());
-    backend.upload(heavy_.view().row(static_cast<int64_t>(h)), mean.data(),
-                   sizeof(float) * mean.size());
+  const auto heavy_rows = static_cast<int64_t>(heavy.size());
+  std::vector<float> means(heavy.size() * static_cast<size_t>(z.cols));
+  const MatrixView<float> mean(means.data(), heavy_rows, z.cols);
+  for (int64_t h = 0; h < heavy_rows; ++h) {
+    const int32_t u = heavy[static_cast<size_t>(h)];
+    mean_language_vector(z, {train.row(u), train.degree(u)}, mean.row(h));
   }
+  heavy_ = Matrix<float>(backend, mean);
 
   const HostCsr light_by_item =
       transpose(train, [&](int64_t u) { return train.degree(u) <= hybrid_degree; });

@@ -13,8 +13,8 @@ namespace rec {
 class LanguageVectors {
  public:
   // z (host): [items, language_width].  train (host): [users, items].
-  // Users with more than backend.hybrid_degree(width) training items keep their mean vector as a
-  // row.
+  // Users with more than backend.hybrid_degree(width) training
+  // items keep their mean vector as a row.
   LanguageVectors(Backend& backend, MatrixView<const float> z, CsrView train);
   // As above with a threshold of the caller's: 0 keeps every user's mean, INT64_MAX nobody's.
   LanguageVectors(Backend& backend, MatrixView<const float> z, CsrView train,

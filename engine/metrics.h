@@ -26,8 +26,8 @@ std::string metric_key(Metric metric, int64_t k);  // "recall@20"
 // One value per kAllMetrics.
 using MetricValues = std::array<double, kAllMetrics.size()>;
 
-// list: item ids, best first, -1 where there is none. relevant: the user's items, ascending, not
-// empty.
+// list: item ids, best first, -1 where there is none.
+// relevant: the user's items, ascending, not empty.
 MetricValues user_metrics(VectorView<const int32_t> list, VectorView<const int32_t> relevant,
                           int64_t k);
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/normalisation/normalisation.h"
+
 namespace rec {
 
 std::vector<float> new_user_vector(Model& model, MatrixView<const float> z, CsrView train,
@@ -39,7 +41,7 @@ std::vector<float> new_user_vector(Model& model, MatrixView<const float> z, CsrV
   if (model.settings().score == Score::cosine) {
     double square = 0;
     for (float value : vector) square += double(value) * double(value);
-    const double norm = std::max(std::sqrt(square), double(1e-12f));
+    const double norm = std::max(std::sqrt(square), double(kSmallestNorm));
     for (float& value : vector) value = float(double(value) / norm);
   }
   return vector;

@@ -13,8 +13,8 @@
 namespace rec {
 
 // history: item ids, ascending, without repeats, not empty. z (host): [items, language_width].
-// The model must have been embedded. Returns her scored vector [dim] (unit length for cosine), on
-// the host.
+// The model must have been embedded. Returns her scored vector
+// [dim] (unit length for cosine), on the host.
 std::vector<float> new_user_vector(Model& model, MatrixView<const float> z, CsrView train,
                                    const std::vector<int32_t>& history);
 

@@ -5,8 +5,8 @@
 namespace rec {
 namespace {
 
-// Lists held in backend memory at once: enough that a backend with many threads has work for all of
-// them to the end.
+// Lists held in backend memory at once: enough that a backend with
+// many threads has work for all of them to the end.
 constexpr int64_t kListBytes = int64_t{64} << 20;
 constexpr int64_t kFewestLists = 1024;
 

@@ -1,5 +1,5 @@
-// A ranker fills top-k lists for chosen users: the one way in which models and baselines are
-// evaluated.
+// A ranker fills top-k lists for chosen users:
+// the one way in which models and baselines are evaluated.
 #pragma once
 #include <cstdint>
 #include <vector>

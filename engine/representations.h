@@ -1,5 +1,5 @@
-// The vectors that scores are taken of: an encoder's output, normalised when the score is the
-// cosine.
+// The vectors that scores are taken of: an encoder's output,
+// normalised when the score is the cosine.
 #pragma once
 #include "engine/backend.h"
 #include "engine/buffer.h"

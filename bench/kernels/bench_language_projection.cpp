@@ -29,14 +29,17 @@ void forward(benchmark::State& state, const Shape& shape) {
   const LanguageView z = language.split.view();
   HostMatrix weight = HostMatrix::random(shape.hidden, shape.language_width, 2);
   HostMatrix bias(1, shape.hidden), pre(shape.nodes(), shape.hidden);
-  // Vectors of items and heavy users and the weight are read once. Every light user's edge reads a
-  // row of T and an id; T is written and takes the bias, every user's row is written.
+  // Vectors of items and heavy users and the weight are read once. T, of items and heavy users, is
+  // written as the bias, read and written by the product, and read to be copied: slab by slab into
+  // scratch (items, written once more) or into the users' rows (heavy). Every light user's edge
+  // reads a row of the scratch and an id, counted once though each slab reads it; every user's row
+  // is written.
   const double row_bytes = 4.0 * double(shape.hidden),
                vector_bytes = 4.0 * double(shape.language_width);
   const double edges = double(z.light_users_of_item.row_start[shape.items]);
   const Work work{.bytes = double(shape.items + z.heavy.rows + shape.hidden) * vector_bytes +
                            edges * (row_bytes + 4.0) +
-                           double(3 * shape.items + shape.users) * row_bytes,
+                           double(5 * shape.items + 4 * z.heavy.rows + shape.users) * row_bytes,
                   .flops = product_flops(shape, z),
                   .limit = Limit::sgemm()};
   measure(state, work, [&] {
@@ -48,17 +51,18 @@ void backward(benchmark::State& state, const Shape& shape) {
   const Language language(shape);
   const LanguageView z = language.split.view();
   HostMatrix grad_weight(shape.hidden, shape.language_width), grad_bias(1, shape.hidden);
-  // A call scales light users' rows in place, so any other values would soon be subnormal, and
-  // slow.
+  // A call adds to the items' rows: any other values would grow from call to call.
   HostMatrix zeros(shape.nodes(), shape.hidden);
-  // The bias reads every row once, the scaling reads and writes the users' rows. Every light user's
-  // edge reads a row and an id; an item's row is read and written, and read again by the product,
-  // which also reads the vectors and writes the weight's gradient.
+  // Light users' rows are read and written, scaled, slab by slab into scratch; heavy users' rows are
+  // copied. Every light user's edge reads a row of the scratch and an id, counted once though each
+  // slab reads it; the sum is added to an item's row, which is read and written. The bias reads the
+  // items' and heavy users' rows once, and so does the product, which also reads the vectors and
+  // writes the weight's gradient.
   const double row_bytes = 4.0 * double(shape.hidden),
                vector_bytes = 4.0 * double(shape.language_width);
   const double edges = double(z.light_users_of_item.row_start[shape.items]);
-  const Work work{.bytes = double(shape.nodes() + 2 * shape.users) * row_bytes +
-                           edges * (row_bytes + 4.0) + 3.0 * double(shape.items) * row_bytes +
+  const Work work{.bytes = double(2 * z.light_user.size) * row_bytes + edges * (row_bytes + 4.0) +
+                           4.0 * double(shape.items + z.heavy.rows) * row_bytes +
                            double(shape.items + z.heavy.rows + shape.hidden) * vector_bytes,
                   .flops = product_flops(shape, z),
                   .limit = Limit::sgemm()};

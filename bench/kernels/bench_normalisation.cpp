@@ -22,8 +22,8 @@ void backward(benchmark::State& state, const Shape& shape) {
   // Norms of 1, so that a gradient which goes through again and again stays in range.
   std::vector<float> norm(size_t(shape.nodes()), 1.0f), unused(size_t(shape.nodes()));
   cpu::normalise(e.view(), n.view(), {unused.data(), shape.nodes()});
-  // n is read, grad read and written: 12 bytes a value; the dot product, the difference, the
-  // division.
+  // n is read, grad read and written: 12 bytes a value;
+  // the dot product, the difference, the division.
   const double values = double(shape.nodes()) * double(shape.dim);
   const Work work{
       .bytes = 12.0 * values, .flops = 5.0 * values, .limit = Limit::copy_of(8.0 * values)};

@@ -1,5 +1,5 @@
-// The program's commands. Each adds its options to the command line and returns what runs it: the
-// exit status.
+// The program's commands. Each adds its options to the command
+// line and returns what runs it: the exit status.
 #pragma once
 #include <CLI/App.hpp>
 #include <functional>

@@ -14,6 +14,7 @@
 #include "host/formats/file_error.h"
 #include "host/report/report.h"
 #include "host/run/model_of_config.h"
+#include "host/run/named_metrics.h"
 #include "host/run/split_evaluator.h"
 
 namespace rec {
@@ -21,8 +22,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int64_t kPopPool =
-    200;  // the paper's Pop draws among this many of the most popular items
+constexpr int64_t kPopPool = 200;  // the paper's Pop draws among so many most popular items
 
 struct Options {
   LoadRequest load;
@@ -86,12 +86,6 @@ void write_per_user(const std::string& file, const Dataset& data, const Evaluati
       for (double value : values) text += fmt::format("\t{}", value);
   }
   write_whole_file(file, text + "\n");
-}
-
-Json to_json(const std::vector<std::pair<std::string, double>>& metrics) {
-  Json json = Json::object();
-  for (const auto& [key, value] : metrics) json[key] = value;
-  return json;
 }
 
 void write_json(const std::string& file, const std::string& split, const std::string& masked,

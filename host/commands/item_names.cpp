@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <unordered_map>
 
+#include "host/formats/lines.h"
 #include "host/formats/mapped_file.h"
 
 namespace rec {
@@ -62,15 +63,10 @@ std::vector<int32_t> users_named(const Dataset& data, const std::vector<std::str
 
 std::vector<std::string> read_names(const std::string& file) {
   const MappedFile mapped(file);
-  const std::string_view text = mapped.bytes();
   std::vector<std::string> names;
-  for (size_t begin = 0; begin < text.size();) {
-    const size_t end = std::min(text.find('\n', begin), text.size());
-    std::string_view line = text.substr(begin, end - begin);
-    if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
+  for_each_line(mapped.bytes(), [&](std::string_view line, int64_t) {
     if (!line.empty()) names.emplace_back(line);
-    begin = end + 1;
-  }
+  });
   return names;
 }
 

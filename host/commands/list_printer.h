@@ -1,5 +1,5 @@
-// Prints ranked lists with external ids and titles: a table for people, TSV or JSON lines for
-// programs.
+// Prints ranked lists with external ids and titles:
+// a table for people, TSV or JSON lines for programs.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -1,5 +1,5 @@
-// The options that several commands share, so that each is named, checked and explained in one
-// place.
+// The options that several commands share, so that each is named,
+// checked and explained in one place.
 #pragma once
 #include <CLI/App.hpp>
 #include <cstdint>

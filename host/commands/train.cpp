@@ -25,8 +25,8 @@ bool goes_on(const TrainRequest& request, const RunFolder& run) {
   return request.resume && std::filesystem::exists(run.config_file());
 }
 
-// What a run began with stands in the dataset's place where it goes on, so that --resume alone is
-// enough.
+// What a run began with stands in the dataset's place where it goes on,
+// so that --resume alone is enough.
 Config settings_of(const Options& options, const Dataset& data, const RunFolder& run) {
   Config config;
   const std::string begun_with =

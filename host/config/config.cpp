@@ -128,8 +128,8 @@ Key cutoffs() {
           [](const Config& config) { return fmt::format("[{}]", fmt::join(config.topk, ", ")); }};
 }
 
-// "Recall@20" as "recall@20", with hr by any of its names; "" when it is not a metric with its
-// cut-off.
+// "Recall@20" as "recall@20", with hr by any of its names;
+// "" when it is not a metric with its cut-off.
 std::string metric_with_cutoff(std::string text) {
   static const std::vector<std::string> names_of_hr = {"hit", "hit_ratio", "hitratio"};
   std::transform(text.begin(), text.end(), text.begin(),
@@ -265,8 +265,8 @@ std::string apply_text(Config& config, const std::string& name, const std::strin
   return apply(config, name, *value);
 }
 
-// A value of a TOML file and where it stands. Tables are flattened: [learning] rate is
-// learning.rate.
+// A value of a TOML file and where it stands. Tables are flattened:
+// [learning] rate is learning.rate.
 struct Entry {
   std::string name;
   const toml::node* value;

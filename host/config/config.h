@@ -41,15 +41,15 @@ struct Config {
 void apply_config_file(Config& config, const std::string& file);
 // As above from memory; name is for the sentence of a refusal.
 void apply_config_text(Config& config, const std::string& text, const std::string& name);
-// "key=value" with a TOML value, or a bare word for a string; over what was set before. Throws
-// std::invalid_argument.
+// "key=value" with a TOML value, or a bare word for a string;
+// over what was set before. Throws std::invalid_argument.
 void apply_setting(Config& config, const std::string& key_and_value);
 // The same for an option of the command line that is a key of its own: --epochs 5.
 void apply_option(Config& config, const std::string& key, const std::string& value);
 
 // Fills in what follows from other keys: projector and layers from model, hidden from
-// language_width (D), one negative with bpr. A linear projector has no hidden width, so hidden
-// becomes 0.
+// language_width (D), one negative with bpr.
+// A linear projector has no hidden width, so hidden becomes 0.
 Config resolve(Config config, int64_t language_width);
 
 // Every key of a resolved config, one a line, as TOML; the same settings give the same bytes, and

@@ -1,14 +1,12 @@
 #include "host/dataset/dataset.h"
 
-#include <xxhash.h>
-
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "host/formats/content_hash.h"
 #include "host/formats/file_error.h"
 #include "host/formats/interactions.h"
 #include "host/formats/mapped_file.h"
@@ -29,8 +27,8 @@ std::string join(const std::vector<std::string>& words) {
   return text;
 }
 
-// A link that leads nowhere counts as there: reading it says what is wrong, leaving it away would
-// not.
+// A link that leads nowhere counts as there:
+// reading it says what is wrong, leaving it away would not.
 bool is_present(const fs::path& file) {
   std::error_code failed;
   const fs::file_status status = fs::symlink_status(file, failed);
@@ -149,9 +147,8 @@ void refuse_overlap(const Dataset& data, Split a, const char* a_file, Split b, c
 // Without vectors or items.tsv the largest id alone says how many items there are, and one far
 // beyond what the interactions could name would only ask for memory.
 void refuse_far_item(const Dataset& data, int64_t interactions) {
-  constexpr int64_t kRoom = 10'000'000;
-  if (!data.has_language() && data.item_table.size() == 0 && data.items > kRoom &&
-      data.items / 100 > interactions)
+  if (!data.has_language() && data.item_table.size() == 0 &&
+      is_far_id(data.items - 1, interactions))
     throw FileError(data.path, "item " + std::to_string(data.items - 1) + " stands among only " +
                                    std::to_string(interactions) +
                                    " interactions; items must be numbered 0, 1, 2, ...");
@@ -193,22 +190,17 @@ int64_t count_items(const Dataset& data, int64_t named, const std::string& path,
 }
 
 std::string fingerprint_of(const Dataset& data) {
-  XXH3_state_t* state = XXH3_createState();
-  XXH3_64bits_reset(state);
-  const auto add = [&](const auto& values) {
-    XXH3_64bits_update(state, values.data(), values.size() * sizeof(values[0]));
+  ContentHash hash;
+  const auto add = [&](const auto* values, size_t count) {
+    hash.add({reinterpret_cast<const char*>(values), count * sizeof(*values)});
   };
   for (const HostCsr* split : {&data.train, &data.valid, &data.test}) {
-    add(split->row_start);
-    add(split->col);
+    add(split->row_start.data(), split->row_start.size());
+    add(split->col.data(), split->col.size());
   }
   const MatrixView<const float> z = data.language.view();
-  XXH3_64bits_update(state, z.data, size_t(z.rows * z.cols) * sizeof(float));
-  const uint64_t hash = XXH3_64bits_digest(state);
-  XXH3_freeState(state);
-  char text[17];
-  std::snprintf(text, sizeof(text), "%016llx", static_cast<unsigned long long>(hash));
-  return text;
+  add(z.data, size_t(z.rows * z.cols));
+  return hash.text();
 }
 
 }  // namespace

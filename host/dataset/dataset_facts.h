@@ -11,8 +11,8 @@ namespace rec {
 // How training interactions spread over users, or over items.
 struct DegreeFacts {
   static constexpr std::array<double, 6> kQuantiles = {0, 0.25, 0.5, 0.75, 0.99, 1};
-  std::array<int64_t, kQuantiles.size()>
-      at{};  // the degree at each, of the sorted degrees: no interpolation
+  // The degree at each, of the sorted degrees: no interpolation.
+  std::array<int64_t, kQuantiles.size()> at{};
   double mean = 0;
   int64_t zero = 0;  // how many have none
 };

@@ -68,8 +68,8 @@ void AtomicFile::commit() {
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("be put in its place");
   temporary_.clear();
   const int folder = ::open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder >=
-      0) {  // the rename itself should survive a power cut; a file system that cannot is no error
+  if (folder >= 0) {
+    // The rename itself should survive a power cut; a file system that cannot is no error.
     (void)::fsync(folder);
     ::close(folder);
   }

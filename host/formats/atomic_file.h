@@ -1,5 +1,5 @@
-// A file that appears whole or not at all: written beside its place, flushed to the disk, then
-// renamed.
+// A file that appears whole or not at all: written beside its place,
+// flushed to the disk, then renamed.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -31,8 +31,8 @@ class AtomicFile {
 
 void write_whole_file(const std::string& path, std::string_view bytes);
 
-// Removes the halves of this file that processes no longer alive were writing when they were
-// killed.
+// Removes the halves of this file that processes no longer
+// alive were writing when they were killed.
 void remove_leftovers_of(const std::string& path);
 
 // Makes the folder and those above it. Throws FileError when that is not possible.

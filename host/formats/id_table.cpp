@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "host/formats/file_error.h"
+#include "host/formats/lines.h"
 #include "host/formats/mapped_file.h"
 
 namespace rec {
@@ -40,20 +41,13 @@ size_t first_invalid_utf8(std::string_view text) {
 }
 
 IdTable parse_id_table(std::string_view text, const std::string& name) {
-  if (text.substr(0, 3) == "\xEF\xBB\xBF") text.remove_prefix(3);
   struct Row {
     int64_t id, line;
     std::string_view original, title;
   };
   std::vector<Row> rows;
-  int64_t line = 0;
-  for (size_t begin = 0; begin < text.size();) {
-    ++line;
-    const size_t stop = std::min(text.find('\n', begin), text.size());
-    std::string_view row = text.substr(begin, stop - begin);
-    begin = stop + 1;
-    if (!row.empty() && row.back() == '\r') row.remove_suffix(1);
-    if (row.empty()) continue;
+  for_each_line(text, [&](std::string_view row, int64_t line) {
+    if (row.empty()) return;
     if (first_invalid_utf8(row) != std::string_view::npos)
       throw FileError(name, line, "is not UTF-8; convert the file, for instance with iconv");
     if (row.find('\0') != std::string_view::npos)
@@ -63,7 +57,7 @@ IdTable parse_id_table(std::string_view text, const std::string& name) {
     int64_t id = 0;
     const auto [rest, error] = std::from_chars(id_text.data(), id_text.data() + id_text.size(), id);
     const bool is_number = error == std::errc() && rest == id_text.data() + id_text.size();
-    if (!is_number && line == 1) continue;  // the header
+    if (!is_number && line == 1) return;  // the header
     if (!is_number || id < 0)
       throw FileError(name, line, "must begin with an id, a number from 0, and a tab");
     if (first_tab == std::string_view::npos)
@@ -74,7 +68,7 @@ IdTable parse_id_table(std::string_view text, const std::string& name) {
     rows.push_back(
         {id, line, original,
          second_tab == std::string_view::npos ? original : fields.substr(second_tab + 1)});
-  }
+  });
   if (rows.empty()) throw FileError(name, "holds no ids; a line is 'id<tab>original_id<tab>title'");
   IdTable table;
   table.original_id.resize(rows.size());

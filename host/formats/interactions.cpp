@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "host/formats/file_error.h"
+#include "host/formats/lines.h"
 #include "host/formats/mapped_file.h"
 
 namespace rec {
@@ -21,10 +22,11 @@ std::string word_at(const char* at, const char* end) {
   return word;
 }
 
+// The numbers of one line.
 class LineReader {
  public:
-  LineReader(const char* begin, const char* end, int64_t line, const std::string& name)
-      : at_(begin), end_(end), line_(line), name_(name) {}
+  LineReader(std::string_view line, int64_t number, const std::string& name)
+      : at_(line.data()), end_(line.data() + line.size()), line_(number), name_(name) {}
 
   bool next(int32_t& id) {
     while (at_ < end_ && (*at_ == ' ' || *at_ == '\t')) ++at_;
@@ -57,8 +59,12 @@ class LineReader {
 
 }  // namespace
 
+bool is_far_id(int64_t id, int64_t named) {
+  constexpr int64_t kRoom = 10'000'000;
+  return id > kRoom && id / 100 > named;
+}
+
 Interactions parse_interactions(std::string_view text, const std::string& name) {
-  if (text.substr(0, 3) == "\xEF\xBB\xBF") text.remove_prefix(3);
   struct Row {
     int32_t user;
     int64_t begin, end;  // of its items in `items`
@@ -66,27 +72,19 @@ Interactions parse_interactions(std::string_view text, const std::string& name) 
   std::vector<Row> rows;
   std::vector<int32_t> items;
   int32_t largest_user = -1, largest_item = -1;
-  int64_t line = 0;
-  for (size_t begin = 0; begin < text.size();) {
-    ++line;
-    const size_t stop = std::min(text.find('\n', begin), text.size());
-    const size_t end = stop > begin && text[stop - 1] == '\r' ? stop - 1 : stop;
-    LineReader reader(text.data() + begin, text.data() + end, line, name);
+  for_each_line(text, [&](std::string_view line, int64_t number) {
+    LineReader reader(line, number, name);
     int32_t user = 0, item = 0;
-    if (reader.next(user)) {
-      const int64_t first = static_cast<int64_t>(items.size());
-      while (reader.next(item)) {
-        items.push_back(item);
-        largest_item = std::max(largest_item, item);
-      }
-      rows.push_back({user, first, static_cast<int64_t>(items.size())});
-      largest_user = std::max(largest_user, user);
+    if (!reader.next(user)) return;
+    const int64_t first = static_cast<int64_t>(items.size());
+    while (reader.next(item)) {
+      items.push_back(item);
+      largest_item = std::max(largest_item, item);
     }
-    begin = stop + 1;
-  }
-
-  constexpr int64_t kRoom = 10'000'000;
-  if (largest_user > kRoom && largest_user / 100 > int64_t(rows.size()))
+    rows.push_back({user, first, static_cast<int64_t>(items.size())});
+    largest_user = std::max(largest_user, user);
+  });
+  if (is_far_id(largest_user, int64_t(rows.size())))
     throw FileError(name, "user " + std::to_string(largest_user) + " stands among only " +
                               std::to_string(rows.size()) +
                               " lines; users must be numbered 0, 1, 2, ...");

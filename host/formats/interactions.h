@@ -4,8 +4,8 @@
 // user on several lines (merged), the same interaction twice (counted once, and how often is
 // reported). Refused with the line: what is not a number (a NUL byte or a lone carriage return
 // included), a negative id, an id above 2^31 - 2. Refused without it: a user id above 10 million
-// and above 100 times the number of lines, for ids that far apart are a mistake and would only ask
-// for memory.
+// and above 100 times the number of lines, for ids that far apart
+// are a mistake and would only ask for memory.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -17,10 +17,14 @@
 namespace rec {
 
 struct Interactions {
-  HostCsr items_of_user;  // rows up to the largest user, columns up to the largest item; ascending
+  HostCsr items_of_user;        // [largest user + 1, largest item + 1], rows ascending
   std::vector<uint8_t> listed;  // [rows] 1 where the user has a line
   int64_t duplicates = 0;       // repeated interactions left out
 };
+
+// Whether ids up to this one, among which `named` lines or interactions name some, lie so far apart
+// that they are a mistake: above 10 million and above 100 times as many.
+bool is_far_id(int64_t id, int64_t named);
 
 // text: the file's bytes; name: for the sentence of a refusal.
 Interactions parse_interactions(std::string_view text, const std::string& name);

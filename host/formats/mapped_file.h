@@ -1,5 +1,5 @@
-// A whole file, read-only, in memory: mapped by the system, so that what is not touched is not
-// read.
+// A whole file, read-only, in memory: mapped by the system,
+// so that what is not touched is not read.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -23,8 +23,8 @@ struct NpyHeader {
   int64_t data_offset = 0;  // bytes
 };
 
-// Reads the header and checks that exactly the values follow it. name is for the sentence of a
-// refusal.
+// Reads the header and checks that exactly the values follow it.
+// name is for the sentence of a refusal.
 NpyHeader parse_npy(std::string_view file, const std::string& name);
 
 class NpyFile {
@@ -39,8 +39,8 @@ class NpyFile {
   std::vector<float> as_float32() const;
   std::vector<double> as_float64() const;  // from any float type
   std::vector<int64_t> as_int64() const;   // from any integer type
-  // The values where they lie in the file; only when the type is float32 and they are aligned, else
-  // null.
+  // The values where they lie in the file; only when the type
+  // is float32 and they are aligned, else null.
   const float* float32_in_place() const;
 
  private:
@@ -55,8 +55,8 @@ class NpyFile {
 float half_to_float(uint16_t half);
 
 // Throws FileError naming the first row that holds a value that is not finite, or that is all zero:
-// such a language vector has no direction, so its cosine with anything is undefined. z: [items,
-// width]
+// such a language vector has no direction, so its cosine with
+// anything is undefined. z: [items, width]
 void require_directions(MatrixView<const float> z, const std::string& name);
 
 // C order, version 1; bytes depend on nothing but the values.

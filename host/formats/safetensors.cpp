@@ -1,7 +1,5 @@
 #include "host/formats/safetensors.h"
 
-#include <xxhash.h>
-
 #include <algorithm>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -9,6 +7,7 @@
 #include <tuple>
 
 #include "host/formats/atomic_file.h"
+#include "host/formats/content_hash.h"
 #include "host/formats/file_error.h"
 #include "host/formats/mapped_file.h"
 
@@ -26,23 +25,13 @@ constexpr std::string_view kNoChecksum = "0000000000000000";
 constexpr std::string_view kBeforeChecksum = R"({"__metadata__":{"checksum":")";
 constexpr std::string_view kChecksumKey = "checksum", kKindKey = "checksum_kind", kKind = "xxh3-64";
 
-std::string hexadecimal(uint64_t value) {
-  std::string text(16, '0');
-  for (size_t d = 16; d-- > 0; value >>= 4) text[d] = "0123456789abcdef"[value & 15];
-  return text;
-}
-
 // Header length, header and data, hashed with the checksum's digits as zeros.
 // header: begins with kBeforeChecksum and the digits.
 std::string checksum_of(std::string_view length, std::string_view header, std::string_view data) {
   const std::string_view after = header.substr(kBeforeChecksum.size() + kNoChecksum.size());
-  XXH3_state_t* state = XXH3_createState();
-  XXH3_64bits_reset(state);
-  for (std::string_view part : {length, kBeforeChecksum, kNoChecksum, after, data})
-    XXH3_64bits_update(state, part.data(), part.size());
-  const uint64_t hash = XXH3_64bits_digest(state);
-  XXH3_freeState(state);
-  return hexadecimal(hash);
+  ContentHash hash;
+  for (std::string_view part : {length, kBeforeChecksum, kNoChecksum, after, data}) hash.add(part);
+  return hash.text();
 }
 
 // Takes the checksum's keys out of the metadata and refuses a file that does not match them.

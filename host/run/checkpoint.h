@@ -1,6 +1,6 @@
 // A checkpoint: weights, and with them, in last.safetensors, everything training needs to go on
-// exactly as if it had never stopped. The bytes depend on the training alone, never on time or
-// place.
+// exactly as if it had never stopped. The bytes depend on
+// the training alone, never on time or place.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -6,10 +6,10 @@
 namespace rec {
 
 // Bytes this process may still take: what the system calls available, or less under a control
-// group's or a resource limit.
+// group's limit, or under a limit of the address space (less what is mapped already).
 int64_t available_memory();
 
-// "62.1 MiB"
+// "62.1 MiB", "256 B"
 std::string bytes_text(int64_t bytes);
 
 // Throws std::runtime_error naming both figures when needed exceeds what is available.

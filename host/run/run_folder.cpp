@@ -5,25 +5,13 @@
 
 #include "host/formats/atomic_file.h"
 #include "host/formats/file_error.h"
+#include "host/formats/lines.h"
 #include "host/formats/mapped_file.h"
 
 namespace rec {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-Json to_json(const std::vector<std::pair<std::string, double>>& values) {
-  Json json = Json::object();
-  for (const auto& [key, value] : values) json[key] = value;
-  return json;
-}
-
-std::vector<std::pair<std::string, double>> from_json(const Json& json) {
-  std::vector<std::pair<std::string, double>> values;
-  for (const auto& [key, value] : json.get_ref<const Json::object_t&>())
-    values.push_back({key, value.get<double>()});
-  return values;
-}
 
 }  // namespace
 
@@ -74,37 +62,23 @@ std::vector<MetricsLine> RunFolder::read_metrics() const {
   if (!std::filesystem::exists(metrics_file(), ignored)) return {};
   const MappedFile file(metrics_file());
   std::vector<MetricsLine> lines;
-  const std::string_view text = file.bytes();
-  int64_t number = 0;
-  for (size_t begin = 0; begin < text.size();) {
-    const size_t end = std::min(text.find('\n', begin), text.size());
-    ++number;
+  for_each_line(file.bytes(), [&](std::string_view text, int64_t number) {
     try {
-      const Json json = Json::parse(text.substr(begin, end - begin));
+      const Json json = Json::parse(text);
       MetricsLine line{json.at("epoch").get<int64_t>(),
                        json.at("loss").get<double>(),
                        {},
                        {},
                        json.at("seconds").get<double>()};
-      if (json.contains("valid")) line.valid = from_json(json["valid"]);
-      if (json.contains("test")) line.test = from_json(json["test"]);
+      if (json.contains("valid")) line.valid = named_metrics_of(json["valid"]);
+      if (json.contains("test")) line.test = named_metrics_of(json["test"]);
       lines.push_back(std::move(line));
     } catch (const Json::exception&) {
       throw FileError(metrics_file(), number,
                       "is damaged; remove the file to go on without its curves");
     }
-    begin = end + 1;
-  }
+  });
   return lines;
-}
-
-std::vector<std::pair<std::string, double>> named_means(const std::vector<int64_t>& cutoffs,
-                                                        const std::vector<MetricValues>& values) {
-  std::vector<std::pair<std::string, double>> named;
-  for (size_t c = 0; c < cutoffs.size(); ++c)
-    for (Metric metric : kAllMetrics)
-      named.push_back({metric_key(metric, cutoffs[c]), values[c][size_t(metric)]});
-  return named;
 }
 
 }  // namespace rec

@@ -1,21 +1,20 @@
-// A run folder: config.toml, run.json, metrics.jsonl, best.safetensors, last.safetensors,
-// report.html.
+// A run folder: config.toml, run.json, metrics.jsonl,
+// best.safetensors, last.safetensors, report.html.
 #pragma once
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "engine/evaluator.h"
+#include "host/run/named_metrics.h"
 
 namespace rec {
 
 // One evaluation during training, a line of metrics.jsonl.
 struct MetricsLine {
-  int64_t epoch = 0;  // from 1
-  double loss = 0;    // mean over the epoch's steps
-  std::vector<std::pair<std::string, double>> valid,
-      test;            // "recall@20" -> value; empty when not evaluated
-  double seconds = 0;  // of training since the last line, evaluation included
+  int64_t epoch = 0;         // from 1
+  double loss = 0;           // mean over the epoch's steps
+  NamedMetrics valid, test;  // empty when not evaluated
+  double seconds = 0;        // of training since the last line, evaluation included
 };
 
 // What run.json remembers beside the settings.
@@ -51,9 +50,5 @@ class RunFolder {
  private:
   std::string path_;
 };
-
-// values[c]: at cutoffs[c]. All metrics at all cut-offs, as metrics.jsonl and --json name them.
-std::vector<std::pair<std::string, double>> named_means(const std::vector<int64_t>& cutoffs,
-                                                        const std::vector<MetricValues>& values);
 
 }  // namespace rec

@@ -9,8 +9,8 @@ struct Selection {
   int64_t best_epoch = 0;    // epochs counted from 1
   int64_t without_gain = 0;  // evaluations since
 
-  // An evaluation after this epoch: true when it is the best so far. Equal is no gain, and so is
-  // NaN.
+  // An evaluation after this epoch: true when it is the best so far.
+  // Equal is no gain, and so is NaN.
   bool take(double value, int64_t epoch) {
     const bool better = value > best;
     without_gain = better ? 0 : without_gain + 1;

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "kernels/adam/adam.h"
+#include "kernels/common/ceil_div.h"
 #include "kernels/common/simd.h"
 
 namespace rec::cpu {
@@ -42,7 +43,7 @@ void adam(const AdamSettings& settings, int64_t t, VectorView<float> weight,
                   settings.weight_decay,
                   float(1.0 / (1.0 - std::pow(double(settings.beta1), double(t)))),
                   float(1.0 / std::sqrt(1.0 - std::pow(double(settings.beta2), double(t))))};
-  const int64_t blocks = (weight.size + kBlock - 1) / kBlock;
+  const int64_t blocks = ceil_div(weight.size, kBlock);
 #pragma omp parallel for schedule(static)
   for (int64_t b = 0; b < blocks; ++b) {
     const int64_t first = b * kBlock;

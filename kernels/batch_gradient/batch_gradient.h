@@ -4,8 +4,8 @@
 //   grad_item[i] = sum over uses (b, slot) of i, ascending: score[b, slot] * user[user(b)]
 //
 // Nodes that the batch does not touch get 0. A segmented sum over the batch's groupings: one owner
-// adds each node's terms in their stored order, so no atomics and the same bits for any number of
-// threads.
+// adds each node's terms in their stored order, so no atomics
+// and the same bits for any number of threads.
 //
 // Why it works: docs/kernels/batch_gradient.md   Test: tests/kernels/test_batch_gradient.cpp
 // Speed: bench/kernels/bench_batch_gradient.cpp
@@ -52,8 +52,8 @@ inline void require_batch_gradient_shapes(MatrixView<const float> user, const Ba
 
 namespace cpu {
 
-// user [users, dim]; grad from an objective; grad_user [users, dim] and grad_item [items, dim]
-// overwritten.
+// user [users, dim]; grad from an objective;
+// grad_user [users, dim] and grad_item [items, dim] overwritten.
 void batch_gradient(MatrixView<const float> user, const BatchView& batch,
                     const BatchGradientView& grad, MatrixView<float> grad_user,
                     MatrixView<float> grad_item);

@@ -9,8 +9,8 @@
 namespace rec::cpu {
 
 // row_objective(score): score [1 + negatives], s_bj on entry, d loss / d s_bj on return; gives the
-// row's loss. Called from several threads. grad overwritten. Returns the mean of the rows' losses,
-// 0 without rows.
+// row's loss. Called from several threads. grad overwritten.
+// Returns the mean of the rows' losses, 0 without rows.
 template <class RowObjective>
 double sampled_objective(MatrixView<const float> user, MatrixView<const float> item,
                          const BatchView& batch, const BatchGradientView& grad,

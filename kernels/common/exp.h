@@ -9,8 +9,8 @@ inline constexpr float kSmallestExponent = -69.0f;  // exp of it is 1.1e-30
 
 // exp(x) for x <= 0, within 1 epsilon of the true value, relative (0.72 at worst, found by trying
 // every float); exactly 1 at 0, NaN for NaN. Below kSmallestExponent it gives 0: next to a
-// softmax's largest weight, 1, that changes no sum, and it keeps products with such weights out of
-// the slow subnormals.
+// softmax's largest weight, 1, that changes no sum, and it keeps products
+// with such weights out of the slow subnormals.
 //
 // x = k ln 2 + r with |r| <= ln 2 / 2; exp(x) = 2^k (1 + r + r^2 q(r)).
 inline float exp_of_nonpositive(float x) {

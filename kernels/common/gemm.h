@@ -19,8 +19,8 @@ void gemm_at_b(MatrixView<const float> a, MatrixView<const float> b, Into into,
                MatrixView<float> c);
 
 // The library behind these products and the kernels it uses on this CPU: "OpenBLAS 0.3.21, SkylakeX
-// kernels". Whoever calls OpenBLAS past this header calls it first: it settles both the kernels and
-// one thread.
+// kernels". Whoever calls OpenBLAS past this header calls it first:
+// it settles both the kernels and one thread.
 std::string blas_in_use();
 
 }  // namespace rec::cpu

@@ -48,8 +48,8 @@ void multiply(CBLAS_TRANSPOSE transpose_a, CBLAS_TRANSPOSE transpose_b, MatrixVi
   require(std::max({c.rows, c.cols, inner, a.stride, b.stride, c.stride}) <= kLargest,
           "gemm: sizes and strides must fit the integers of this BLAS");
   prepare_blas();
-  // inner = 0 is a sum of nothing; BLAS then only scales c, but still wants a leading dimension
-  // of 1.
+  // inner = 0 is a sum of nothing; BLAS then only scales c,
+  // but still wants a leading dimension of 1.
   const auto lead = [](MatrixView<const float> m) { return blasint(m.stride > 0 ? m.stride : 1); };
   cblas_sgemm(CblasRowMajor, transpose_a, transpose_b, blasint(c.rows), blasint(c.cols),
               blasint(inner), 1.0f, a.data, lead(a), b.data, lead(b),
@@ -60,8 +60,8 @@ void multiply(CBLAS_TRANSPOSE transpose_a, CBLAS_TRANSPOSE transpose_b, MatrixVi
 
 std::string blas_in_use() {
   prepare_blas();
-  const std::string config =
-      openblas_get_config();  // "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH ..."
+  // "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH ..."
+  const std::string config = openblas_get_config();
   const std::string version = config.substr(0, config.find(' ', config.find(' ') + 1));
   return version + ", " + openblas_get_corename() + " kernels";
 }

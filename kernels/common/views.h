@@ -5,8 +5,8 @@
 
 namespace rec {
 
-// A dense row-major matrix [rows, cols]; row r starts at data + r * stride (stride >= cols, in
-// elements).
+// A dense row-major matrix [rows, cols]; row r starts at data + r * stride
+// (stride >= cols, in elements).
 template <class T>
 struct MatrixView {
   T* data = nullptr;
@@ -46,9 +46,8 @@ struct VectorView {
   operator VectorView<const T>() const { return {data, size}; }
 };
 
-// A sparse 0/1 matrix [rows, cols] in CSR: row r holds columns col[row_start[r] .. row_start[r +
-// 1]), ascending and without repeats unless a header says otherwise. Offsets are 64-bit, ids
-// 32-bit.
+// A sparse 0/1 matrix [rows, cols] in CSR: row r holds col[row_start[r] .. row_start[r + 1]),
+// ascending and without repeats unless a header says otherwise. Offsets are 64-bit, ids 32-bit.
 struct CsrView {
   int64_t rows = 0;
   int64_t cols = 0;
@@ -63,7 +62,7 @@ struct CsrView {
 // is 0). A~ = D^-1/2 A D^-1/2 needs no edge values: scale, add neighbours, scale.
 struct GraphView {
   CsrView items_of_user;               // [users, items]
-  CsrView users_of_item;               // [items, users]
+  CsrView users_of_item;               // [items, users], its transpose
   VectorView<const float> user_scale;  // [users], degree^-1/2
   VectorView<const float> item_scale;  // [items], degree^-1/2
 

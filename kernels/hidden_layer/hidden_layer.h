@@ -8,8 +8,7 @@
 //   grad_pre = (grad_y W) * leaky'(pre)
 //
 // The slope is positive, so the sign of act is the sign of pre: pre is overwritten by act in the
-// forward pass and act by grad_pre in the backward pass, and nothing else of size [nodes, in] is
-// held.
+// forward pass, act by grad_pre in the backward pass, and nothing else of that size is held.
 //
 // Repeatable: yes, for any number of threads (fixed row panels, summed in order).
 // Why it works: docs/kernels/hidden_layer.md   Test: tests/kernels/test_hidden_layer.cpp

@@ -7,8 +7,8 @@
 //   grad_row_b    = sum_j grad_score_bj n_item(b, j)    [batch, dim]
 //
 // A log-sum-exp with the row's maximum taken out: finite for every tau > 0. The positive's
-// derivative is the sum of the negatives', not p - 1, which loses its digits as p nears 1. Sums
-// over rows give the users' and items' gradients: kernels/batch_gradient.
+// derivative is the sum of the negatives', not p - 1, which loses its digits as p nears 1.
+// Sums over rows give the users' and items' gradients: kernels/batch_gradient.
 //
 // Repeatable: yes, for any number of threads (row losses are added in row order, in double).
 // Why it works: docs/kernels/info_nce.md   Test: tests/kernels/test_info_nce.cpp

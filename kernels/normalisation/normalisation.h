@@ -1,8 +1,8 @@
 // normalisation: rows to unit length, and the way back.
 //
 //   norm = max(|e|, 1e-12)      n = e / norm
-//   grad_e = (grad_n - n (n . grad_n)) / norm        rows with |e| < 1e-12: grad_n / 1e-12 (the
-//   clamp's own derivative)
+//   grad_e = (grad_n - n (n . grad_n)) / norm
+//            grad_n / 1e-12 where |e| < 1e-12 (the clamp's own derivative)
 //
 // Repeatable: yes.  Why it works: docs/kernels/normalisation.md
 // Test: tests/kernels/test_normalisation.cpp   Speed: bench/kernels/bench_normalisation.cpp

@@ -3,8 +3,8 @@
 //   e = 1/(K+1) * sum_{k=0..K} A~^k x        A~ = D^-1/2 A D^-1/2 over users and items
 //
 // Edges carry no value: a hop scales the source rows by degree^-1/2, adds neighbours, and scales
-// the result. Nodes of degree 0 give 0 in every hop, so their e is x / (K + 1). K = 0 copies x. A~
-// is symmetric, so the adjoint is the same function: grad_x = propagate(grad_e).
+// the result. Nodes of degree 0 give 0 in every hop, so their e is x / (K + 1). K = 0 copies x.
+// A~ is symmetric, so the adjoint is the same function: grad_x = propagate(grad_e).
 //
 // Repeatable: one owner sums each value in stored edge order, for any number of threads.
 // Why it works: docs/kernels/propagation.md   Test: tests/kernels/test_propagation.cpp

@@ -10,8 +10,8 @@ namespace {
 
 constexpr int kRowsPerTurn = 16;  // a thread's turn: a popular item has thousands of neighbours
 
-// A hop's source is kept scaled: z_k = D^-1/2 A~^k x. Then A~^(k+1) x = D^-1/2 (A z_k), and no edge
-// needs a value.
+// A hop's source is kept scaled: z_k = D^-1/2 A~^k x.
+// Then A~^(k+1) x = D^-1/2 (A z_k), and no edge needs a value.
 REC_SIMD_CLONES void scale_row(const float* x, float scale, float* z, int64_t dim) {
 #pragma omp simd
   for (int64_t c = 0; c < dim; ++c) z[c] = scale * x[c];

@@ -4,17 +4,19 @@
 // replacement, uniformly over the items that are not among her training items.
 //
 // Every draw is a pure function of (seed, epoch, step, row, draw) through Philox4x32-10, so every
-// backend draws the same batch bit for bit and a resumed run draws what the uninterrupted one
-// would.
+// backend draws the same batch bit for bit, and a resumed run draws
+// what the uninterrupted one would have drawn.
 //
 //   key      = {seed low 32 bits, seed high 32 bits}
-//   counter  = {draw / 4, row, step, epoch};  word = draw % 4.  draw 0 is the positive, draw 1 + j
-//   negative j. uniform below n: floor(word * n / 2^32) (a bias under n / 2^32). user     :
-//   position t = step * batch + row of the epoch's permutation of [0, edges), a keyed
-//              Feistel bijection with cycle walking (EpochOrder in sampler_order.h):
-//                rule user:        active_user[perm(t) % active users]   (each user floor or
-//                ceil(E/U) times) rule interaction: the user of edge perm(t), whose item is the
-//                positive
+//   counter  = {draw / 4, row, step, epoch};  word = draw % 4
+//   draw     = 0 for the positive, 1 + j for negative j
+//   uniform below n = floor(word * n / 2^32)   (a bias under n / 2^32)
+//
+//   user     : position t = step * batch + row of the epoch's permutation of [0, edges), a keyed
+//              Feistel bijection with cycle walking (EpochOrder in sampler_order.h)
+//                rule user:        active_user[perm(t) % active users]
+//                                  (each user floor or ceil(E/U) times)
+//                rule interaction: the user of edge perm(t), whose item is the positive
 //   positive : items_of_user.row(u)[uniform below degree]   (rule user)
 //   negative : by rank among the complement, so no draw is ever rejected and users who own nearly
 //              everything cost the same: r = uniform below (items - degree); the answer is
@@ -56,8 +58,8 @@ struct BatchView {
   // rows_of_user: row u lists the batch rows of user u, ascending.
   VectorView<int64_t> user_start;  // [users + 1]
   VectorView<int32_t> user_row;    // [batch]
-  // uses_of_item: row i lists b * (1 + S) + slot, ascending; slot 0 is the positive, 1 + j negative
-  // j.
+  // uses_of_item: row i lists b * (1 + S) + slot, ascending;
+  // slot 0 is the positive, slot 1 + j negative j.
   VectorView<int64_t> item_start;  // [items + 1]
   VectorView<int32_t> item_use;    // [batch * (1 + negatives)]
 

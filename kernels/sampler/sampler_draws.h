@@ -10,8 +10,8 @@ constexpr int32_t uniform_below(uint32_t word, int32_t n) {
 }
 
 // The rank-th smallest item that is not in owned (ascending, degree items), rank from 0: rank plus
-// the number of owned items before it, |{k : owned[k] - k <= rank}|, by a binary search without
-// branches.
+// the number of owned items before it, |{k : owned[k] - k <= rank}|,
+// by a binary search without branches.
 constexpr int32_t item_outside(int32_t rank, const int32_t* owned, int32_t degree) {
   int32_t before = 0;  // owned[k] - k <= rank for every k < before
   int32_t length = degree;

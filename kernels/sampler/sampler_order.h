@@ -1,5 +1,5 @@
-// The order in which an epoch visits its positions: a keyed permutation of [0, size) without an
-// array.
+// The order in which an epoch visits its positions:
+// a keyed permutation of [0, size) without an array.
 //
 // A Feistel network over 2h bits (2^(2h) >= size, at most 4 size) is a bijection whatever its round
 // function: each round (left, right) -> (right, left ^ F(right)) can be undone. Values that land

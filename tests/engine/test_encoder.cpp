@@ -87,8 +87,8 @@ class PlainModel {
     return plain_loss(case_.objective, case_.model.score, e(parameter), data_.lists.size(), batch_);
   }
   // d loss / d t of loss(parameter + t direction), by central differences with the h^2 term
-  // removed, and how far it may be off: the h^2 term's own size, and the rounding of the loss in
-  // double.
+  // removed, and how far it may be off: the h^2 term's own size,
+  // and the rounding of the loss in double.
   std::pair<double, double> slope(const std::vector<double>& parameter,
                                   const std::vector<double>& direction) const {
     constexpr double kStep = 1e-5;

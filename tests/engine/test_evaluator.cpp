@@ -42,8 +42,8 @@ TEST_CASE("evaluator: masks, users without relevant items, cut-offs in the order
   CHECK(got.per_user[0].user == 0);
   CHECK(got.per_user[1].user == 2);
   CHECK(got.per_user[2].user == 3);
-  // User 0 is shown 1, 2, 3; user 2: 2, 3, 4; user 3: 0, 1, 2. All hit at rank 1, user 2 one of
-  // two.
+  // User 0 is shown 1, 2, 3; user 2: 2, 3, 4; user 3: 0, 1, 2.
+  // All hit at rank 1, user 2 one of two.
   CHECK(got.value(Metric::recall, 3) == Approx((1 + 0.5 + 1) / 3).margin(1e-15));
   CHECK(got.value(Metric::recall, 1) == Approx((1 + 0.5 + 1) / 3).margin(1e-15));
   CHECK(got.value(Metric::mrr, 3) == 1);

@@ -1,7 +1,7 @@
 // The engine against fixtures from double-precision autograd (PyTorch): forward, loss, every
 // gradient, Adam, rankings, and rankings moved by an intention. REC_GOLDEN_DIR=DIR[:DIR...] names
-// fixture folders (they hold params.txt) or folders of such; without it ../shared/golden is looked
-// for.
+// fixture folders (they hold params.txt) or folders of such;
+// without it ../shared/golden is looked for.
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstdlib>
@@ -107,8 +107,8 @@ void check_lists(const std::string& name, const TopLists& got,
       const size_t at = size_t(row * k + c);
       INFO(name << ", user " << row << ", place " << c << ": got item " << got.item[at] << " score "
                 << got.score[at] << ", want " << want_item[at] << " score " << want_score[at]);
-      if (std::isinf(want_score[at]))
-        continue;  // fewer than k items were left: any order of nothing
+      // Fewer than k items were left: any order of nothing.
+      if (std::isinf(want_score[at])) continue;
       REQUIRE(std::abs(double(got.score[at]) - want_score[at]) <= kArrayBound);
       const bool apart = (c == 0 || want_score[at - 1] - want_score[at] > kArrayBound) &&
                          (c + 1 < k ? want_score[at] - want_score[at + 1] > kArrayBound : false);

@@ -1,5 +1,5 @@
-// What the tests of files share: a folder that goes away, bytes in and out, and small valid files
-// to hurt.
+// What the tests of files share: a folder that goes away,
+// bytes in and out, and small valid files to hurt.
 #pragma once
 #include <cstdint>
 #include <cstring>

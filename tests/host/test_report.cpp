@@ -8,8 +8,8 @@
 namespace rec::test {
 namespace {
 
-// "" when every element that opens also closes, in order, and no < or & stands alone; else where
-// not.
+// "" when every element that opens also closes, in order,
+// and no < or & stands alone; else where not.
 std::string not_well_formed(const std::string& html) {
   static const std::set<std::string> kVoid = {"meta", "!doctype", "line"};
   std::vector<std::string> open;

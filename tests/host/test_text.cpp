@@ -1,9 +1,10 @@
-// Reading interactions and id tables: what is accepted, and what it means. What is refused stands
+// Reading lines, interactions and id tables: what is accepted, and what it means. What is refused stands
 // in test_bad_input_files.cpp.
 #include <catch2/catch.hpp>
 
 #include "host/formats/id_table.h"
 #include "host/formats/interactions.h"
+#include "host/formats/lines.h"
 #include "tests/host/files.h"
 
 namespace rec::test {
@@ -11,6 +12,29 @@ namespace {
 
 using Items = std::vector<int32_t>;
 using Starts = std::vector<int64_t>;
+const std::string kMark = "\xEF\xBB\xBF";  // the byte order mark of UTF-8
+
+TEST_CASE("lines: their ends and the first one's byte order mark are left out") {
+  using Lines = std::vector<std::pair<std::string, int64_t>>;
+  const auto lines_of = [](std::string_view text) {
+    Lines lines;
+    for_each_line(text,
+                  [&](std::string_view line, int64_t number) { lines.emplace_back(line, number); });
+    return lines;
+  };
+  const Lines want = {{"a", 1}, {"", 2}, {"b c", 3}};
+  for (const std::string& text : {std::string("a\n\nb c"), std::string("a\n\nb c\n"),
+                                  std::string("a\r\n\r\nb c\r\n"), kMark + "a\n\nb c"}) {
+    CAPTURE(text);
+    CHECK(lines_of(text) == want);
+  }
+  CHECK(lines_of("").empty());
+  CHECK(lines_of(kMark).empty());
+  CHECK(lines_of("\n") == Lines{{"", 1}});
+  // Only an end loses its carriage return, and only the beginning its mark.
+  CHECK(lines_of("a\rb\n" + kMark + "c\r\r\n") == Lines{{"a\rb", 1}, {kMark + "c\r", 2}});
+  CHECK(lines_of("\xEF\xBB\n") == Lines{{"\xEF\xBB", 1}});
+}
 
 TEST_CASE("interactions: rows by user, ascending") {
   const Interactions read = parse_interactions("2 7 1\n0 5\n", "train.txt");

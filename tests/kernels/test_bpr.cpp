@@ -7,7 +7,6 @@
 
 #include "kernels/bpr/bpr.h"
 #include "tests/support/objectives.h"
-#include "tests/support/threads.h"
 
 namespace rec::test {
 namespace {
@@ -106,18 +105,9 @@ TEST_CASE("bpr: same bits with 1, 2 and 3 threads", "[kernels][threads]") {
   GuardedMatrix user(50, 33), item(60, 33);
   user.fill_normal(random);
   item.fill_normal(random);
-  const auto run = [&](int threads, HostBatchGradient& got) {
-    const ThreadCount count(threads);
-    return cpu::bpr(user.view(), item.view(), batch.view(), got.view());
-  };
-  HostBatchGradient one(batch, 33);
-  const double loss = run(1, one);
-  for (int threads : {2, 3}) {
-    HostBatchGradient more(batch, 33);
-    CHECK(run(threads, more) == loss);
-    CHECK(same_bits(more.score.view(), one.score.view()));
-    CHECK(same_bits(more.user_row.view(), one.user_row.view()));
-  }
+  check_same_bits_with_threads(batch, 33, [&](const BatchGradientView& got) {
+    return cpu::bpr(user.view(), item.view(), batch.view(), got);
+  });
 }
 
 TEST_CASE("bpr: refuses more than one negative a row", "[kernels]") {

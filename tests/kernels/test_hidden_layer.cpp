@@ -214,8 +214,8 @@ TEST_CASE("hidden_layer: the sign at 0", "[kernels]") {
 }
 
 // The reference itself, in double: along a direction in pre, weight and bias at once <grad_y, y> is
-// a polynomial of degree 2 as long as no pre changes its sign, so a central difference has no error
-// but rounding.
+// a polynomial of degree 2 as long as no pre changes its sign,
+// so a central difference has no error but rounding.
 TEST_CASE("hidden_layer: the formula is the derivative", "[kernels]") {
   for (Case shape : {Case{1, 1, 1}, Case{3, 5, 2}, Case{17, 4, 9}}) {
     CAPTURE(shape.rows, shape.in, shape.out);

@@ -10,7 +10,6 @@
 #include "kernels/common/exp.h"
 #include "kernels/info_nce/info_nce.h"
 #include "tests/support/objectives.h"
-#include "tests/support/threads.h"
 
 namespace rec::test {
 namespace {
@@ -170,18 +169,9 @@ TEST_CASE("info_nce: same bits with 1, 2 and 3 threads", "[kernels][threads]") {
   GuardedMatrix user(50, 33), item(60, 33);
   fill_unit_rows(user, random);
   fill_unit_rows(item, random);
-  const auto run = [&](int threads, HostBatchGradient& got) {
-    const ThreadCount count(threads);
-    return cpu::info_nce(user.view(), item.view(), batch.view(), 0.15f, got.view());
-  };
-  HostBatchGradient one(batch, 33);
-  const double loss = run(1, one);
-  for (int threads : {2, 3}) {
-    HostBatchGradient more(batch, 33);
-    CHECK(run(threads, more) == loss);
-    CHECK(same_bits(more.score.view(), one.score.view()));
-    CHECK(same_bits(more.user_row.view(), one.user_row.view()));
-  }
+  check_same_bits_with_threads(batch, 33, [&](const BatchGradientView& got) {
+    return cpu::info_nce(user.view(), item.view(), batch.view(), 0.15f, got);
+  });
 }
 
 TEST_CASE("info_nce: refuses wrong use", "[kernels]") {

@@ -247,8 +247,8 @@ TEST_CASE("language_projection: backward equals the plain form's gradient", "[ke
 }
 
 // The projection is linear in its parameters, so along any direction V the derivative of <Y, pre>
-// is <Y, P(V)>, and the gradient must give it: <Y, P(V)> = <P^T(Y), V>. First in double, then the
-// kernel.
+// is <Y, P(V)>, and the gradient must give it: <Y, P(V)> = <P^T(Y), V>.
+// First in double, then the kernel.
 TEST_CASE("language_projection: backward is the transpose of forward", "[kernels]") {
   for (const HostGraph& graph : awkward_graphs())
     for (Widths widths : {Widths{33, 31}, Widths{64, 200}}) {

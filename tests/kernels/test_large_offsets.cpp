@@ -228,8 +228,8 @@ TEST_CASE("offsets beyond 2^31: ranking names a score past 2^31 others", "[.][sl
                     Catch::Contains("list 65539 for item 0 "));
 }
 
-// 120,000 users who own 32,000 items each: 3.8e9 interactions, of which only the rows drawn are
-// written.
+// 120,000 users who own 32,000 items each: 3.8e9 interactions,
+// of which only the rows drawn are written.
 TEST_CASE("offsets beyond 2^31: sampler", "[kernels]") {
   constexpr int64_t kUsers = 120'000, kDegree = 32'000, kItems = 33'000, kEdges = kUsers * kDegree;
   constexpr int64_t kRows = 32, kNegatives = 4;

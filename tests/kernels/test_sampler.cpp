@@ -1,5 +1,5 @@
-// The sampler against Random123, against what its header says in plain loops, and against
-// statistics.
+// The sampler against Random123, against what its header
+// says in plain loops, and against statistics.
 #include <Random123/philox.h>
 #include <catch2/catch.hpp>
 
@@ -108,8 +108,8 @@ HostBatch plain_draw(const Draws& from, uint64_t seed, int64_t epoch, int64_t st
 }
 
 // Chi-square of counts against equal shares stays below what chance exceeds once in a million
-// (normal quantile 4.753, Wilson and Hilferty's approximation). The seeds are fixed, so a failure
-// repeats.
+// (normal quantile 4.753, Wilson and Hilferty's approximation).
+// The seeds are fixed, so a failure repeats.
 void check_equal_shares(const std::vector<int64_t>& counts) {
   double total = 0, chi_square = 0;
   for (int64_t count : counts) total += double(count);
@@ -128,8 +128,8 @@ std::vector<int32_t> all_but(int32_t items, int32_t missing) {
   return list;
 }
 
-// Users with every kind of history: nothing, one item, first and last item, all but one, a skewed
-// crowd.
+// Users with every kind of history: nothing, one item,
+// first and last item, all but one, a skewed crowd.
 HostGraph mixed_graph() {
   HostGraph crowd = random_graph("crowd", 60, 41, 7, 5);
   std::vector<std::vector<int32_t>> lists = {

@@ -1,5 +1,5 @@
-// Compares many values with a bound each, and keeps the first that is out of bounds for the
-// failure's text.
+// Compares many values with a bound each, and keeps the first
+// that is out of bounds for the failure's text.
 #pragma once
 #include <cmath>
 #include <cstdint>

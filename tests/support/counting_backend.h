@@ -1,17 +1,14 @@
 // A backend that counts what is allocated through it and leaves the work to another.
 #pragma once
 #include <cstdint>
-#include <memory>
-#include <string>
-#include <utility>
 
-#include "engine/backend.h"
+#include "tests/support/forwarding_backend.h"
 
 namespace rec::test {
 
-class CountingBackend final : public Backend {
+class CountingBackend final : public ForwardingBackend {
  public:
-  explicit CountingBackend(std::unique_ptr<Backend> worker) : worker_(std::move(worker)) {}
+  using ForwardingBackend::ForwardingBackend;
 
   int64_t allocations() const { return allocations_; }
   int64_t bytes() const { return bytes_; }
@@ -19,67 +16,10 @@ class CountingBackend final : public Backend {
   std::shared_ptr<void> allocate(size_t bytes) override {
     ++allocations_;
     bytes_ += int64_t(bytes);
-    return worker_->allocate(bytes);
-  }
-
-  std::string name() const override { return worker_->name(); }
-  void upload(void* to, const void* from_host, size_t bytes) override {
-    worker_->upload(to, from_host, bytes);
-  }
-  void download(void* to_host, const void* from, size_t bytes) override {
-    worker_->download(to_host, from, bytes);
-  }
-  void wait() override { worker_->wait(); }
-  int64_t hybrid_degree(int64_t language_width) const override {
-    return worker_->hybrid_degree(language_width);
-  }
-  int64_t projection_scratch_bytes(const ProjectionSize& size) const override {
-    return worker_->projection_scratch_bytes(size);
-  }
-  void step(const void* key, const std::function<void()>& operations) override {
-    worker_->step(key, operations);
-  }
-  void draw_batch(const SamplerTables& from, const TrainingClock* clock,
-                  const BatchView& batch) override {
-    worker_->draw_batch(from, clock, batch);
-  }
-  void project(const LanguageView& z, const GraphView& graph, const ProjectorView& projector,
-               const ProjectorTape& tape, MatrixView<float> e0) override {
-    worker_->project(z, graph, projector, tape, e0);
-  }
-  void project_adjoint(const LanguageView& z, const GraphView& graph,
-                       const ProjectorView& projector, const ProjectorTape& tape,
-                       MatrixView<float> grad_e0, const ProjectorGradientView& grad) override {
-    worker_->project_adjoint(z, graph, projector, tape, grad_e0, grad);
-  }
-  void propagate(const GraphView& graph, int layers, MatrixView<const float> x,
-                 MatrixView<float> scratch, MatrixView<float> e) override {
-    worker_->propagate(graph, layers, x, scratch, e);
-  }
-  void normalise(MatrixView<const float> e, MatrixView<float> n, VectorView<float> norm) override {
-    worker_->normalise(e, n, norm);
-  }
-  void normalise_adjoint(MatrixView<const float> n, VectorView<const float> norm,
-                         MatrixView<float> grad) override {
-    worker_->normalise_adjoint(n, norm, grad);
-  }
-  void objective(const ObjectiveSettings& settings, MatrixView<const float> user,
-                 MatrixView<const float> item, const BatchView& batch,
-                 const BatchGradientView& scratch, MatrixView<float> grad_user,
-                 MatrixView<float> grad_item, TrainingClock* clock) override {
-    worker_->objective(settings, user, item, batch, scratch, grad_user, grad_item, clock);
-  }
-  void optimiser_step(const AdamSettings& settings, const ParameterSlabs& slabs,
-                      TrainingClock* clock) override {
-    worker_->optimiser_step(settings, slabs, clock);
-  }
-  void rank(const RankingRequest& request, MatrixView<int32_t> top_item,
-            MatrixView<float> top_score) override {
-    worker_->rank(request, top_item, top_score);
+    return ForwardingBackend::allocate(bytes);
   }
 
  private:
-  std::unique_ptr<Backend> worker_;
   int64_t allocations_ = 0, bytes_ = 0;
 };
 

@@ -1,5 +1,5 @@
-// Arrays whose offsets do not fit in 32 bits, in little memory: only the pages that are written
-// exist.
+// Arrays whose offsets do not fit in 32 bits, in little memory:
+// only the pages that are written exist.
 #pragma once
 #include <sys/mman.h>
 

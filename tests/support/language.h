@@ -34,8 +34,8 @@ struct HostLanguage {
   }
 };
 
-// Users with more than hybrid_degree items keep their mean vector; the other users who have items
-// are light.
+// Users with more than hybrid_degree items keep their mean vector;
+// the other users who have items are light.
 inline HostLanguage make_language(const GraphView& graph, MatrixView<const float> item,
                                   int64_t hybrid_degree) {
   std::vector<int32_t> heavy_user, light_user;

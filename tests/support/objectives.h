@@ -1,6 +1,6 @@
 // What the tests of the objectives with sampled negatives share: scores in double, the comparison
-// of a batch's derivatives with an oracle of one row, and the check of that oracle by finite
-// differences.
+// of a batch's derivatives with an oracle of one row,
+// and the check of that oracle by finite differences.
 #pragma once
 #include <catch2/catch.hpp>
 
@@ -13,6 +13,7 @@
 #include "tests/support/agreement.h"
 #include "tests/support/batches.h"
 #include "tests/support/closeness.h"
+#include "tests/support/threads.h"
 
 namespace rec::test {
 
@@ -102,9 +103,27 @@ void check_objective(MatrixView<const float> user, MatrixView<const float> item,
   CHECK(got.user_row.guards_untouched());
 }
 
+// call: BatchGradientView -> loss.
+template <class Call>
+void check_same_bits_with_threads(const HostBatch& batch, int64_t dim, Call call) {
+  const auto run = [&](int threads, HostBatchGradient& got) {
+    const ThreadCount count(threads);
+    return call(got.view());
+  };
+  HostBatchGradient one(batch, dim);
+  const double loss = run(1, one);
+  for (int threads : {2, 3}) {
+    CAPTURE(threads);
+    HostBatchGradient more(batch, dim);
+    CHECK(run(threads, more) == loss);
+    CHECK(same_bits(more.score.view(), one.score.view()));
+    CHECK(same_bits(more.user_row.view(), one.user_row.view()));
+  }
+}
+
 // The oracle's derivatives against its own losses, all in double: along a random direction, two
-// central differences and their Richardson extrapolation, whose error is below the difference of
-// the two.
+// central differences and their Richardson extrapolation,
+// whose error is below the difference of the two.
 template <class Oracle>
 void check_oracle_derivative(int64_t negatives, uint64_t seed, Oracle oracle) {
   std::mt19937_64 random(seed);

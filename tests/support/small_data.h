@@ -42,8 +42,8 @@ struct SmallData {
   }
 };
 
-// User 1 has no item, user 2 nearly all of them, the last item nobody; the others have 1 to 5
-// items.
+// User 1 has no item, user 2 nearly all of them, the last item nobody;
+// the others have 1 to 5 items.
 inline SmallData small_data(uint64_t seed, int64_t users = 12, int64_t items = 10,
                             int64_t width = 8) {
   std::mt19937_64 random(seed);

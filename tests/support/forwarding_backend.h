@@ -1,0 +1,85 @@
+// A backend that leaves the work to another: the base of those that watch what a backend is asked.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "engine/backend.h"
+
+namespace rec::test {
+
+class ForwardingBackend : public Backend {
+ public:
+  explicit ForwardingBackend(std::unique_ptr<Backend> worker) : worker_(std::move(worker)) {}
+
+  std::string name() const override { return worker_->name(); }
+  int64_t hybrid_degree(int64_t language_width) const override {
+    return worker_->hybrid_degree(language_width);
+  }
+  int64_t projection_scratch_bytes(const ProjectionSize& size) const override {
+    return worker_->projection_scratch_bytes(size);
+  }
+  std::shared_ptr<void> allocate(size_t bytes) override { return worker_->allocate(bytes); }
+  void step(const void* key, const std::function<void()>& operations) override {
+    worker_->step(key, operations);
+  }
+  void wait() override {
+    work([&] { worker_->wait(); });
+  }
+  void upload(void* to, const void* from_host, size_t bytes) override {
+    work([&] { worker_->upload(to, from_host, bytes); });
+  }
+  void download(void* to_host, const void* from, size_t bytes) override {
+    work([&] { worker_->download(to_host, from, bytes); });
+  }
+  void draw_batch(const SamplerTables& from, const TrainingClock* clock,
+                  const BatchView& batch) override {
+    work([&] { worker_->draw_batch(from, clock, batch); });
+  }
+  void project(const LanguageView& z, const GraphView& graph, const ProjectorView& projector,
+               const ProjectorTape& tape, MatrixView<float> e0) override {
+    work([&] { worker_->project(z, graph, projector, tape, e0); });
+  }
+  void project_adjoint(const LanguageView& z, const GraphView& graph,
+                       const ProjectorView& projector, const ProjectorTape& tape,
+                       MatrixView<float> grad_e0, const ProjectorGradientView& grad) override {
+    work([&] { worker_->project_adjoint(z, graph, projector, tape, grad_e0, grad); });
+  }
+  void propagate(const GraphView& graph, int layers, MatrixView<const float> x,
+                 MatrixView<float> scratch, MatrixView<float> e) override {
+    work([&] { worker_->propagate(graph, layers, x, scratch, e); });
+  }
+  void normalise(MatrixView<const float> e, MatrixView<float> n, VectorView<float> norm) override {
+    work([&] { worker_->normalise(e, n, norm); });
+  }
+  void normalise_adjoint(MatrixView<const float> n, VectorView<const float> norm,
+                         MatrixView<float> grad) override {
+    work([&] { worker_->normalise_adjoint(n, norm, grad); });
+  }
+  void objective(const ObjectiveSettings& settings, MatrixView<const float> user,
+                 MatrixView<const float> item, const BatchView& batch,
+                 const BatchGradientView& scratch, MatrixView<float> grad_user,
+                 MatrixView<float> grad_item, TrainingClock* clock) override {
+    work([&] {
+      worker_->objective(settings, user, item, batch, scratch, grad_user, grad_item, clock);
+    });
+  }
+  void optimiser_step(const AdamSettings& settings, const ParameterSlabs& slabs,
+                      TrainingClock* clock) override {
+    work([&] { worker_->optimiser_step(settings, slabs, clock); });
+  }
+  void rank(const RankingRequest& request, MatrixView<int32_t> top_item,
+            MatrixView<float> top_score) override {
+    work([&] { worker_->rank(request, top_item, top_score); });
+  }
+
+ protected:
+  // Every operation on backend memory goes through here.
+  virtual void work(const std::function<void()>& operation) { operation(); }
+
+ private:
+  std::unique_ptr<Backend> worker_;
+};
+
+}  // namespace rec::test
