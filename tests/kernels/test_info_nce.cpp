@@ -69,6 +69,19 @@ std::vector<HostBatch> batches() {
   return all;
 }
 
+// Every batch, width and tau, with the rows of users and items made by fill.
+void check_batches(void (*fill)(GuardedMatrix&, std::mt19937_64&), bool exact_scores) {
+  for (HostBatch& batch : batches())
+    for (int64_t dim : {1, 31, 32, 33, 64, 200})
+      for (float tau : kTaus) {
+        std::mt19937_64 random(7);
+        GuardedMatrix user(batch.users, dim), item(batch.items, dim);
+        fill(user, random);
+        fill(item, random);
+        check_case(user, item, batch, tau, exact_scores);
+      }
+}
+
 }  // namespace
 
 // docs/kernels/info_nce.md, "A small example"
@@ -88,27 +101,11 @@ TEST_CASE("info_nce: the example worked by hand", "[kernels]") {
 }
 
 TEST_CASE("info_nce: matches plain sums on unit rows", "[kernels]") {
-  for (HostBatch& batch : batches())
-    for (int64_t dim : {1, 31, 32, 33, 64, 200})
-      for (float tau : kTaus) {
-        std::mt19937_64 random(7);
-        GuardedMatrix user(batch.users, dim), item(batch.items, dim);
-        fill_unit_rows(user, random);
-        fill_unit_rows(item, random);
-        check_case(user, item, batch, tau, false);
-      }
+  check_batches(fill_unit_rows, false);
 }
 
 TEST_CASE("info_nce: matches plain sums tightly where scores are exact", "[kernels]") {
-  for (HostBatch& batch : batches())
-    for (int64_t dim : {1, 31, 32, 33, 64, 200})
-      for (float tau : kTaus) {
-        std::mt19937_64 random(8);
-        GuardedMatrix user(batch.users, dim), item(batch.items, dim);
-        fill_dyadic(user, random);
-        fill_dyadic(item, random);
-        check_case(user, item, batch, tau, true);
-      }
+  check_batches(fill_dyadic, true);
 }
 
 TEST_CASE("info_nce: scores at and slightly above 1, and a positive that has nearly won",
