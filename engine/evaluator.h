@@ -25,7 +25,8 @@ struct Evaluation {
 };
 
 // truth (host): [users, items] of the evaluated split. masks (backend memory): the splits whose
-// items are left out of every list. Every user with at least one item in truth counts once.
+// items are left out of every list. Every user with at least one item in truth counts once. Users are ranked a
+// block at a time, so that lists take 64 MiB, or one user's, however many users there are.
 Evaluation evaluate(Ranker& ranker, CsrView truth, const std::vector<CsrView>& masks,
                     std::vector<int64_t> cutoffs);
 

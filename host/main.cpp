@@ -40,7 +40,8 @@ int main(int argc, char** argv) {
     }
     return status;
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "rec_engine: out of memory; use a smaller batch, hidden width or dataset\n");
+    fmt::print(stderr,
+               "rec_engine: out of memory; use a smaller batch, hidden width, topk or dataset\n");
   } catch (const std::exception& error) {
     fmt::print(stderr, "rec_engine: {}\n", error.what());
   }

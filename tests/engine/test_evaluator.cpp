@@ -25,7 +25,38 @@ struct InOrder {
   VectorRanker ranker() { return {*backend, user.view(), item.view()}; }
 };
 
+// Passes calls on, and remembers the longest lists asked for at once.
+struct Watched final : Ranker {
+  Ranker& ranker;
+  int64_t most_entries = 0, calls = 0;
+
+  explicit Watched(Ranker& watched) : ranker(watched) {}
+  TopLists rank(const std::vector<int32_t>& users, const std::vector<CsrView>& masks,
+                VectorView<const uint8_t> allowed, int64_t k) override {
+    ++calls;
+    most_entries = std::max(most_entries, int64_t(users.size()) * k);
+    return ranker.rank(users, masks, allowed, k);
+  }
+};
+
 }  // namespace
+
+TEST_CASE("evaluator: memory for lists does not grow with the users", "[engine]") {
+  constexpr int64_t kUsers = 600, kItems = 20000;
+  InOrder order(kUsers, kItems);
+  VectorRanker ranker = order.ranker();
+  Watched watched(ranker);
+  Lists truth;
+  for (int64_t u = 0; u < kUsers; ++u) truth.push_back({int32_t(u % 7)});
+  const Evaluation got = evaluate(watched, csr_of(truth, kItems).view(), {}, {kItems, 1});
+  CHECK(watched.calls > 1);
+  CHECK(watched.most_entries * int64_t{sizeof(int32_t) + sizeof(float)} <= int64_t{64} << 20);
+  REQUIRE(int64_t(got.per_user.size()) == kUsers);
+  for (int64_t u = 0; u < kUsers; ++u) {
+    CHECK(got.per_user[size_t(u)].user == u);
+    CHECK(got.per_user[size_t(u)].at[0][size_t(Metric::mrr)] == 1.0 / double(u % 7 + 1));
+  }
+}
 
 TEST_CASE("evaluator: masks, users without relevant items, cut-offs in the order asked",
           "[engine]") {
