@@ -76,6 +76,12 @@ Subject baseline(const Options& options) {
   return subject;
 }
 
+constexpr const char* kStandardOutput = "-";
+
+void write_output(const std::string& file, const std::string& text) {
+  write_whole_file(file == kStandardOutput ? "/dev/stdout" : file, text);
+}
+
 void write_per_user(const std::string& file, const Dataset& data, const Evaluation& evaluation) {
   std::string text = "user";
   for (const auto& [key, value] : named_means(evaluation.cutoffs, evaluation.mean))
@@ -85,7 +91,7 @@ void write_per_user(const std::string& file, const Dataset& data, const Evaluati
     for (const MetricValues& values : result.at)
       for (double value : values) text += fmt::format("\t{}", value);
   }
-  write_whole_file(file, text + "\n");
+  write_output(file, text + "\n");
 }
 
 Json to_json(const std::vector<std::pair<std::string, double>>& metrics) {
@@ -105,7 +111,18 @@ void write_json(const std::string& file, const std::string& split, const std::st
         {{"group", group.name},
          {"users", group.mean.users},
          {"metrics", to_json(named_means(evaluation.cutoffs, group.mean.at))}});
-  write_whole_file(file, json.dump(2) + "\n");
+  write_output(file, json.dump(2) + "\n");
+}
+
+void print_tables(const Subject& subject, const std::string& split, const std::string& masked,
+                  const Evaluation& evaluation, const std::vector<Group>& groups) {
+  const Dataset& data = subject.run.data;
+  fmt::print("{}: {} split, {} users, all {} items ranked, masked: {}\n{}\n", data.name, split,
+             evaluation.users, data.items, masked,
+             metrics_table(evaluation.cutoffs, {{subject.name, evaluation.mean}}));
+  for (const Group& group : groups)
+    fmt::print("\n{}: {} users\n{}\n", group.name, group.mean.users,
+               metrics_table(evaluation.cutoffs, {{subject.name, group.mean.at}}));
 }
 
 int run_evaluate(const Options& options) {
@@ -126,12 +143,9 @@ int run_evaluate(const Options& options) {
   std::vector<Group> groups;
   if (options.groups) groups = make_groups(data, split, evaluation);
 
-  fmt::print("{}: {} split, {} users, all {} items ranked, masked: {}\n{}\n", data.name,
-             options.split, evaluation.users, data.items, masked,
-             metrics_table(evaluation.cutoffs, {{subject.name, evaluation.mean}}));
-  for (const Group& group : groups)
-    fmt::print("\n{}: {} users\n{}\n", group.name, group.mean.users,
-               metrics_table(evaluation.cutoffs, {{subject.name, group.mean.at}}));
+  const bool for_programs =
+      options.json_file == kStandardOutput || options.per_user_file == kStandardOutput;
+  if (!for_programs) print_tables(subject, options.split, masked, evaluation, groups);
   if (!options.json_file.empty())
     write_json(options.json_file, options.split, masked, evaluation, groups);
   if (!options.per_user_file.empty()) write_per_user(options.per_user_file, data, evaluation);
@@ -161,9 +175,10 @@ Command add_evaluate(CLI::App& app) {
       ->add_option("--mask", options->mask,
                    "others: every split but the evaluated one; train: train alone")
       ->check(CLI::IsMember({"others", "train"}));
-  command->add_option("--json", options->json_file, "write the metrics here");
+  command->add_option("--json", options->json_file,
+                      "write the metrics here; - is standard output, without the tables");
   command->add_option("--per-user", options->per_user_file,
-                      "write every user's metrics here (TSV)");
+                      "write every user's metrics here (TSV); - as above");
   command->add_flag("--groups", options->groups, "also by history length and by item popularity");
   command->add_option("--seed", options->seed, "of random and pop-random")->capture_default_str();
   return [options] { return run_evaluate(*options); };

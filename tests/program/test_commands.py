@@ -296,6 +296,25 @@ class CommandsOnARun(ProgramTest):
                 mean = sum(group["metrics"][key] * group["users"] for group in groups) / USERS
                 self.assertAlmostEqual(mean, value, places=9, msg=f"{key} by {kind}")
 
+    def test_metrics_on_standard_output_and_devices(self):
+        command = ["evaluate", self.run_folder, "--device", "cpu"]
+        file = self.folder / "metrics.json"
+        self.check_succeeds(run(*command, "--json", file))
+        self.assertEqual(self.check_succeeds(run(*command, "--json", "-")).stdout, file.read_text())
+        table = self.check_succeeds(run(*command, "--per-user", "-")).stdout.splitlines()
+        self.assertEqual(len(table), 1 + USERS)
+        with open(self.folder / "all.txt", "w") as output:
+            self.check_succeeds(run(*command, "--json", "/dev/stdout", stdout=output))
+        both = (self.folder / "all.txt").read_text()
+        self.assertIn("test split", both.splitlines()[0])
+        self.assertTrue(both.endswith(file.read_text()))
+        link = self.folder / "link.json"
+        link.symlink_to("metrics.json")
+        file.write_text("earlier")
+        self.check_succeeds(run(*command, "--json", link))
+        self.assertTrue(link.is_symlink())
+        self.assertEqual(json.loads(file.read_text())["users"], USERS)
+
     def test_evaluate_test(self):
         self.check_evaluation("test", ("train", "valid"))
 
