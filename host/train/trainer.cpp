@@ -1,7 +1,6 @@
 #include "host/train/trainer.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -53,6 +52,7 @@ class Trainer {
         evaluator_(backend, data, config.mask) {}
 
   void start() { record_.start(); }
+  void open(RunFacts facts) { record_.open(std::move(facts)); }
 
   void resume() {
     record_.resume();
@@ -154,10 +154,9 @@ class Trainer {
 
   void check_loss(const TrainingClock& clock) const {
     if (!std::isfinite(clock.loss_sum))
-      throw std::runtime_error(fmt::format(
-          "the loss is no longer finite (epoch {}, step {}); lower lr or raise tau. The "
-          "last checkpoint in {} is intact",
-          clock.epoch + 1, clock.step, run_.path()));
+      throw std::runtime_error(
+          fmt::format("the loss is no longer finite (epoch {}, step {}); lower lr or raise tau. {}",
+                      clock.epoch + 1, clock.step, record_.what_stands()));
   }
 
   VectorRanker model_ranker() {
@@ -261,17 +260,10 @@ TrainEnd train(const Dataset& data, const Config& given, const RunFolder& run,
     trainer.resume();
   else
     trainer.start();
-  // From here on the folder is this run's.
   make_folder(run.path());
   run.remove_leftovers();
-  write_whole_file(run.config_file(), to_toml(config));
-  run.write_facts({std::filesystem::absolute(data.path).lexically_normal().string(),
-                   data.fingerprint, request.language, made.backend->name(), kVersion, kCommit});
-  if (!resumes)
-    for (const std::string& file :
-         {run.last_file(), run.best_file(), run.metrics_file(), run.report_file()})
-      ::unlink(file.c_str());
-
+  trainer.open({std::filesystem::absolute(data.path).lexically_normal().string(), data.fingerprint,
+                request.language, made.backend->name(), kVersion, kCommit});
   const TrainEnd end = trainer.run();
   if (end == TrainEnd::finished) trainer.finish();
   return end;

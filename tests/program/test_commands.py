@@ -72,6 +72,30 @@ class TrainCommand(ProgramTest):
         for outside in ("<link", "<script src", "<img", "@import", "url("):
             self.assertNotIn(outside, report, "the report must stand alone")
 
+    def make_exploding_dataset(self):
+        """Its vectors are finite, but their products are not: with score=dot the first loss is no number."""
+        data = make_dataset(self.folder / "exploding", USERS, ITEMS, WIDTH)
+        values = [1e30 * value for row in range(ITEMS) for value in vector(row, WIDTH)]
+        (data / "item_language.npy").write_bytes(npy_bytes([ITEMS, WIDTH], values))
+        return data
+
+    def test_overwriting_waits_for_a_checkpoint(self):
+        self.check_succeeds(self.train())
+        before = content_of(self.run_folder)
+        exploding = ["--set", "score=dot", "--overwrite"]
+        self.check_refusal(train(self.make_exploding_dataset(), self.run_folder, *exploding), "no longer finite",
+                           f"The earlier run in {self.run_folder} is as it was")
+        self.assertEqual(content_of(self.run_folder), before)
+        self.check_succeeds(self.train("--overwrite", "--epochs", "2"))
+        after = content_of(self.run_folder)
+        self.assertEqual(set(after), RUN_FILES)
+        self.assertEqual(len(metrics(self.run_folder)), 1)
+        self.assertEqual(tomllib.loads(after["config.toml"].decode())["epochs"], 2)
+
+    def test_a_loss_that_is_no_number_in_a_new_folder(self):
+        self.check_refusal(train(self.make_exploding_dataset(), self.run_folder, "--set", "score=dot"),
+                           "no longer finite", "No checkpoint was saved yet")
+
     def test_lines_of_metrics(self):
         self.check_succeeds(self.train("--set", "topk=[2, 5]"))
         lines = metrics(self.run_folder)
