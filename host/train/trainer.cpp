@@ -15,6 +15,7 @@
 #include "host/formats/file_error.h"
 #include "host/progress/progress.h"
 #include "host/report/report.h"
+#include "host/run/folder_lock.h"
 #include "host/run/memory.h"
 #include "host/run/model_of_config.h"
 #include "host/run/split_evaluator.h"
@@ -230,6 +231,12 @@ void announce(const Dataset& data, const Config& config, const Backend& backend,
   require_memory(needed, "training");
 }
 
+void refuse_earlier_run(const RunFolder& run, const TrainRequest& request) {
+  if (run.holds_a_run() && !request.resume && !request.overwrite)
+    throw FileError(run.path(),
+                    "holds a run already; go on with --resume, or replace it with --overwrite");
+}
+
 }  // namespace
 
 void catch_interrupts() {
@@ -241,9 +248,9 @@ void catch_interrupts() {
 TrainEnd train(const Dataset& data, const Config& given, const RunFolder& run,
                const TrainRequest& request) {
   require_language(data, given.model);
-  if (run.holds_a_run() && !request.resume && !request.overwrite)
-    throw FileError(run.path(),
-                    "holds a run already; go on with --resume, or replace it with --overwrite");
+  FolderLock lock;
+  lock.take(run.path());
+  refuse_earlier_run(run, request);
   const bool resumes = request.resume && std::filesystem::exists(run.last_file());
   if (request.resume && !resumes)
     say(request, run.path() + ": nothing to resume yet, starting anew");
@@ -261,6 +268,8 @@ TrainEnd train(const Dataset& data, const Config& given, const RunFolder& run,
   else
     trainer.start();
   make_folder(run.path());
+  lock.take(run.path());
+  refuse_earlier_run(run, request);  // which may have been made and trained in the meantime
   run.remove_leftovers();
   trainer.open({std::filesystem::absolute(data.path).lexically_normal().string(), data.fingerprint,
                 request.language, made.backend->name(), kVersion, kCommit});

@@ -125,6 +125,16 @@ class Interruption(ProgramTest):
         self.check_succeeds(self.train("--resume"))
         self.check_same_run()
 
+    def test_two_trainings_into_one_folder(self):
+        with Training(self.arguments()) as training:
+            training.wait_for_epoch(1)
+            training.process.send_signal(signal.SIGSTOP)  # it holds the folder, and stays
+            for how in ([], ["--resume"], ["--overwrite"]):
+                self.check_refusal(self.train(*how), self.broken, "another training")
+            training.kill()
+        self.check_succeeds(self.train("--resume"))
+        self.check_same_run()
+
     def check_interrupt(self, number):
         with Training(self.arguments()) as training:
             training.wait_for_epoch(7)
