@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <string>
 
 #include "host/commands/commands.h"
 #include "host/version.h"
@@ -12,6 +13,11 @@
 namespace {
 
 constexpr int kFailed = 1;
+
+int failed(const std::string& sentence) {
+  std::fputs(("rec_engine: " + sentence + "\n").c_str(), stderr);
+  return kFailed;
+}
 
 int run(int argc, char** argv) {
   CLI::App app("Train, evaluate and serve AlphaRec and its relatives.", "rec_engine");
@@ -33,17 +39,13 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   try {
     const int status = run(argc, argv);
-    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-      fmt::print(stderr,
-                 "rec_engine: standard output could not be written; the disk may be full\n");
-      return kFailed;
-    }
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+      return failed(
+          "standard output could not be written; its reader is gone, or the disk is full");
     return status;
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr,
-               "rec_engine: out of memory; use a smaller batch, hidden width, topk or dataset\n");
+    return failed("out of memory; use a smaller batch, hidden width, topk or dataset");
   } catch (const std::exception& error) {
-    fmt::print(stderr, "rec_engine: {}\n", error.what());
+    return failed(error.what());
   }
-  return kFailed;
 }

@@ -33,7 +33,8 @@ std::atomic<bool> interrupted{false};
 
 void say(const TrainRequest& request, const std::string& line) {
   if (request.quiet) return;
-  fmt::print("{}\n", line);
+  // A reader that is gone must not end the training; the program says so in the end.
+  std::fputs((line + "\n").c_str(), stdout);
   std::fflush(stdout);
 }
 
@@ -240,9 +241,15 @@ void refuse_earlier_run(const RunFolder& run, const TrainRequest& request) {
 }  // namespace
 
 void catch_interrupts() {
-  const auto handler = [](int) { interrupted = true; };
+  const auto handler = [](int number) {
+    if (!interrupted.exchange(true)) return;
+    std::signal(number, SIG_DFL);
+    std::raise(number);
+  };
   std::signal(SIGINT, handler);
   std::signal(SIGTERM, handler);
+  if (std::signal(SIGHUP, handler) == SIG_IGN) std::signal(SIGHUP, SIG_IGN);  // nohup
+  std::signal(SIGPIPE, SIG_IGN);
 }
 
 TrainEnd train(const Dataset& data, const Config& given, const RunFolder& run,

@@ -157,6 +157,30 @@ class Interruption(ProgramTest):
     def test_terminated(self):
         self.check_interrupt(signal.SIGTERM)
 
+    def test_hung_up(self):
+        self.check_interrupt(signal.SIGHUP)
+
+    def test_a_second_signal_ends_at_once(self):
+        with Training(self.arguments()) as training:
+            training.wait_for_epoch(3)
+            # Both wait while the process is stopped, and the second is taken before any step is finished.
+            training.process.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, training.process.pid, os.WSTOPPED | os.WNOWAIT)
+            training.process.send_signal(signal.SIGINT)
+            training.process.send_signal(signal.SIGTERM)
+            training.process.send_signal(signal.SIGCONT)
+            self.assertIn(training.process.wait(), (-signal.SIGINT, -signal.SIGTERM))
+        self.check_succeeds(self.train("--resume"))
+        self.check_same_run()
+
+    def test_a_reader_that_leaves(self):
+        with Training(self.arguments()) as training:
+            training.wait_for_epoch(2)
+            training.process.stdout.close()
+            self.assertEqual(training.process.wait(), 1)
+            self.assertIn("standard output could not be written", training.process.stderr.read())
+        self.check_same_run()
+
     def test_resuming_what_is_finished_changes_nothing(self):
         self.check_succeeds(self.train())
         self.check_succeeds(self.train("--resume"))
