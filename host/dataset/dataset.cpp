@@ -244,6 +244,14 @@ std::string Dataset::item_title(int64_t item) const {
   return item_table.size() > 0 ? item_table.title[size_t(item)] : std::string();
 }
 
+void refuse_dataset_folder(const std::string& folder) {
+  for (const char* part : {"train.txt", "cf_data"})
+    if (is_present(fs::path(folder) / part))
+      throw FileError(folder, std::string("holds a dataset (") + part +
+                                  "), whose files would be mixed with others; choose another "
+                                  "folder with --out");
+}
+
 Dataset load_dataset(const std::string& path, const DatasetOptions& options) {
   const Layout layout = find_layout(path, options);
   Dataset data;

@@ -77,6 +77,9 @@ struct DatasetOptions {
 
 Dataset load_dataset(const std::string& path, const DatasetOptions& options = {});
 
+// Refuses, as a place to write into, a folder that holds a dataset of either layout.
+void refuse_dataset_folder(const std::string& folder);
+
 // Calls each(user, item) for every interaction in both splits, users and then items ascending.
 template <class Each>
 void for_each_shared(const Dataset& data, Split a, Split b, Each each) {

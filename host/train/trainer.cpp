@@ -255,6 +255,7 @@ void catch_interrupts() {
 TrainEnd train(const Dataset& data, const Config& given, const RunFolder& run,
                const TrainRequest& request) {
   require_language(data, given.model);
+  refuse_dataset_folder(run.path());
   FolderLock lock;
   lock.take(run.path());
   refuse_earlier_run(run, request);

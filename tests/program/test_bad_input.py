@@ -211,7 +211,7 @@ def set_offset(header, name):
     header[name]["data_offsets"][1] += 2**40
 
 
-# name, how the run is hurt, arguments (RUN, DATA and WIDER stand for folders), words
+# name, how the run is hurt, arguments (RUN, DATA, WIDER and TREE stand for folders), words
 REFUSED_RUNS = [
     ("best checkpoint missing", remove("best.safetensors"), ["evaluate", "RUN"], ["holds no best.safetensors"]),
     ("best checkpoint a folder", folder_for("best.safetensors"), ["evaluate", "RUN"], ["best.safetensors", "folder"]),
@@ -236,6 +236,8 @@ REFUSED_RUNS = [
      ["12 wide", "8 wide"]),
     ("checkpoint of another language model", change_metadata(language_model="other-model"), ["evaluate", "RUN"],
      ["other-model", "small-model", "same model"]),
+    ("vectors into a dataset", lambda run_folder: None, ["export", "RUN", "--out", "TREE"],
+     ["TREE", "holds a dataset (cf_data)", "--out"]),
     ("run.json missing", remove("run.json"), ["evaluate", "RUN"], ["run.json", "no such file"]),
     ("run.json not JSON", write("run.json", "[1, 2"), ["evaluate", "RUN"], ["run.json", "--data"]),
     ("last checkpoint cut", change("last.safetensors", lambda b: b[:1000]), ["train", "DATA", "--out", "RUN", "--resume"],
@@ -252,6 +254,7 @@ REFUSED_RUNS = [
 # name, arguments (DATA stands for a valid dataset), words
 COMMAND_LINE = [
     ("a dataset that is not there", ["train", "/nowhere", "--out", "RUN"], ["/nowhere", "no such"]),
+    ("a run into a dataset", ["train", "DATA", "--out", "DATA", "--overwrite"], ["DATA", "holds a dataset", "--out"]),
     ("a file for a dataset", ["train", "DATA/train.txt", "--out", "RUN"], ["train.txt", "dataset folder"]),
     ("a setting without a value", ["train", "DATA", "--out", "RUN", "--set", "batch"], ["batch", "key=value"]),
     ("an unknown setting", ["train", "DATA", "--out", "RUN", "--set", "taau=1"], ["taau", "'tau'"]),
@@ -290,10 +293,13 @@ class BadInput(ProgramTest):
             yield name, self.fill(arguments, **folders), self.fill(words, **folders), run_folder
         trained, wider = self.folder / "trained", make_dataset(self.folder / "wider", width=12)
         self.check_succeeds(train(data, trained))
+        tree = self.folder / "tree"
+        (tree / "cf_data").mkdir(parents=True)
         for name, hurt, arguments, words in REFUSED_RUNS:
             run_folder = shutil.copytree(trained, self.folder / name)
             hurt(run_folder)
-            yield name, self.fill(arguments, DATA=data, RUN=run_folder, WIDER=wider), words, run_folder
+            folders = {"DATA": data, "RUN": run_folder, "WIDER": wider, "TREE": tree}
+            yield name, self.fill(arguments, **folders), self.fill(words, **folders), run_folder
 
     def test_every_refusal_has_its_own_sentence(self):
         sentences = {}
