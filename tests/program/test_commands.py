@@ -239,6 +239,18 @@ class CommandsOnARun(ProgramTest):
             self.check_list(entry["items"], self.scores(users[user], items),
                             self.seen(user, ("train", "valid", "test")), 6)
 
+    def test_users_in_a_file(self):
+        names = [f"user {u}" for u in range(USERS)]
+        names[3], names[4] = "all", "a,b"
+        (self.data / "users.tsv").write_text("".join(f"{u}\t{name}\n" for u, name in enumerate(names)))
+        file = self.folder / "users.txt"
+        file.write_text("a,b\r\nall\n")
+        lists = self.run_json_lines("recommend", self.run_folder, "--users-file", file)
+        self.assertEqual([entry["user"] for entry in lists], ["a,b", "all"])
+        file.write_text("\n")
+        self.check_refusal(run("recommend", self.run_folder, "--users-file", file), file, "names no user")
+        self.check_refusal(run("recommend", self.run_folder, "--users-file", file, "--users", "all"), "give one of")
+
     def test_recommend_seen_items_too(self):
         users, items = self.exported()
         entry, = self.run_json_lines("recommend", self.run_folder, "--users", "4", "--include-seen", "--topk", "1000")
