@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <stdexcept>
 #include <string>
 
 #include "host/commands/commands.h"
@@ -19,6 +20,15 @@ int failed(const std::string& sentence) {
   return kFailed;
 }
 
+// An empty word is what a shell makes of a variable that is not set; no option means anything by it.
+void refuse_empty_values(const CLI::App& command) {
+  for (const CLI::Option* option : command.get_options())
+    for (const std::string& value : option->results())
+      if (value.empty())
+        throw std::invalid_argument(option->get_name() +
+                                    ": its value is empty; give one, or leave it out");
+}
+
 int run(int argc, char** argv) {
   CLI::App app("Train, evaluate and serve AlphaRec and its relatives.", "rec_engine");
   app.set_version_flag("--version", fmt::format("rec_engine {} ({})", rec::kVersion, rec::kCommit));
@@ -30,7 +40,10 @@ int run(int argc, char** argv) {
       {"doctor", rec::add_doctor(app)}};
   CLI11_PARSE(app, argc, argv);
   for (const auto& [name, command] : commands)
-    if (app.got_subcommand(name)) return command();
+    if (app.got_subcommand(name)) {
+      refuse_empty_values(*app.get_subcommand(name));
+      return command();
+    }
   return kFailed;
 }
 

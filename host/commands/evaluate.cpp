@@ -3,8 +3,10 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <system_error>
 
 #include "engine/baselines.h"
 #include "host/commands/commands.h"
@@ -65,7 +67,10 @@ Subject baseline(const Options& options) {
   Subject subject;
   subject.name = options.model;
   const LoadRequest& load = options.load;
-  subject.run.data = load_dataset(load.data.empty() ? load.run : load.data, {load.language});
+  DatasetOptions reading;
+  reading.language = load.language;
+  reading.any_language = options.model != "emb-knn";  // the others look at no vector
+  subject.run.data = load_dataset(load.data.empty() ? load.run : load.data, reading);
   const std::string& config_path = subject.run.data.config_path;
   if (!config_path.empty()) apply_config_file(subject.run.config, config_path);
   MadeBackend made = make_backend(load.device, load.threads);
@@ -125,7 +130,19 @@ void print_tables(const Subject& subject, const std::string& split, const std::s
                metrics_table(evaluation.cutoffs, {{subject.name, group.mean.at}}));
 }
 
+// The second would take the place of the first.
+void refuse_same_output(const Options& options) {
+  if (options.json_file.empty() || options.per_user_file.empty()) return;
+  std::error_code ignored;  // a path that cannot be examined is refused when it is written
+  const auto place = [&](const std::string& file) {
+    return std::filesystem::weakly_canonical(std::filesystem::absolute(file, ignored), ignored);
+  };
+  if (place(options.json_file) == place(options.per_user_file))
+    throw FileError(options.json_file, "--json and --per-user name the same file; choose two");
+}
+
 int run_evaluate(const Options& options) {
+  refuse_same_output(options);
   const Split split = options.split == "valid" ? Split::valid : Split::test;
   Subject subject = options.model.empty() ? trained_model(options) : baseline(options);
   const Dataset& data = subject.run.data;

@@ -106,7 +106,7 @@ Layout find_layout(const std::string& path, const DatasetOptions& options) {
                               (names.empty() ? "' (no item_info/item_cf_embeds_*_array.npy)"
                                              : "'; there are: " + join(names)));
   }
-  if (vectors.size() > 1)
+  if (vectors.size() > 1 && !options.any_language)
     throw FileError(path,
                     "has several language vectors; choose with --language one of: " + join(names));
   return {root / "cf_data", vectors.empty() ? fs::path() : vectors[0].file};
@@ -246,7 +246,7 @@ std::string Dataset::item_title(int64_t item) const {
 
 void refuse_dataset_folder(const std::string& folder) {
   for (const char* part : {"train.txt", "cf_data"})
-    if (is_present(fs::path(folder) / part))
+    if (is_there(folder + "/" + part))
       throw FileError(folder, std::string("holds a dataset (") + part +
                                   "), whose files would be mixed with others; choose another "
                                   "folder with --out");

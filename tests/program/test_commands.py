@@ -379,6 +379,19 @@ class CommandsOnARun(ProgramTest):
         wider = make_dataset(self.folder / "wider", width=WIDTH + 4)
         self.check_refusal(run("evaluate", self.run_folder, "--data", wider), wider, "12 wide", "8 wide")
 
+    def test_baselines_on_the_authors_tree(self):
+        tree = self.folder / "tree"
+        (tree / "item_info").mkdir(parents=True)
+        (tree / "cf_data").mkdir()
+        for split in ("train", "valid", "test"):
+            (tree / f"cf_data/{split}.txt").write_bytes((self.data / f"{split}.txt").read_bytes())
+        for name in ("large3", "Norm_GritLM-7B"):
+            (tree / f"item_info/item_cf_embeds_{name}_array.npy").write_bytes((self.data / "item_language.npy").read_bytes())
+        for model in ("popularity", "pop-random", "random"):
+            self.check_succeeds(run("evaluate", "--model", model, tree))
+        self.check_refusal(run("evaluate", "--model", "emb-knn", tree), "--language", "large3")
+        self.check_succeeds(run("evaluate", "--model", "emb-knn", tree, "--language", "large3"))
+
     def test_baselines(self):
         file = self.folder / "metrics.json"
         for model in ("popularity", "pop-random", "random", "emb-knn"):
