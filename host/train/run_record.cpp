@@ -2,11 +2,9 @@
 
 #include <unistd.h>
 
-#include <filesystem>
-#include <system_error>
-
 #include "host/formats/atomic_file.h"
 #include "host/formats/file_error.h"
+#include "host/formats/mapped_file.h"
 
 namespace rec {
 namespace {
@@ -51,6 +49,10 @@ void RunRecord::resume() {
   if (to_toml(without_what_may_change(before)) != to_toml(without_what_may_change(config_)))
     throw FileError(path, "was trained with other settings than those given; see " +
                               run_.config_file() + ", or begin anew with --overwrite");
+  if (saved.selection.best_epoch > 0 && !is_there(run_.best_file()))
+    throw FileError(run_.best_file(), "is missing, so the best epoch so far (" +
+                                          std::to_string(saved.selection.best_epoch) +
+                                          ") is lost; put it back, or begin anew with --overwrite");
   restore_weights(model_, file, path);
   restore_moments(model_, file, path);
   training_.set_clock(saved.clock);
@@ -62,9 +64,8 @@ void RunRecord::resume() {
 
 void RunRecord::open(RunFacts facts) {
   run_facts_ = std::move(facts);
-  std::error_code ignored;
-  earlier_run_stands_ = !has_checkpoint_ && (std::filesystem::exists(run_.last_file(), ignored) ||
-                                             std::filesystem::exists(run_.best_file(), ignored));
+  earlier_run_stands_ =
+      !has_checkpoint_ && (is_there(run_.last_file()) || is_there(run_.best_file()));
   if (!earlier_run_stands_)
     take_over("");
   else
@@ -109,7 +110,7 @@ std::string RunRecord::what_stands() const {
 }
 
 void RunRecord::restore_best() {
-  if (!std::filesystem::exists(run_.best_file()))
+  if (!is_there(run_.best_file()))
     throw FileError(run_.best_file(), "is missing; train again with --overwrite");
   restore_weights(model_, read_safetensors(run_.best_file()), run_.best_file());
 }

@@ -13,6 +13,7 @@
 #include "engine/baselines.h"
 #include "host/formats/atomic_file.h"
 #include "host/formats/file_error.h"
+#include "host/formats/mapped_file.h"
 #include "host/progress/progress.h"
 #include "host/report/report.h"
 #include "host/run/folder_lock.h"
@@ -259,7 +260,7 @@ TrainEnd train(const Dataset& data, const Config& given, const RunFolder& run,
   FolderLock lock;
   lock.take(run.path());
   refuse_earlier_run(run, request);
-  const bool resumes = request.resume && std::filesystem::exists(run.last_file());
+  const bool resumes = request.resume && is_there(run.last_file());
   if (request.resume && !resumes)
     say(request, run.path() + ": nothing to resume yet, starting anew");
   const Config config = fit_to(data, given);

@@ -249,13 +249,15 @@ REFUSED_RUNS = [
     ("last checkpoint without moments",
      lambda run_folder: shutil.copy(run_folder / "best.safetensors", run_folder / "last.safetensors"),
      ["train", "DATA", "--out", "RUN", "--resume"], ["last.safetensors", "first_moment."]),
+    ("best checkpoint missing, and resumed", remove("best.safetensors"), ["train", "DATA", "--out", "RUN", "--resume", "--epochs", "6"],
+     ["best.safetensors", "is missing", "--overwrite"]),
     ("metrics.jsonl cut", change("metrics.jsonl", lambda b: b[:-20]), ["train", "DATA", "--out", "RUN", "--resume"],
      ["metrics.jsonl:2", "damaged"]),
     ("a run's settings not TOML", write("config.toml", "batch ="), ["train", "DATA", "--out", "RUN", "--resume"],
      ["config.toml:1", "not TOML"]),
 ]
 
-# name, arguments (DATA stands for a valid dataset), words
+# name, arguments (DATA stands for a valid dataset, ROUND for a link to itself), words
 COMMAND_LINE = [
     ("a dataset that is not there", ["train", "/nowhere", "--out", "RUN"], ["/nowhere", "no such"]),
     ("a run into a dataset", ["train", "DATA", "--out", "DATA", "--overwrite"], ["DATA", "holds a dataset", "--out"]),
@@ -269,6 +271,13 @@ COMMAND_LINE = [
     ("cuda where there is none", ["train", "DATA", "--out", "RUN", "--device", "cuda"], ["cuda", "--device cpu"]),
     ("an unknown device", ["train", "DATA", "--out", "RUN", "--device", "tpu"], ["tpu", "auto, cpu, cuda"]),
     ("a run that is not there", ["evaluate", "RUN"], ["RUN", "no such run"]),
+    ("a run that is a link to itself", ["evaluate", "ROUND"], ["ROUND", "cannot be examined"]),
+    ("epochs empty", ["train", "DATA", "--out", "RUN", "--epochs", ""], ["--epochs", "empty"]),
+    ("seed empty", ["train", "DATA", "--out", "RUN", "--seed", ""], ["--seed", "empty"]),
+    ("a metrics file without a name", ["evaluate", "--model", "popularity", "DATA", "--json", ""], ["--json", "empty"]),
+    ("a dataset without a name", ["info", ""], ["its value is empty"]),
+    ("one file for two outputs", ["evaluate", "--model", "random", "DATA", "--json", "RUN", "--per-user", "RUN/../run"],
+     ["RUN", "--json", "--per-user", "same file"]),
     ("a folder that is no run", ["evaluate", "DATA"], ["best.safetensors"]),
     ("a language that is not there", ["info", "DATA", "--language", "v3"], ["--language"]),
 ]
@@ -292,8 +301,10 @@ class BadInput(ProgramTest):
             hurt(data)
             yield name, train_arguments(data, data.parent / "run"), words, data.parent / "run"
         data, run_folder = self.make_data("good"), self.folder / "run"
+        round_link = self.folder / "round"
+        round_link.symlink_to("round")
         for name, arguments, words in COMMAND_LINE:
-            folders = {"DATA": data, "RUN": run_folder}
+            folders = {"DATA": data, "RUN": run_folder, "ROUND": round_link}
             yield name, self.fill(arguments, **folders), self.fill(words, **folders), run_folder
         trained, wider = self.folder / "trained", make_dataset(self.folder / "wider", width=12)
         self.check_succeeds(train(data, trained))

@@ -186,16 +186,26 @@ class Interruption(ProgramTest):
         self.check_succeeds(self.train("--resume"))
         self.check_same_run()
 
-    def test_training_on_for_longer(self):
-        """Resuming with more epochs equals having asked for them at first."""
+    def test_resuming_without_its_settings(self):
+        """config.toml is gone, and the dataset's own says something else."""
         self.check_succeeds(self.train(epochs=EPOCHS // 2))
-        self.check_succeeds(self.train("--resume"))
+        (self.broken / "config.toml").unlink()
+        self.check_succeeds(run(*train_arguments(self.data, self.broken, "--resume", "--epochs", EPOCHS)))
+        self.check_same_run_but_for_the_best()
+
+    def check_same_run_but_for_the_best(self):
+        """The best epoch may lie in the first half, and its settings then name fewer epochs: the weights are the same."""
         self.assertEqual((self.broken / "last.safetensors").read_bytes(), (self.whole / "last.safetensors").read_bytes())
-        # The best epoch may lie in the first half, and its settings then name fewer epochs: the weights are the same.
         broken, whole = (checkpoint_parts((run_folder / "best.safetensors").read_bytes())[1]
                          for run_folder in (self.broken, self.whole))
         self.assertEqual(broken, whole)
         self.assertEqual(without_seconds(metrics(self.broken)), without_seconds(metrics(self.whole)))
+
+    def test_training_on_for_longer(self):
+        """Resuming with more epochs equals having asked for them at first."""
+        self.check_succeeds(self.train(epochs=EPOCHS // 2))
+        self.check_succeeds(self.train("--resume"))
+        self.check_same_run_but_for_the_best()
 
 
 if __name__ == "__main__":
