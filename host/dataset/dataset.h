@@ -4,7 +4,8 @@
 // item_language.json, config.toml; only train.txt must be there.
 // The authors' tree: cf_data/{train,valid,test}.txt and item_info/item_cf_embeds_NAME_array.npy, of
 // which there may be several; NAME may also be what their option --lm_model calls it (v2, v3,
-// llama3_7b, ...).
+// llama3_7b, ...). item_cf_embeds_NAME_array.json, else item_language.json beside it, says which
+// language model made them; without either NAME does.
 //
 // Accepted and counted: repeated interactions, users without training items (nothing is known of
 // them, so all get one ranking), items without training interactions (cold), an empty or missing
@@ -25,8 +26,8 @@
 
 namespace rec {
 
-// Which language model made the vectors, from item_language.json; empty fields when it is not
-// there.
+// Which language model made the vectors, from item_language.json; empty fields when nothing says
+// so.
 struct LanguageModel {
   std::string model;  // "all-MiniLM-L6-v2"
   std::string basis;  // hash of what spans the space: weights, or an LSA basis

@@ -65,23 +65,6 @@ Weights weights_of_checkpoint(const std::string& path) {
   return weights;
 }
 
-void refuse_other_language(const Weights& weights, const Dataset& data) {
-  if (data.language.width() != weights.language_width)
-    throw FileError(
-        data.path,
-        fmt::format("has language vectors {} wide, but {} was trained on vectors {} wide",
-                    data.language.width(), weights.path, weights.language_width));
-  const LanguageModel &a = weights.language_model, &b = data.language_model;
-  const bool models_differ = !a.model.empty() && !b.model.empty() && a.model != b.model;
-  const bool bases_differ = !a.basis.empty() && !b.basis.empty() && a.basis != b.basis;
-  if (models_differ || bases_differ)
-    throw FileError(
-        data.path,
-        fmt::format("has vectors of language model '{}' (basis {}), but {} was trained on '{}' "
-                    "(basis {}); embed the titles with the same model",
-                    b.model, b.basis, weights.path, a.model, a.basis));
-}
-
 }  // namespace
 
 LoadedRun load_run(const LoadRequest& request) {
@@ -114,7 +97,7 @@ LoadedRun load_run(const LoadRequest& request) {
   LoadedRun loaded;
   loaded.data = load_dataset(data_path, {language});
   require_language(loaded.data, weights.config.model);
-  refuse_other_language(weights, loaded.data);
+  require_same_language(loaded.data, weights.language_model, weights.language_width, weights.path);
   loaded.config = resolve(weights.config, loaded.data.language.width());
   MadeBackend made = make_backend(request.device, request.threads);
   loaded.backend = std::move(made.backend);

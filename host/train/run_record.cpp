@@ -44,6 +44,7 @@ void RunRecord::resume() {
   if (saved.dataset != data_.fingerprint)
     throw FileError(path, "was trained on other data (fingerprint " + saved.dataset + ", here " +
                               data_.fingerprint + "); resume with the dataset it began with");
+  require_same_language(data_, saved.language_model, saved.language_width, path);
   Config before;
   apply_config_text(before, saved.config, path);
   if (to_toml(without_what_may_change(before)) != to_toml(without_what_may_change(config_)))

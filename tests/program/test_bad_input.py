@@ -176,10 +176,10 @@ SYNTAX = [
 ]
 
 
-def change_metadata(**values):
-    """A best checkpoint as another program, or another version of this one, would have left it."""
+def change_metadata(name="best.safetensors", **values):
+    """A checkpoint as another program, or another version of this one, would have left it."""
     def hurt(run_folder):
-        file = run_folder / "best.safetensors"
+        file = run_folder / name
         header, data = checkpoint_parts(file.read_bytes())
         for key, value in values.items():
             if value is None:
@@ -240,6 +240,8 @@ REFUSED_RUNS = [
      ["12 wide", "8 wide"]),
     ("checkpoint of another language model", change_metadata(language_model="other-model"), ["evaluate", "RUN"],
      ["other-model", "small-model", "same model"]),
+    ("resumed with another language model", change_metadata("last.safetensors", language_model="third-model"),
+     ["train", "DATA", "--out", "RUN", "--resume"], ["third-model", "small-model", "same model"]),
     ("vectors into a dataset", lambda run_folder: None, ["export", "RUN", "--out", "TREE"],
      ["TREE", "holds a dataset (cf_data)", "--out"]),
     ("run.json missing", remove("run.json"), ["evaluate", "RUN"], ["run.json", "no such file"]),
