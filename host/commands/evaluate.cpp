@@ -155,10 +155,16 @@ int run_evaluate(const Options& options) {
                                    ".txt is missing or empty); there is nothing to evaluate");
   print_notices(subject.run);
   const SplitEvaluator evaluator(*subject.run.backend, data, config.mask);
-  const Evaluation evaluation = evaluator.evaluate(*subject.ranker, split, config.topk);
+  ItemGroups of_items;
+  if (options.groups) of_items = group_items(data);
+  const Evaluation evaluation =
+      evaluator.evaluate(*subject.ranker, split, config.topk, of_items.group_of_item);
   const std::string masked = evaluator.masked_text(split);
   std::vector<Group> groups;
-  if (options.groups) groups = make_groups(data, split, evaluation);
+  if (options.groups) {
+    groups = user_groups(data, evaluation);
+    for (Group& group : item_groups(of_items, evaluation)) groups.push_back(std::move(group));
+  }
 
   const bool for_programs =
       options.json_file == kStandardOutput || options.per_user_file == kStandardOutput;
@@ -196,7 +202,8 @@ Command add_evaluate(CLI::App& app) {
                       "write the metrics here; - is standard output, without the tables");
   command->add_option("--per-user", options->per_user_file,
                       "write every user's metrics here (TSV); - as above");
-  command->add_flag("--groups", options->groups, "also by history length and by item popularity");
+  command->add_flag("--groups", options->groups,
+                    "also for users by history length, and for items by popularity");
   command->add_option("--seed", options->seed, "of random and pop-random")->capture_default_str();
   return [options] { return run_evaluate(*options); };
 }

@@ -123,6 +123,26 @@ TEST_CASE("evaluator: groups that part the users add up to the whole", "[engine]
   CHECK(none.at[0][0] == 0);
 }
 
+TEST_CASE("evaluator: groups of items count their own items alone", "[engine]") {
+  InOrder order(3, 6);
+  VectorRanker ranker = order.ranker();
+  const HostCsr truth = csr_of({{0, 4, 5}, {1}, {4}}, 6);
+  const Evaluation got = evaluate(ranker, truth.view(), {}, {5}, {0, 0, 0, 0, 2, 2});
+  REQUIRE(got.by_item_group.size() == 3);
+  const auto value = [&](size_t g, Metric m) { return got.by_item_group[g].at[0][size_t(m)]; };
+  // Everyone is shown 0 to 4. Group 0: user 0 looks for 0, user 1 for 1.
+  CHECK(got.by_item_group[0].users == 2);
+  CHECK(value(0, Metric::recall) == 1);
+  CHECK(value(0, Metric::mrr) == (1 + 0.5) / 2);
+  CHECK(got.by_item_group[1].users == 0);
+  CHECK(value(1, Metric::recall) == 0);
+  // Group 2: user 0 finds 4 of 4 and 5, user 2 her 4, both at rank 5.
+  CHECK(got.by_item_group[2].users == 2);
+  CHECK(value(2, Metric::recall) == (0.5 + 1) / 2);
+  CHECK(value(2, Metric::mrr) == Approx(0.2).epsilon(1e-15));
+  CHECK_THROWS_AS(evaluate(ranker, truth.view(), {}, {5}, {0, 1}), std::invalid_argument);
+}
+
 TEST_CASE("ranker: the same lists whole and user by user", "[engine]") {
   const SmallData data = small_data(72, 50, 30);
   InOrder order(data.users(), data.items);

@@ -325,12 +325,36 @@ class CommandsOnARun(ProgramTest):
                     total[f"{metric}@{k}"] += value / len(truth)
         for key, value in total.items():
             self.assertAlmostEqual(written["metrics"][key], value, places=9, msg=key)
-        for kind in ("history", "relevant items' mean popularity"):
-            groups = [group for group in written["groups"] if group["group"].startswith(kind + " ")]
-            self.assertEqual(sum(group["users"] for group in groups), USERS, kind)
-            for key, value in written["metrics"].items():
-                mean = sum(group["metrics"][key] * group["users"] for group in groups) / USERS
-                self.assertAlmostEqual(mean, value, places=9, msg=f"{key} by {kind}")
+        groups = [group for group in written["groups"] if group["group"].startswith("history ")]
+        self.assertEqual(sum(group["users"] for group in groups), USERS)
+        for key, value in written["metrics"].items():
+            mean = sum(group["metrics"][key] * group["users"] for group in groups) / USERS
+            self.assertAlmostEqual(mean, value, places=9, msg=f"{key} by history")
+        self.check_item_groups(written["groups"][len(groups):], users, items, truth, masked)
+
+    def check_item_groups(self, groups, users, items, truth, masked):
+        """Each group against plain loops over the items that its name speaks of."""
+        count = [sum(item in own for own in self.splits["train"].values()) for item in range(len(items))]
+        covered = set()
+        for group in groups:
+            bounds = list(map(int, re.findall(r"\d+", group["group"])))  # none: the cold ones
+            low, high = (*bounds, 10**9)[:2] if bounds else (0, 1)
+            own = {item for item, c in enumerate(count) if low <= c < high}
+            self.assertFalse(covered & own)
+            covered |= own
+            asking = [user for user in sorted(truth) if truth[user] & own]
+            self.assertEqual(group["users"], len(asking), group["group"])
+            total = dict.fromkeys(group["metrics"], 0.0)
+            for user in asking:
+                scores = self.scores(users[user], items)
+                left = [item for item in range(len(items)) if item not in self.seen(user, masked)]
+                ranked = sorted(left, key=lambda item: -scores[item])
+                for k in (3, 7):
+                    for metric, value in user_metrics(ranked, truth[user] & own, k).items():
+                        total[f"{metric}@{k}"] += value / len(asking)
+            for key, value in total.items():
+                self.assertAlmostEqual(group["metrics"][key], value, places=9, msg=f"{key} of {group['group']}")
+        self.assertLessEqual(set().union(*truth.values()), covered)
 
     def test_metrics_on_standard_output_and_devices(self):
         command = ["evaluate", self.run_folder, "--device", "cpu"]
