@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <stdexcept>
+#include <string>
 
 #include "host/commands/commands.h"
 #include "host/version.h"
@@ -12,6 +14,20 @@
 namespace {
 
 constexpr int kFailed = 1;
+
+int failed(const std::string& sentence) {
+  std::fputs(("rec_engine: " + sentence + "\n").c_str(), stderr);
+  return kFailed;
+}
+
+// An empty word is what a shell makes of a variable that is not set; no option means anything by it.
+void refuse_empty_values(const CLI::App& command) {
+  for (const CLI::Option* option : command.get_options())
+    for (const std::string& value : option->results())
+      if (value.empty())
+        throw std::invalid_argument(option->get_name() +
+                                    ": its value is empty; give one, or leave it out");
+}
 
 int run(int argc, char** argv) {
   CLI::App app("Train, evaluate and serve AlphaRec and its relatives.", "rec_engine");
@@ -24,7 +40,10 @@ int run(int argc, char** argv) {
       {"doctor", rec::add_doctor(app)}};
   CLI11_PARSE(app, argc, argv);
   for (const auto& [name, command] : commands)
-    if (app.got_subcommand(name)) return command();
+    if (app.got_subcommand(name)) {
+      refuse_empty_values(*app.get_subcommand(name));
+      return command();
+    }
   return kFailed;
 }
 
@@ -33,16 +52,13 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   try {
     const int status = run(argc, argv);
-    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-      fmt::print(stderr,
-                 "rec_engine: standard output could not be written; the disk may be full\n");
-      return kFailed;
-    }
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+      return failed(
+          "standard output could not be written; its reader is gone, or the disk is full");
     return status;
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "rec_engine: out of memory; use a smaller batch, hidden width or dataset\n");
+    return failed("out of memory; use a smaller batch, hidden width, topk or dataset");
   } catch (const std::exception& error) {
-    fmt::print(stderr, "rec_engine: {}\n", error.what());
+    return failed(error.what());
   }
-  return kFailed;
 }

@@ -3,8 +3,10 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <system_error>
 
 #include "engine/baselines.h"
 #include "host/commands/commands.h"
@@ -65,7 +67,10 @@ Subject baseline(const Options& options) {
   Subject subject;
   subject.name = options.model;
   const LoadRequest& load = options.load;
-  subject.run.data = load_dataset(load.data.empty() ? load.run : load.data, {load.language});
+  DatasetOptions reading;
+  reading.language = load.language;
+  reading.any_language = options.model != "emb-knn";  // the others look at no vector
+  subject.run.data = load_dataset(load.data.empty() ? load.run : load.data, reading);
   const std::string& config_path = subject.run.data.config_path;
   if (!config_path.empty()) apply_config_file(subject.run.config, config_path);
   MadeBackend made = make_backend(load.device, load.threads);
@@ -74,6 +79,12 @@ Subject baseline(const Options& options) {
   subject.ranker =
       make_baseline(options.model, *subject.run.backend, subject.run.data, options.seed);
   return subject;
+}
+
+constexpr const char* kStandardOutput = "-";
+
+void write_output(const std::string& file, const std::string& text) {
+  write_whole_file(file == kStandardOutput ? "/dev/stdout" : file, text);
 }
 
 void write_per_user(const std::string& file, const Dataset& data, const Evaluation& evaluation) {
@@ -85,7 +96,7 @@ void write_per_user(const std::string& file, const Dataset& data, const Evaluati
     for (const MetricValues& values : result.at)
       for (double value : values) text += fmt::format("\t{}", value);
   }
-  write_whole_file(file, text + "\n");
+  write_output(file, text + "\n");
 }
 
 void write_json(const std::string& file, const std::string& split, const std::string& masked,
@@ -99,10 +110,33 @@ void write_json(const std::string& file, const std::string& split, const std::st
         {{"group", group.name},
          {"users", group.mean.users},
          {"metrics", to_json(named_means(evaluation.cutoffs, group.mean.at))}});
-  write_whole_file(file, json.dump(2) + "\n");
+  write_output(file, json.dump(2) + "\n");
+}
+
+void print_tables(const Subject& subject, const std::string& split, const std::string& masked,
+                  const Evaluation& evaluation, const std::vector<Group>& groups) {
+  const Dataset& data = subject.run.data;
+  fmt::print("{}: {} split, {} users, all {} items ranked, masked: {}\n{}\n", data.name, split,
+             evaluation.users, data.items, masked,
+             metrics_table(evaluation.cutoffs, {{subject.name, evaluation.mean}}));
+  for (const Group& group : groups)
+    fmt::print("\n{}: {} users\n{}\n", group.name, group.mean.users,
+               metrics_table(evaluation.cutoffs, {{subject.name, group.mean.at}}));
+}
+
+// The second would take the place of the first.
+void refuse_same_output(const Options& options) {
+  if (options.json_file.empty() || options.per_user_file.empty()) return;
+  std::error_code ignored;  // a path that cannot be examined is refused when it is written
+  const auto place = [&](const std::string& file) {
+    return std::filesystem::weakly_canonical(std::filesystem::absolute(file, ignored), ignored);
+  };
+  if (place(options.json_file) == place(options.per_user_file))
+    throw FileError(options.json_file, "--json and --per-user name the same file; choose two");
 }
 
 int run_evaluate(const Options& options) {
+  refuse_same_output(options);
   const Split split = options.split == "valid" ? Split::valid : Split::test;
   Subject subject = options.model.empty() ? trained_model(options) : baseline(options);
   const Dataset& data = subject.run.data;
@@ -115,17 +149,20 @@ int run_evaluate(const Options& options) {
                                    ".txt is missing or empty); there is nothing to evaluate");
   print_notices(subject.run);
   const SplitEvaluator evaluator(*subject.run.backend, data, config.mask);
-  const Evaluation evaluation = evaluator.evaluate(*subject.ranker, split, config.topk);
+  ItemGroups of_items;
+  if (options.groups) of_items = group_items(data);
+  const Evaluation evaluation =
+      evaluator.evaluate(*subject.ranker, split, config.topk, of_items.group_of_item);
   const std::string masked = evaluator.masked_text(split);
   std::vector<Group> groups;
-  if (options.groups) groups = make_groups(data, split, evaluation);
+  if (options.groups) {
+    groups = user_groups(data, evaluation);
+    for (Group& group : item_groups(of_items, evaluation)) groups.push_back(std::move(group));
+  }
 
-  fmt::print("{}: {} split, {} users, all {} items ranked, masked: {}\n{}\n", data.name,
-             options.split, evaluation.users, data.items, masked,
-             metrics_table(evaluation.cutoffs, {{subject.name, evaluation.mean}}));
-  for (const Group& group : groups)
-    fmt::print("\n{}: {} users\n{}\n", group.name, group.mean.users,
-               metrics_table(evaluation.cutoffs, {{subject.name, group.mean.at}}));
+  const bool for_programs =
+      options.json_file == kStandardOutput || options.per_user_file == kStandardOutput;
+  if (!for_programs) print_tables(subject, options.split, masked, evaluation, groups);
   if (!options.json_file.empty())
     write_json(options.json_file, options.split, masked, evaluation, groups);
   if (!options.per_user_file.empty()) write_per_user(options.per_user_file, data, evaluation);
@@ -155,10 +192,12 @@ Command add_evaluate(CLI::App& app) {
       ->add_option("--mask", options->mask,
                    "others: every split but the evaluated one; train: train alone")
       ->check(CLI::IsMember({"others", "train"}));
-  command->add_option("--json", options->json_file, "write the metrics here");
+  command->add_option("--json", options->json_file,
+                      "write the metrics here; - is standard output, without the tables");
   command->add_option("--per-user", options->per_user_file,
-                      "write every user's metrics here (TSV)");
-  command->add_flag("--groups", options->groups, "also by history length and by item popularity");
+                      "write every user's metrics here (TSV); - as above");
+  command->add_flag("--groups", options->groups,
+                    "also for users by history length, and for items by popularity");
   command->add_option("--seed", options->seed, "of random and pop-random")->capture_default_str();
   return [options] { return run_evaluate(*options); };
 }

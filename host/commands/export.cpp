@@ -23,6 +23,7 @@ void write_vectors(Backend& backend, const std::string& file, MatrixView<const f
 }
 
 int run_export(const Options& options) {
+  refuse_dataset_folder(options.folder);
   LoadedRun run = load_run(options.load);
   make_folder(options.folder);
   print_notices(run);

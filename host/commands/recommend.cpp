@@ -11,13 +11,14 @@
 #include "host/commands/item_names.h"
 #include "host/commands/list_printer.h"
 #include "host/commands/shared_options.h"
+#include "host/formats/file_error.h"
 
 namespace rec {
 namespace {
 
 struct Options {
   LoadRequest load;
-  std::string users, history;
+  std::string users, users_file, history;
   std::string format = "table", only_file, exclude_file;
   int64_t k = 10;
   bool include_seen = false;
@@ -39,8 +40,13 @@ std::vector<CsrView> views(const std::vector<DeviceCsr>& owners) {
   return all;
 }
 
-std::vector<int32_t> chosen_users(const Dataset& data, const std::string& text) {
-  if (text != "all") return users_named(data, split_list(text, "--users"));
+std::vector<int32_t> chosen_users(const Dataset& data, const Options& options) {
+  if (!options.users_file.empty()) {
+    const std::vector<int32_t> users = users_named(data, read_names(options.users_file));
+    if (users.empty()) throw FileError(options.users_file, "names no user; it holds one id a line");
+    return users;
+  }
+  if (options.users != "all") return users_named(data, split_list(options.users, "--users"));
   std::vector<int32_t> users(static_cast<size_t>(data.users));
   std::iota(users.begin(), users.end(), 0);
   return users;
@@ -48,7 +54,7 @@ std::vector<int32_t> chosen_users(const Dataset& data, const std::string& text) 
 
 void recommend_to_users(LoadedRun& run, const Options& options, VectorView<const uint8_t> allowed) {
   const Dataset& data = run.data;
-  const std::vector<int32_t> users = chosen_users(data, options.users);
+  const std::vector<int32_t> users = chosen_users(data, options);
   std::vector<DeviceCsr> seen;
   if (!options.include_seen) seen = seen_items(*run.backend, data);
   const Representations& vectors = run.model->representations();
@@ -91,9 +97,10 @@ void recommend_to_history(LoadedRun& run, const Options& options,
 }
 
 int run_recommend(const Options& options) {
-  if (options.users.empty() == options.history.empty())
+  const auto given = [](const std::string& text) { return text.empty() ? 0 : 1; };
+  if (given(options.users) + given(options.users_file) + given(options.history) != 1)
     throw std::invalid_argument(
-        "recommend: give either --users ID,ID (or all) or --history ITEM,ITEM");
+        "recommend: give one of --users ID,ID (or all), --users-file FILE and --history ITEM,ITEM");
   LoadedRun run = load_run(options.load);
   const Array<uint8_t> allowed(*run.backend,
                                allowed_items(run.data, options.only_file, options.exclude_file));
@@ -112,6 +119,8 @@ Command add_recommend(CLI::App& app) {
       app.add_subcommand("recommend", "The best items for users of a run, or for a new history");
   add_run_options(*command, options->load);
   command->add_option("--users", options->users, "external ids, as ID,ID, or all");
+  command->add_option("--users-file", options->users_file,
+                      "file of external ids, one a line: for ids with commas");
   command->add_option("--history", options->history, "items of someone never seen, as ITEM,ITEM");
   add_list_options(*command, options->k, options->format);
   command->add_flag("--include-seen", options->include_seen,

@@ -1,10 +1,11 @@
 #include <CLI/CLI.hpp>
-#include <filesystem>
 #include <memory>
 
 #include "host/commands/commands.h"
 #include "host/commands/shared_options.h"
 #include "host/config/config.h"
+#include "host/formats/mapped_file.h"
+#include "host/run/checkpoint.h"
 #include "host/train/trainer.h"
 
 namespace rec {
@@ -22,16 +23,24 @@ struct Options {
 
 // Also a run that was ended before its first checkpoint: it begins again with its own settings.
 bool goes_on(const TrainRequest& request, const RunFolder& run) {
-  return request.resume && std::filesystem::exists(run.config_file());
+  return request.resume && run.holds_a_run();
+}
+
+// The settings a run began with: config.toml's, or where that is gone the checkpoint's own.
+void apply_settings_of(const RunFolder& run, Config& config) {
+  if (is_there(run.config_file())) return apply_config_file(config, run.config_file());
+  const std::string& path = run.last_file();
+  apply_config_text(config, read_facts(read_safetensors(path), path).config, path);
 }
 
 // What a run began with stands in the dataset's place where it goes on,
 // so that --resume alone is enough.
 Config settings_of(const Options& options, const Dataset& data, const RunFolder& run) {
   Config config;
-  const std::string begun_with =
-      goes_on(options.request, run) ? run.config_file() : data.config_path;
-  if (!begun_with.empty()) apply_config_file(config, begun_with);
+  if (goes_on(options.request, run))
+    apply_settings_of(run, config);
+  else if (!data.config_path.empty())
+    apply_config_file(config, data.config_path);
   if (!options.config_file.empty()) apply_config_file(config, options.config_file);
   for (const std::string& setting : options.settings) apply_setting(config, setting);
   if (!options.epochs.empty()) apply_option(config, "epochs", options.epochs);
@@ -43,8 +52,7 @@ Config settings_of(const Options& options, const Dataset& data, const RunFolder&
 int run_train(const Options& options) {
   const RunFolder run(options.run);
   TrainRequest request = options.request;
-  if (request.language.empty() && goes_on(request, run) &&
-      std::filesystem::exists(run.facts_file()))
+  if (request.language.empty() && goes_on(request, run) && is_there(run.facts_file()))
     request.language = run.read_facts().language;
   const Dataset data = load_dataset(options.data, {request.language});
   const Config config = settings_of(options, data, run);

@@ -177,7 +177,7 @@ const std::vector<Key>& keys() {
                              &Config::layers, 0, 64)),
       word("objective", {"loss"}, &Config::objective, {"infonce", "bpr"}),
       word("score", {}, &Config::score, {"cosine", "dot"}),
-      real_number("tau", {"temperature", "temp", "temp_cl"}, &Config::tau, 0, true, 1e6),
+      real_number("tau", {"temperature", "temp", "temp_cl"}, &Config::tau, 1e-6, false, 1e6),
       whole_number("batch", {"batch_size", "train_batch_size", "bpr_batch"}, &Config::batch, 1,
                    kMany),
       whole_number("negatives",

@@ -19,6 +19,9 @@ namespace fs = std::filesystem;
 struct Layout {
   fs::path splits;
   fs::path language;  // empty: none
+  std::vector<fs::path>
+      described;  // where the language model may be described, the first there counts
+  std::string language_name = "";  // of the authors' file: which model it is, where nothing says so
 };
 
 std::string join(const std::vector<std::string>& words) {
@@ -91,28 +94,39 @@ Layout find_layout(const std::string& path, const DatasetOptions& options) {
       throw FileError(path,
                       "--language chooses among the item_cf_embeds_* files of the authors' tree; "
                       "this dataset folder has item_language.npy only");
-    return {root, is_present(vectors) ? vectors : fs::path()};
+    return {root, is_present(vectors) ? vectors : fs::path(), {root / "item_language.json"}};
   }
   const std::vector<NamedVectors> vectors = release_vectors(root / "item_info");
   std::vector<std::string> names;
   for (const NamedVectors& v : vectors) names.push_back(v.name);
+  const auto layout_with = [&](const NamedVectors& v) -> Layout {
+    return {root / "cf_data",
+            v.file,
+            {fs::path(v.file).replace_extension(".json"), root / "item_info/item_language.json"},
+            v.name};
+  };
   if (!options.language.empty()) {
     for (const std::string& wanted : {options.language, release_name(options.language)})
       for (const NamedVectors& v : vectors)
-        if (v.name == wanted) return {root / "cf_data", v.file};
+        if (v.name == wanted) return layout_with(v);
     throw FileError(path, "has no language vectors named '" + options.language +
                               (names.empty() ? "' (no item_info/item_cf_embeds_*_array.npy)"
                                              : "'; there are: " + join(names)));
   }
-  if (vectors.size() > 1)
+  if (vectors.size() > 1 && !options.any_language)
     throw FileError(path,
                     "has several language vectors; choose with --language one of: " + join(names));
-  return {root / "cf_data", vectors.empty() ? fs::path() : vectors[0].file};
+  if (vectors.empty()) return {root / "cf_data", {}, {}};
+  Layout layout = layout_with(vectors[0]);
+  if (vectors.size() > 1) layout.described.clear();  // it may be another's
+  return layout;
 }
 
-// width: of the vectors the file describes
-LanguageModel read_language_model(const fs::path& path, int64_t width) {
-  if (!is_present(path)) return {};
+// width: of the vectors that are described
+LanguageModel read_language_model(const Layout& layout, int64_t width) {
+  const auto found = std::find_if(layout.described.begin(), layout.described.end(), is_present);
+  if (found == layout.described.end()) return {layout.language_name, ""};
+  const fs::path& path = *found;
   const MappedFile file(path.string());
   const auto json = nlohmann::json::parse(file.bytes(), nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) throw FileError(path.string(), "is not a JSON object");
@@ -236,6 +250,14 @@ std::string Dataset::item_title(int64_t item) const {
   return item_table.size() > 0 ? item_table.title[size_t(item)] : std::string();
 }
 
+void refuse_dataset_folder(const std::string& folder) {
+  for (const char* part : {"train.txt", "cf_data"})
+    if (is_there(folder + "/" + part))
+      throw FileError(folder, std::string("holds a dataset (") + part +
+                                  "), whose files would be mixed with others; choose another "
+                                  "folder with --out");
+}
+
 Dataset load_dataset(const std::string& path, const DatasetOptions& options) {
   const Layout layout = find_layout(path, options);
   Dataset data;
@@ -260,8 +282,7 @@ Dataset load_dataset(const std::string& path, const DatasetOptions& options) {
 
   if (!layout.language.empty()) {
     data.language = LanguageMatrix(layout.language.string());
-    data.language_model = read_language_model(fs::path(layout.language).replace_extension(".json"),
-                                              data.language.width());
+    data.language_model = read_language_model(layout, data.language.width());
   }
   if (const std::string file = optional_file(fs::path(path) / "items.tsv"); !file.empty())
     data.item_table = read_id_table(file);

@@ -3,8 +3,9 @@
 // Dataset folder: train.txt, valid.txt, test.txt, items.tsv, users.tsv, item_language.npy,
 // item_language.json, config.toml; only train.txt must be there.
 // The authors' tree: cf_data/{train,valid,test}.txt and item_info/item_cf_embeds_NAME_array.npy, of
-// which there may be several; NAME may also be what their option
-// --lm_model calls it (v2, v3, llama3_7b, ...).
+// which there may be several; NAME may also be what their option --lm_model calls it (v2, v3,
+// llama3_7b, ...). item_cf_embeds_NAME_array.json, else item_language.json beside it, says which
+// language model made them; without either NAME does.
 //
 // Accepted and counted: repeated interactions, users without training items (nothing is known of
 // them, so all get one ranking), items without training interactions (cold), an empty or missing
@@ -25,8 +26,8 @@
 
 namespace rec {
 
-// Which language model made the vectors, from item_language.json;
-// empty fields when it is not there.
+// Which language model made the vectors, from item_language.json; empty fields when nothing says
+// so.
 struct LanguageModel {
   std::string model;  // "all-MiniLM-L6-v2"
   std::string basis;  // hash of what spans the space: weights, or an LSA basis
@@ -73,9 +74,13 @@ struct Dataset {
 struct DatasetOptions {
   std::string language;        // which item_cf_embeds_NAME_array.npy of the authors' tree
   bool allow_overlap = false;  // keep interactions that stand in two splits
+  bool any_language = false;   // where there are several and none is named: the first by name
 };
 
 Dataset load_dataset(const std::string& path, const DatasetOptions& options = {});
+
+// Refuses, as a place to write into, a folder that holds a dataset of either layout.
+void refuse_dataset_folder(const std::string& folder);
 
 // Calls each(user, item) for every interaction in both splits, users and then items ascending.
 template <class Each>

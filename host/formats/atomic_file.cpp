@@ -2,10 +2,12 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <charconv>
+#include <cstdio>
 #include <filesystem>
 #include <system_error>
 
@@ -22,15 +24,51 @@ std::string folder_of(const std::string& path) {
 
 constexpr std::string_view kPart = ".part";  // and the writing process's number
 
+// Where a path leads: its links are followed, also to a file that is not there yet.
+std::string without_links(const std::string& path) {
+  constexpr int kMostLinks = 40;  // as the system's own
+  std::filesystem::path place(path);
+  for (int links = 0; links < kMostLinks; ++links) {
+    std::error_code not_a_link;
+    const std::filesystem::path target = std::filesystem::read_symlink(place, not_a_link);
+    if (not_a_link) return place.string();
+    place = place.parent_path() / target;
+  }
+  throw FileError(path, "is a link that leads to no file; name another file");
+}
+
+enum class Place { free, file, folder, device, standard_output };
+
+// Devices are all that is neither file nor folder, such as terminals and pipes.
+Place examine(const std::string& path) {
+  struct stat facts {
+  }, output{};
+  // What cannot be examined cannot be opened either, and that says why.
+  if (::stat(path.c_str(), &facts) != 0) return Place::free;
+  if (S_ISDIR(facts.st_mode)) return Place::folder;
+  if (::fstat(STDOUT_FILENO, &output) == 0 && output.st_dev == facts.st_dev &&
+      output.st_ino == facts.st_ino)
+    return Place::standard_output;
+  return S_ISREG(facts.st_mode) ? Place::file : Place::device;
+}
+
 }  // namespace
 
-AtomicFile::AtomicFile(std::string path)
-    : path_(std::move(path)), temporary_(path_ + std::string(kPart) + std::to_string(::getpid())) {
-  std::error_code ignored;  // what cannot be examined cannot be opened either, and that says why
-  if (std::filesystem::is_directory(path_, ignored))
+AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
+  const Place place = examine(path_);
+  if (place == Place::folder)
     throw FileError(path_, "is a folder, so no file of that name can be written");
-  file_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (file_ < 0) fail("be made");
+  if (place == Place::standard_output) {
+    std::fflush(stdout);  // what was printed stands before what is written here
+    file_ = ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
+  } else if (place == Place::device) {
+    file_ = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC);
+  } else {
+    path_ = without_links(path_);
+    temporary_ = path_ + std::string(kPart) + std::to_string(::getpid());
+    file_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  }
+  if (file_ < 0) fail(temporary_.empty() ? "be opened" : "be made");
 }
 
 AtomicFile::~AtomicFile() {
@@ -61,10 +99,12 @@ void AtomicFile::write(std::string_view bytes) {
 }
 
 void AtomicFile::commit() {
-  if (::fsync(file_) != 0 && errno != EINVAL) fail("be flushed to the disk");
+  const bool replaces = !temporary_.empty();
+  if (replaces && ::fsync(file_) != 0 && errno != EINVAL) fail("be flushed to the disk");
   const int file = file_;
   file_ = -1;
   if (::close(file) != 0) fail("be closed");
+  if (!replaces) return;
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("be put in its place");
   temporary_.clear();
   const int folder = ::open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -83,9 +123,10 @@ void write_whole_file(const std::string& path, std::string_view bytes) {
 
 void remove_leftovers_of(const std::string& path) {
   namespace fs = std::filesystem;
-  const std::string prefix = fs::path(path).filename().string() + std::string(kPart);
+  const std::string place = without_links(path);
+  const std::string prefix = fs::path(place).filename().string() + std::string(kPart);
   std::error_code ignored;  // a leftover that cannot be removed harms nobody
-  for (fs::directory_iterator entry(folder_of(path), ignored), end; entry != end;
+  for (fs::directory_iterator entry(folder_of(place), ignored), end; entry != end;
        entry.increment(ignored)) {
     const std::string name = entry->path().filename().string();
     if (name.rfind(prefix, 0) != 0) continue;

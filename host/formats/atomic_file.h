@@ -1,5 +1,6 @@
-// A file that appears whole or not at all: written beside its place,
-// flushed to the disk, then renamed.
+// A file that appears whole or not at all: written beside its place, flushed to the disk, then
+// renamed. Links are followed. What is no file, such as /dev/null, a pipe or standard output, is
+// written to as it is.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -25,7 +26,7 @@ class AtomicFile {
  private:
   [[noreturn]] void fail(const char* doing) const;
 
-  std::string path_, temporary_;
+  std::string path_, temporary_;  // temporary_: "" where there is no file to put in its place
   int file_ = -1;
 };
 

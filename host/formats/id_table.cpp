@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <unordered_map>
 
 #include "host/formats/file_error.h"
 #include "host/formats/lines.h"
@@ -74,6 +75,7 @@ IdTable parse_id_table(std::string_view text, const std::string& name) {
   table.original_id.resize(rows.size());
   table.title.resize(rows.size());
   std::vector<uint8_t> taken(rows.size(), 0);
+  std::unordered_map<std::string_view, int64_t> line_of;  // of an original id
   for (const Row& row : rows) {
     if (row.id >= int64_t(rows.size()))
       throw FileError(name, row.line,
@@ -84,6 +86,13 @@ IdTable parse_id_table(std::string_view text, const std::string& name) {
     if (taken[id])
       throw FileError(name, row.line, "id " + std::to_string(row.id) + " stands twice");
     taken[id] = 1;
+    if (row.original.empty())
+      throw FileError(name, row.line, "has no original id between its tabs; give it one");
+    const auto [earlier, is_first] = line_of.emplace(row.original, row.line);
+    if (!is_first)
+      throw FileError(name, row.line,
+                      "original id '" + std::string(row.original) + "' stands on line " +
+                          std::to_string(earlier->second) + " too; each must be there once");
     table.original_id[id] = row.original;
     table.title[id] = row.title;
     std::replace(table.title[id].begin(), table.title[id].end(), '\t', ' ');

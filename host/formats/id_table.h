@@ -4,7 +4,7 @@
 // A first line whose first field is not a number is a header. The title is everything after the
 // second tab (it may hold tabs, which become spaces, or be missing: then it is the original id).
 // CRLF and a byte order mark are accepted. Refused with the line: bytes that are not UTF-8, NUL, a
-// missing field, an id twice, an id that leaves a gap.
+// missing field, an id or an original id twice, an empty original id, an id that leaves a gap.
 // A file without any id is refused: leave the file away instead.
 #pragma once
 #include <cstdint>

@@ -15,6 +15,16 @@ namespace rec {
 
 std::string system_reason() { return std::strerror(errno); }
 
+bool is_there(const std::string& path) {
+  struct stat facts {};
+  if (::stat(path.c_str(), &facts) == 0) return true;
+  if (errno == ENOENT || errno == ENOTDIR) return false;
+  if (errno == EACCES)
+    throw FileError(path,
+                    "may not be looked at by this user; check the permissions of its folders");
+  throw FileError(path, "cannot be examined (" + system_reason() + "); check the path");
+}
+
 MappedFile::MappedFile(const std::string& path) {
   const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (file < 0) {

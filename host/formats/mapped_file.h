@@ -7,6 +7,10 @@
 
 namespace rec {
 
+// Whether there is anything at this path. Throws FileError where that cannot be found out, as in a
+// folder that this user may not enter.
+bool is_there(const std::string& path);
+
 class MappedFile {
  public:
   MappedFile() = default;

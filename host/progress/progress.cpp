@@ -17,7 +17,7 @@ Progress::Progress(int64_t total, bool quiet)
 Progress::~Progress() { clear(); }
 
 void Progress::clear() {
-  if (drawn_) fmt::print(stderr, "\r\033[K");
+  if (drawn_) std::fputs("\r\033[K", stderr);
   drawn_ = false;
 }
 
@@ -35,8 +35,10 @@ void Progress::update(int64_t done, const std::string& note) {
   const double elapsed = std::chrono::duration<double>(now - start_).count();
   const std::string left =
       done > first_ ? clock_text(elapsed * double(total_ - done) / double(done - first_)) : "?";
-  fmt::print(stderr, "\r\033[K[{}{}] {:3.0f}%  {}  {} left", std::string(size_t(filled), '#'),
-             std::string(size_t(kWidth - filled), '.'), 100 * part, note, left);
+  const std::string bar =
+      fmt::format("\r\033[K[{}{}] {:3.0f}%  {}  {} left", std::string(size_t(filled), '#'),
+                  std::string(size_t(kWidth - filled), '.'), 100 * part, note, left);
+  std::fputs(bar.c_str(), stderr);  // a terminal that is gone must not end the job
   std::fflush(stderr);
   drawn_ = true;
 }

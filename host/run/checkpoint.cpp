@@ -119,6 +119,24 @@ CheckpointFacts read_facts(const SafetensorsFile& file, const std::string& path)
   return facts;
 }
 
+void require_same_language(const Dataset& data, const LanguageModel& trained_on,
+                           int64_t trained_width, const std::string& path) {
+  if (data.language.width() != trained_width)
+    throw FileError(
+        data.path,
+        fmt::format("has language vectors {} wide, but {} was trained on vectors {} wide",
+                    data.language.width(), path, trained_width));
+  const LanguageModel &a = trained_on, &b = data.language_model;
+  const bool models_differ = !a.model.empty() && !b.model.empty() && a.model != b.model;
+  const bool bases_differ = !a.basis.empty() && !b.basis.empty() && a.basis != b.basis;
+  if (models_differ || bases_differ)
+    throw FileError(
+        data.path,
+        fmt::format("has vectors of language model '{}' (basis {}), but {} was trained on '{}' "
+                    "(basis {}); embed the titles with the same model",
+                    b.model, b.basis, path, a.model, a.basis));
+}
+
 void restore_weights(Model& model, const SafetensorsFile& file, const std::string& path) {
   restore_slab(file, model, {"", model.parameters().slabs().weight}, path);
 }

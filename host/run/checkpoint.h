@@ -28,6 +28,11 @@ struct CheckpointFacts {
 SafetensorsFile make_checkpoint(Model& model, const CheckpointFacts& facts, bool with_moments);
 CheckpointFacts read_facts(const SafetensorsFile& file, const std::string& path);
 
+// Refuses a dataset whose language vectors have another width, or come from another language model,
+// than those the model at `path` was trained on.
+void require_same_language(const Dataset& data, const LanguageModel& trained_on,
+                           int64_t trained_width, const std::string& path);
+
 // Copies the tensors into the model; refuses missing ones and other shapes, naming both.
 void restore_weights(Model& model, const SafetensorsFile& file, const std::string& path);
 void restore_moments(Model& model, const SafetensorsFile& file, const std::string& path);

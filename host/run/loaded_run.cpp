@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <system_error>
 
 #include "host/formats/file_error.h"
+#include "host/formats/mapped_file.h"
 #include "host/formats/npy.h"
 #include "host/run/checkpoint.h"
 #include "host/run/memory.h"
@@ -38,7 +40,7 @@ Weights weights_of_npy(const std::string& path, const std::vector<std::string>& 
   weights.path = path;
   weights.file.tensors.push_back(read_weight(folder, "w1", 2));
   weights.language_width = weights.file.tensors[0].shape[1];
-  const bool mlp = fs::exists(folder / "w2.npy");
+  const bool mlp = is_there((folder / "w2.npy").string());
   weights.config.model = mlp ? "alpharec" : "linear";
   weights.config.width = weights.file.tensors[0].shape[0];
   if (mlp) {
@@ -63,41 +65,26 @@ Weights weights_of_checkpoint(const std::string& path) {
   return weights;
 }
 
-void refuse_other_language(const Weights& weights, const Dataset& data) {
-  if (data.language.width() != weights.language_width)
-    throw FileError(
-        data.path,
-        fmt::format("has language vectors {} wide, but {} was trained on vectors {} wide",
-                    data.language.width(), weights.path, weights.language_width));
-  const LanguageModel &a = weights.language_model, &b = data.language_model;
-  const bool models_differ = !a.model.empty() && !b.model.empty() && a.model != b.model;
-  const bool bases_differ = !a.basis.empty() && !b.basis.empty() && a.basis != b.basis;
-  if (models_differ || bases_differ)
-    throw FileError(
-        data.path,
-        fmt::format("has vectors of language model '{}' (basis {}), but {} was trained on '{}' "
-                    "(basis {}); embed the titles with the same model",
-                    b.model, b.basis, weights.path, a.model, a.basis));
-}
-
 }  // namespace
 
 LoadedRun load_run(const LoadRequest& request) {
-  if (!fs::exists(request.run))
+  if (!is_there(request.run))
     throw FileError(request.run,
                     "there is no such run; name a run folder, a checkpoint or a folder of weights");
   const RunFolder folder(request.run);
-  const bool is_npy = fs::exists(fs::path(request.run) / "w1.npy");
-  const bool is_run = fs::exists(folder.best_file());
+  const bool is_npy = is_there(request.run + "/w1.npy");
+  const bool is_run = is_there(folder.best_file());
   if (!is_npy && !request.settings.empty())
     throw std::invalid_argument(request.run +
                                 ": a checkpoint carries its own settings; --set is for a folder of "
                                 ".npy weights");
   std::string data_path = request.data, language = request.language, fingerprint;
-  if (fs::is_directory(request.run) && !is_npy && !is_run)
+  std::error_code ignored;  // is_there has been asked
+  const bool is_folder = fs::is_directory(request.run, ignored);
+  if (is_folder && !is_npy && !is_run)
     throw FileError(request.run, "holds no best.safetensors; train into it first");
   if (data_path.empty()) {
-    if (!fs::is_directory(request.run) || is_npy)
+    if (!is_folder || is_npy)
       throw std::invalid_argument(request.run +
                                   ": weights alone do not say which dataset; name it with --data");
     const RunFacts facts = folder.read_facts();
@@ -110,7 +97,7 @@ LoadedRun load_run(const LoadRequest& request) {
   LoadedRun loaded;
   loaded.data = load_dataset(data_path, {language});
   require_language(loaded.data, weights.config.model);
-  refuse_other_language(weights, loaded.data);
+  require_same_language(loaded.data, weights.language_model, weights.language_width, weights.path);
   loaded.config = resolve(weights.config, loaded.data.language.width());
   MadeBackend made = make_backend(request.device, request.threads);
   loaded.backend = std::move(made.backend);

@@ -15,11 +15,7 @@ using Json = nlohmann::ordered_json;
 
 }  // namespace
 
-bool RunFolder::holds_a_run() const {
-  std::error_code ignored;
-  return std::filesystem::exists(last_file(), ignored) ||
-         std::filesystem::exists(config_file(), ignored);
-}
+bool RunFolder::holds_a_run() const { return is_there(last_file()) || is_there(config_file()); }
 
 void RunFolder::remove_leftovers() const {
   for (const std::string& file :

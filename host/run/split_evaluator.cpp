@@ -30,11 +30,11 @@ CsrView SplitEvaluator::view(Split split) const {
   return (split == Split::train ? train_ : split == Split::valid ? valid_ : test_).view();
 }
 
-Evaluation SplitEvaluator::evaluate(Ranker& ranker, Split split,
-                                    std::vector<int64_t> cutoffs) const {
+Evaluation SplitEvaluator::evaluate(Ranker& ranker, Split split, std::vector<int64_t> cutoffs,
+                                    const std::vector<int32_t>& group_of_item) const {
   std::vector<CsrView> masks;
   for (Split masked : masked_splits(split, mask_)) masks.push_back(view(masked));
-  return rec::evaluate(ranker, data_.split(split).view(), masks, std::move(cutoffs));
+  return rec::evaluate(ranker, data_.split(split).view(), masks, std::move(cutoffs), group_of_item);
 }
 
 std::string SplitEvaluator::masked_text(Split split) const {

@@ -21,7 +21,8 @@ class SplitEvaluator {
   // Bytes of the masks in backend memory.
   static int64_t bytes_needed(const Dataset& data);
 
-  Evaluation evaluate(Ranker& ranker, Split split, std::vector<int64_t> cutoffs) const;
+  Evaluation evaluate(Ranker& ranker, Split split, std::vector<int64_t> cutoffs,
+                      const std::vector<int32_t>& group_of_item = {}) const;
   // In backend memory: [users, items].
   CsrView view(Split split) const;
   // "train+valid": what a ranking for this split leaves out.

@@ -1,8 +1,10 @@
 #include "host/train/run_record.h"
 
-#include <filesystem>
+#include <unistd.h>
 
+#include "host/formats/atomic_file.h"
 #include "host/formats/file_error.h"
+#include "host/formats/mapped_file.h"
 
 namespace rec {
 namespace {
@@ -42,36 +44,74 @@ void RunRecord::resume() {
   if (saved.dataset != data_.fingerprint)
     throw FileError(path, "was trained on other data (fingerprint " + saved.dataset + ", here " +
                               data_.fingerprint + "); resume with the dataset it began with");
+  require_same_language(data_, saved.language_model, saved.language_width, path);
   Config before;
   apply_config_text(before, saved.config, path);
   if (to_toml(without_what_may_change(before)) != to_toml(without_what_may_change(config_)))
     throw FileError(path, "was trained with other settings than those given; see " +
                               run_.config_file() + ", or begin anew with --overwrite");
+  if (saved.selection.best_epoch > 0 && !is_there(run_.best_file()))
+    throw FileError(run_.best_file(), "is missing, so the best epoch so far (" +
+                                          std::to_string(saved.selection.best_epoch) +
+                                          ") is lost; put it back, or begin anew with --overwrite");
   restore_weights(model_, file, path);
   restore_moments(model_, file, path);
   training_.set_clock(saved.clock);
   facts_.selection = saved.selection;
+  has_checkpoint_ = true;
   for (MetricsLine& line : run_.read_metrics())
     if (line.epoch <= saved.clock.epoch) lines_.push_back(std::move(line));
 }
 
+void RunRecord::open(RunFacts facts) {
+  run_facts_ = std::move(facts);
+  earlier_run_stands_ =
+      !has_checkpoint_ && (is_there(run_.last_file()) || is_there(run_.best_file()));
+  if (!earlier_run_stands_)
+    take_over("");
+  else
+    AtomicFile probe(run_.config_file());  // a folder that cannot be written to is refused here
+}
+
+void RunRecord::take_over(const std::string& replaced) {
+  earlier_run_stands_ = false;
+  if (!has_checkpoint_)
+    for (const std::string& file :
+         {run_.last_file(), run_.best_file(), run_.metrics_file(), run_.report_file()})
+      if (file != replaced) ::unlink(file.c_str());
+  write_whole_file(run_.config_file(), to_toml(config_));
+  run_.write_facts(run_facts_);
+  if (!lines_.empty() && !has_checkpoint_) run_.write_metrics(lines_);
+}
+
 void RunRecord::add(MetricsLine line) {
   lines_.push_back(std::move(line));
-  run_.write_metrics(lines_);
+  if (!earlier_run_stands_) run_.write_metrics(lines_);
+}
+
+void RunRecord::save(const std::string& file, const TrainingClock& clock, bool with_moments) {
+  facts_.clock = clock;
+  write_safetensors(file, make_checkpoint(model_, facts_, with_moments));
+  if (earlier_run_stands_) take_over(file);
+  has_checkpoint_ = true;
 }
 
 void RunRecord::save_best(const TrainingClock& clock) {
-  facts_.clock = clock;
-  write_safetensors(run_.best_file(), make_checkpoint(model_, facts_, /*with_moments=*/false));
+  save(run_.best_file(), clock, /*with_moments=*/false);
 }
 
 void RunRecord::save_last(const TrainingClock& clock) {
-  facts_.clock = clock;
-  write_safetensors(run_.last_file(), make_checkpoint(model_, facts_, /*with_moments=*/true));
+  save(run_.last_file(), clock, /*with_moments=*/true);
+}
+
+std::string RunRecord::what_stands() const {
+  if (has_checkpoint_) return "The last checkpoint in " + run_.path() + " is intact";
+  if (earlier_run_stands_) return "The earlier run in " + run_.path() + " is as it was";
+  return "No checkpoint was saved yet";
 }
 
 void RunRecord::restore_best() {
-  if (!std::filesystem::exists(run_.best_file()))
+  if (!is_there(run_.best_file()))
     throw FileError(run_.best_file(), "is missing; train again with --overwrite");
   restore_weights(model_, read_safetensors(run_.best_file()), run_.best_file());
 }

@@ -1,7 +1,6 @@
 #include "host/train/trainer.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -15,8 +14,10 @@
 #include "engine/baselines.h"
 #include "host/formats/atomic_file.h"
 #include "host/formats/file_error.h"
+#include "host/formats/mapped_file.h"
 #include "host/progress/progress.h"
 #include "host/report/report.h"
+#include "host/run/folder_lock.h"
 #include "host/run/memory.h"
 #include "host/run/model_of_config.h"
 #include "host/run/split_evaluator.h"
@@ -34,7 +35,8 @@ std::atomic<bool> interrupted{false};
 
 void say(const TrainRequest& request, const std::string& line) {
   if (request.quiet) return;
-  fmt::print("{}\n", line);
+  // A reader that is gone must not end the training; the program says so in the end.
+  std::fputs((line + "\n").c_str(), stdout);
   std::fflush(stdout);
 }
 
@@ -54,6 +56,7 @@ class Trainer {
         evaluator_(backend, data, config.mask) {}
 
   void start() { record_.start(); }
+  void open(RunFacts facts) { record_.open(std::move(facts)); }
 
   void resume() {
     record_.resume();
@@ -155,10 +158,9 @@ class Trainer {
 
   void check_loss(const TrainingClock& clock) const {
     if (!std::isfinite(clock.loss_sum))
-      throw std::runtime_error(fmt::format(
-          "the loss is no longer finite (epoch {}, step {}); lower lr or raise tau. The "
-          "last checkpoint in {} is intact",
-          clock.epoch + 1, clock.step, run_.path()));
+      throw std::runtime_error(
+          fmt::format("the loss is no longer finite (epoch {}, step {}); lower lr or raise tau. {}",
+                      clock.epoch + 1, clock.step, record_.what_stands()));
   }
 
   VectorRanker model_ranker() {
@@ -232,21 +234,34 @@ void announce(const Dataset& data, const Config& config, const Backend& backend,
   require_memory(needed, "training");
 }
 
+void refuse_earlier_run(const RunFolder& run, const TrainRequest& request) {
+  if (run.holds_a_run() && !request.resume && !request.overwrite)
+    throw FileError(run.path(),
+                    "holds a run already; go on with --resume, or replace it with --overwrite");
+}
+
 }  // namespace
 
 void catch_interrupts() {
-  const auto handler = [](int) { interrupted = true; };
+  const auto handler = [](int number) {
+    if (!interrupted.exchange(true)) return;
+    std::signal(number, SIG_DFL);
+    std::raise(number);
+  };
   std::signal(SIGINT, handler);
   std::signal(SIGTERM, handler);
+  if (std::signal(SIGHUP, handler) == SIG_IGN) std::signal(SIGHUP, SIG_IGN);  // nohup
+  std::signal(SIGPIPE, SIG_IGN);
 }
 
 TrainEnd train(const Dataset& data, const Config& given, const RunFolder& run,
                const TrainRequest& request) {
   require_language(data, given.model);
-  if (run.holds_a_run() && !request.resume && !request.overwrite)
-    throw FileError(run.path(),
-                    "holds a run already; go on with --resume, or replace it with --overwrite");
-  const bool resumes = request.resume && std::filesystem::exists(run.last_file());
+  refuse_dataset_folder(run.path());
+  FolderLock lock;
+  lock.take(run.path());
+  refuse_earlier_run(run, request);
+  const bool resumes = request.resume && is_there(run.last_file());
   if (request.resume && !resumes)
     say(request, run.path() + ": nothing to resume yet, starting anew");
   const Config config = fit_to(data, given);
@@ -262,17 +277,12 @@ TrainEnd train(const Dataset& data, const Config& given, const RunFolder& run,
     trainer.resume();
   else
     trainer.start();
-  // From here on the folder is this run's.
   make_folder(run.path());
+  lock.take(run.path());
+  refuse_earlier_run(run, request);  // which may have been made and trained in the meantime
   run.remove_leftovers();
-  write_whole_file(run.config_file(), to_toml(config));
-  run.write_facts({std::filesystem::absolute(data.path).lexically_normal().string(),
-                   data.fingerprint, request.language, made.backend->name(), kVersion, kCommit});
-  if (!resumes)
-    for (const std::string& file :
-         {run.last_file(), run.best_file(), run.metrics_file(), run.report_file()})
-      ::unlink(file.c_str());
-
+  trainer.open({std::filesystem::absolute(data.path).lexically_normal().string(), data.fingerprint,
+                request.language, made.backend->name(), kVersion, kCommit});
   const TrainEnd end = trainer.run();
   if (end == TrainEnd::finished) trainer.finish();
   return end;

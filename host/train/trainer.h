@@ -26,7 +26,8 @@ enum class TrainEnd { finished, interrupted };
 TrainEnd train(const Dataset& data, const Config& given, const RunFolder& run,
                const TrainRequest& request);
 
-// After this SIGINT and SIGTERM ask training to finish its step, save and return.
+// After this SIGINT, SIGTERM and SIGHUP ask training to finish its step, save and return; a second
+// one ends the process at once. Output whose reader is gone (SIGPIPE) is given up.
 void catch_interrupts();
 
 }  // namespace rec

@@ -25,7 +25,38 @@ struct InOrder {
   VectorRanker ranker() { return {*backend, user.view(), item.view()}; }
 };
 
+// Passes calls on, and remembers the longest lists asked for at once.
+struct Watched final : Ranker {
+  Ranker& ranker;
+  int64_t most_entries = 0, calls = 0;
+
+  explicit Watched(Ranker& watched) : ranker(watched) {}
+  TopLists rank(const std::vector<int32_t>& users, const std::vector<CsrView>& masks,
+                VectorView<const uint8_t> allowed, int64_t k) override {
+    ++calls;
+    most_entries = std::max(most_entries, int64_t(users.size()) * k);
+    return ranker.rank(users, masks, allowed, k);
+  }
+};
+
 }  // namespace
+
+TEST_CASE("evaluator: memory for lists does not grow with the users", "[engine]") {
+  constexpr int64_t kUsers = 600, kItems = 20000;
+  InOrder order(kUsers, kItems);
+  VectorRanker ranker = order.ranker();
+  Watched watched(ranker);
+  Lists truth;
+  for (int64_t u = 0; u < kUsers; ++u) truth.push_back({int32_t(u % 7)});
+  const Evaluation got = evaluate(watched, csr_of(truth, kItems).view(), {}, {kItems, 1});
+  CHECK(watched.calls > 1);
+  CHECK(watched.most_entries * int64_t{sizeof(int32_t) + sizeof(float)} <= int64_t{64} << 20);
+  REQUIRE(int64_t(got.per_user.size()) == kUsers);
+  for (int64_t u = 0; u < kUsers; ++u) {
+    CHECK(got.per_user[size_t(u)].user == u);
+    CHECK(got.per_user[size_t(u)].at[0][size_t(Metric::mrr)] == 1.0 / double(u % 7 + 1));
+  }
+}
 
 TEST_CASE("evaluator: masks, users without relevant items, cut-offs in the order asked",
           "[engine]") {
@@ -90,6 +121,26 @@ TEST_CASE("evaluator: groups that part the users add up to the whole", "[engine]
   const GroupMean none = mean_over(whole, [](int32_t) { return false; });
   CHECK(none.users == 0);
   CHECK(none.at[0][0] == 0);
+}
+
+TEST_CASE("evaluator: groups of items count their own items alone", "[engine]") {
+  InOrder order(3, 6);
+  VectorRanker ranker = order.ranker();
+  const HostCsr truth = csr_of({{0, 4, 5}, {1}, {4}}, 6);
+  const Evaluation got = evaluate(ranker, truth.view(), {}, {5}, {0, 0, 0, 0, 2, 2});
+  REQUIRE(got.by_item_group.size() == 3);
+  const auto value = [&](size_t g, Metric m) { return got.by_item_group[g].at[0][size_t(m)]; };
+  // Everyone is shown 0 to 4. Group 0: user 0 looks for 0, user 1 for 1.
+  CHECK(got.by_item_group[0].users == 2);
+  CHECK(value(0, Metric::recall) == 1);
+  CHECK(value(0, Metric::mrr) == (1 + 0.5) / 2);
+  CHECK(got.by_item_group[1].users == 0);
+  CHECK(value(1, Metric::recall) == 0);
+  // Group 2: user 0 finds 4 of 4 and 5, user 2 her 4, both at rank 5.
+  CHECK(got.by_item_group[2].users == 2);
+  CHECK(value(2, Metric::recall) == (0.5 + 1) / 2);
+  CHECK(value(2, Metric::mrr) == Approx(0.2).epsilon(1e-15));
+  CHECK_THROWS_AS(evaluate(ranker, truth.view(), {}, {5}, {0, 1}), std::invalid_argument);
 }
 
 TEST_CASE("ranker: the same lists whole and user by user", "[engine]") {

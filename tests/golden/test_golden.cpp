@@ -39,6 +39,7 @@ std::vector<fs::path> fixtures() {
     if (named != nullptr && found.size() == before)
       FAIL("REC_GOLDEN_DIR: no fixture in " << folder);
   }
+  if (named != nullptr && found.empty()) FAIL("REC_GOLDEN_DIR: names no folder");
   std::sort(found.begin(), found.end());
   return found;
 }

@@ -48,6 +48,43 @@ TEST_CASE("atomic file: no folder, and a folder in its place") {
   CHECK_THAT(refusal([&] { make_folder(folder / "y/z"); }), Catch::Contains("cannot be made"));
 }
 
+TEST_CASE("atomic file: links are followed, and stay") {
+  const TemporaryFolder folder;
+  put(folder / "to/x", "old");
+  REQUIRE(::symlink("to/x", (folder / "link").c_str()) == 0);
+  REQUIRE(::symlink("link", (folder / "again").c_str()) == 0);
+  write_whole_file(folder / "again", "new");
+  CHECK(get(folder / "to/x") == "new");
+  REQUIRE(::symlink((folder / "to/y").c_str(), (folder / "ahead").c_str()) == 0);
+  write_whole_file(folder / "ahead", "first");
+  CHECK(get(folder / "to/y") == "first");
+  CHECK(folder.names() == Names{"again", "ahead", "link", "to"});
+  for (const char* link : {"link", "again", "ahead"})
+    CHECK(std::filesystem::is_symlink(folder / link));
+  REQUIRE(::symlink("round", (folder / "round").c_str()) == 0);
+  CHECK_THAT(refusal([&] { write_whole_file(folder / "round", "1"); }),
+             Catch::Contains("round") && Catch::Contains("leads to no file"));
+}
+
+TEST_CASE("atomic file: what is no file is written to, not replaced") {
+  const TemporaryFolder folder;
+  REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  const int reader = ::open((folder / "pipe").c_str(), O_RDONLY | O_NONBLOCK);
+  REQUIRE(reader >= 0);
+  write_whole_file(folder / "pipe", "through");
+  char got[16];
+  CHECK(::read(reader, got, sizeof(got)) == 7);
+  ::close(reader);
+  struct stat facts {};
+  REQUIRE(::stat((folder / "pipe").c_str(), &facts) == 0);
+  CHECK(S_ISFIFO(facts.st_mode));
+  CHECK(folder.names() == Names{"pipe"});
+  // A link, so that a program that replaces what it writes to does no harm.
+  REQUIRE(::symlink("/dev/null", (folder / "null").c_str()) == 0);
+  write_whole_file(folder / "null", "gone");
+  CHECK(std::filesystem::is_symlink(folder / "null"));
+}
+
 // The limit on a file's size stands for a full disk: both make write() fail part of the way.
 class FileSizeLimit {
  public:

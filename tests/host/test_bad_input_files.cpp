@@ -226,7 +226,7 @@ TEST_CASE("bad input: settings in a file") {
         "batch_size = 9\nlr = 1\nbatch = 8\n",
         {":3:", "'batch_size' and 'batch'", "same setting"}},
        {"the first wrong line of two", "tau = 0\nbatch = 0\n", {":1:", "tau"}},
-       {"tau of zero", "tau = 0\n", {"'tau'", "greater than 0"}},
+       {"tau of zero", "tau = 0\n", {"'tau'", "at least 1e-06"}},
        {"tau of nan", "tau = nan\n", {"'tau'"}},
        {"lr of inf", "lr = inf\n", {"'lr'"}},
        {"lr in words", "lr = 'fast'\n", {"'lr'", "number"}},

@@ -232,7 +232,13 @@ TEST_CASE("dataset: the authors' release tree, vectors chosen by name") {
   CHECK(first_of("large3") == 3);
   CHECK(first_of("v3") == 3);
   CHECK(load_dataset(folder.path(), {"bert"}).language_model.model == "bert");
-  CHECK(load_dataset(folder.path(), {"v2"}).language_model.model == "");
+  CHECK(load_dataset(folder.path(), {"v2"}).language_model.model == "v2");
+  CHECK(load_dataset(folder.path(), {"v3"}).language_model.model == "large3");
+  CHECK(load_dataset(folder.path(), {"", false, true}).language_model.model == "bert");
+  put(folder / "item_info/item_language.json", R"({"model":"ada","basis":"7"})");
+  CHECK(load_dataset(folder.path(), {"bert"}).language_model.model == "bert");
+  CHECK(load_dataset(folder.path(), {"v2"}).language_model.model == "ada");
+  CHECK(load_dataset(folder.path(), {"v2"}).language_model.basis == "7");
 }
 
 TEST_CASE("dataset: --language means nothing to a dataset folder") {

@@ -16,8 +16,9 @@ TIMEOUT_S = 120  # of a run that hangs; no test waits for it otherwise
 
 def run(*arguments, program=PROGRAM, cwd=ROOT, **options):
     """The finished process; output is text."""
-    return subprocess.run([program, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True, timeout=TIMEOUT_S, cwd=cwd, **options)
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    return subprocess.run([program, *map(str, arguments)], stdin=subprocess.DEVNULL, text=True, timeout=TIMEOUT_S,
+                          cwd=cwd, **options)
 
 
 def train_arguments(data, run_folder, *more):

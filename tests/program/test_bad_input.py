@@ -111,6 +111,10 @@ REFUSED = [
     ("titles Latin-1", change("items.tsv", lambda b: b.replace(b"Title of 4", b"Caf\xe9")), ["items.tsv:6", "not UTF-8"]),
     ("items.tsv without tabs", write("items.tsv", "0 it0 title\n1 it1 title\n"), ["items.tsv:2", "tab"]),
     ("items.tsv with an id twice", change("items.tsv", lambda b: b.replace(b"\n5\t", b"\n4\t")), ["items.tsv:7", "twice"]),
+    ("items.tsv with an original id twice", change("items.tsv", lambda b: b.replace(b"\tit7\t", b"\tit4\t")),
+     ["items.tsv:9", "'it4'", "line 6"]),
+    ("items.tsv with an empty original id", change("items.tsv", lambda b: b.replace(b"\tit7\t", b"\t\t")),
+     ["items.tsv:9", "no original id"]),
     ("items.tsv with a gap", change("items.tsv", lambda b: b.replace(b"\n19\t", b"\n25\t")), ["items.tsv:21", "gap"]),
     ("items.tsv too short", change("items.tsv", lambda b: b[:b.index(b"\n15\t") + 1]), ["items.tsv", "15 items"]),
     ("items.tsv with NUL", change("items.tsv", lambda b: b.replace(b"Title of 3", b"Ti\0le")), ["items.tsv:5", "NUL"]),
@@ -119,7 +123,8 @@ REFUSED = [
     ("item_language.json of numbers", write("item_language.json", '{"model": 3}'), ["'model'", "string"]),
     ("config.toml not TOML", write("config.toml", "batch = \n"), ["config.toml:1", "TOML"]),
     ("unknown key", write("config.toml", "epochs = 2\nbatchsize = 4\n"), ["config.toml:2", "batchsize", "'batch'"]),
-    ("tau of zero", write("config.toml", "tau = 0\n"), ["config.toml:1", "tau", "greater than 0"]),
+    ("tau of zero", write("config.toml", "tau = 0\n"), ["config.toml:1", "tau", "at least 1e-06"]),
+    ("tau that is nothing in float32", write("config.toml", "tau = 1e-30\n"), ["config.toml:1", "tau", "not 1e-30"]),
     ("lr not a number", write("config.toml", 'lr = "fast"\n'), ["config.toml:1", "lr", "number"]),
     ("lr NaN", write("config.toml", "lr = nan\n"), ["config.toml:1", "lr"]),
     ("negative layers", write("config.toml", "layers = -1\n"), ["config.toml:1", "layers", "0 to 64"]),
@@ -171,10 +176,10 @@ SYNTAX = [
 ]
 
 
-def change_metadata(**values):
-    """A best checkpoint as another program, or another version of this one, would have left it."""
+def change_metadata(name="best.safetensors", **values):
+    """A checkpoint as another program, or another version of this one, would have left it."""
     def hurt(run_folder):
-        file = run_folder / "best.safetensors"
+        file = run_folder / name
         header, data = checkpoint_parts(file.read_bytes())
         for key, value in values.items():
             if value is None:
@@ -210,7 +215,7 @@ def set_offset(header, name):
     header[name]["data_offsets"][1] += 2**40
 
 
-# name, how the run is hurt, arguments (RUN, DATA and WIDER stand for folders), words
+# name, how the run is hurt, arguments (RUN, DATA, WIDER and TREE stand for folders), words
 REFUSED_RUNS = [
     ("best checkpoint missing", remove("best.safetensors"), ["evaluate", "RUN"], ["holds no best.safetensors"]),
     ("best checkpoint a folder", folder_for("best.safetensors"), ["evaluate", "RUN"], ["best.safetensors", "folder"]),
@@ -235,6 +240,10 @@ REFUSED_RUNS = [
      ["12 wide", "8 wide"]),
     ("checkpoint of another language model", change_metadata(language_model="other-model"), ["evaluate", "RUN"],
      ["other-model", "small-model", "same model"]),
+    ("resumed with another language model", change_metadata("last.safetensors", language_model="third-model"),
+     ["train", "DATA", "--out", "RUN", "--resume"], ["third-model", "small-model", "same model"]),
+    ("vectors into a dataset", lambda run_folder: None, ["export", "RUN", "--out", "TREE"],
+     ["TREE", "holds a dataset (cf_data)", "--out"]),
     ("run.json missing", remove("run.json"), ["evaluate", "RUN"], ["run.json", "no such file"]),
     ("run.json not JSON", write("run.json", "[1, 2"), ["evaluate", "RUN"], ["run.json", "--data"]),
     ("last checkpoint cut", change("last.safetensors", lambda b: b[:1000]), ["train", "DATA", "--out", "RUN", "--resume"],
@@ -242,15 +251,18 @@ REFUSED_RUNS = [
     ("last checkpoint without moments",
      lambda run_folder: shutil.copy(run_folder / "best.safetensors", run_folder / "last.safetensors"),
      ["train", "DATA", "--out", "RUN", "--resume"], ["last.safetensors", "first_moment."]),
+    ("best checkpoint missing, and resumed", remove("best.safetensors"), ["train", "DATA", "--out", "RUN", "--resume", "--epochs", "6"],
+     ["best.safetensors", "is missing", "--overwrite"]),
     ("metrics.jsonl cut", change("metrics.jsonl", lambda b: b[:-20]), ["train", "DATA", "--out", "RUN", "--resume"],
      ["metrics.jsonl:2", "damaged"]),
     ("a run's settings not TOML", write("config.toml", "batch ="), ["train", "DATA", "--out", "RUN", "--resume"],
      ["config.toml:1", "not TOML"]),
 ]
 
-# name, arguments (DATA stands for a valid dataset), words
+# name, arguments (DATA stands for a valid dataset, ROUND for a link to itself), words
 COMMAND_LINE = [
     ("a dataset that is not there", ["train", "/nowhere", "--out", "RUN"], ["/nowhere", "no such"]),
+    ("a run into a dataset", ["train", "DATA", "--out", "DATA", "--overwrite"], ["DATA", "holds a dataset", "--out"]),
     ("a file for a dataset", ["train", "DATA/train.txt", "--out", "RUN"], ["train.txt", "dataset folder"]),
     ("a setting without a value", ["train", "DATA", "--out", "RUN", "--set", "batch"], ["batch", "key=value"]),
     ("an unknown setting", ["train", "DATA", "--out", "RUN", "--set", "taau=1"], ["taau", "'tau'"]),
@@ -261,6 +273,13 @@ COMMAND_LINE = [
     ("cuda where there is none", ["train", "DATA", "--out", "RUN", "--device", "cuda"], ["cuda", "--device cpu"]),
     ("an unknown device", ["train", "DATA", "--out", "RUN", "--device", "tpu"], ["tpu", "auto, cpu, cuda"]),
     ("a run that is not there", ["evaluate", "RUN"], ["RUN", "no such run"]),
+    ("a run that is a link to itself", ["evaluate", "ROUND"], ["ROUND", "cannot be examined"]),
+    ("epochs empty", ["train", "DATA", "--out", "RUN", "--epochs", ""], ["--epochs", "empty"]),
+    ("seed empty", ["train", "DATA", "--out", "RUN", "--seed", ""], ["--seed", "empty"]),
+    ("a metrics file without a name", ["evaluate", "--model", "popularity", "DATA", "--json", ""], ["--json", "empty"]),
+    ("a dataset without a name", ["info", ""], ["its value is empty"]),
+    ("one file for two outputs", ["evaluate", "--model", "random", "DATA", "--json", "RUN", "--per-user", "RUN/../run"],
+     ["RUN", "--json", "--per-user", "same file"]),
     ("a folder that is no run", ["evaluate", "DATA"], ["best.safetensors"]),
     ("a language that is not there", ["info", "DATA", "--language", "v3"], ["--language"]),
 ]
@@ -284,15 +303,20 @@ class BadInput(ProgramTest):
             hurt(data)
             yield name, train_arguments(data, data.parent / "run"), words, data.parent / "run"
         data, run_folder = self.make_data("good"), self.folder / "run"
+        round_link = self.folder / "round"
+        round_link.symlink_to("round")
         for name, arguments, words in COMMAND_LINE:
-            folders = {"DATA": data, "RUN": run_folder}
+            folders = {"DATA": data, "RUN": run_folder, "ROUND": round_link}
             yield name, self.fill(arguments, **folders), self.fill(words, **folders), run_folder
         trained, wider = self.folder / "trained", make_dataset(self.folder / "wider", width=12)
         self.check_succeeds(train(data, trained))
+        tree = self.folder / "tree"
+        (tree / "cf_data").mkdir(parents=True)
         for name, hurt, arguments, words in REFUSED_RUNS:
             run_folder = shutil.copytree(trained, self.folder / name)
             hurt(run_folder)
-            yield name, self.fill(arguments, DATA=data, RUN=run_folder, WIDER=wider), words, run_folder
+            folders = {"DATA": data, "RUN": run_folder, "WIDER": wider, "TREE": tree}
+            yield name, self.fill(arguments, **folders), self.fill(words, **folders), run_folder
 
     def test_every_refusal_has_its_own_sentence(self):
         sentences = {}

@@ -72,6 +72,30 @@ class TrainCommand(ProgramTest):
         for outside in ("<link", "<script src", "<img", "@import", "url("):
             self.assertNotIn(outside, report, "the report must stand alone")
 
+    def make_exploding_dataset(self):
+        """Its vectors are finite, but their products are not: with score=dot the first loss is no number."""
+        data = make_dataset(self.folder / "exploding", USERS, ITEMS, WIDTH)
+        values = [1e30 * value for row in range(ITEMS) for value in vector(row, WIDTH)]
+        (data / "item_language.npy").write_bytes(npy_bytes([ITEMS, WIDTH], values))
+        return data
+
+    def test_overwriting_waits_for_a_checkpoint(self):
+        self.check_succeeds(self.train())
+        before = content_of(self.run_folder)
+        exploding = ["--set", "score=dot", "--overwrite"]
+        self.check_refusal(train(self.make_exploding_dataset(), self.run_folder, *exploding), "no longer finite",
+                           f"The earlier run in {self.run_folder} is as it was")
+        self.assertEqual(content_of(self.run_folder), before)
+        self.check_succeeds(self.train("--overwrite", "--epochs", "2"))
+        after = content_of(self.run_folder)
+        self.assertEqual(set(after), RUN_FILES)
+        self.assertEqual(len(metrics(self.run_folder)), 1)
+        self.assertEqual(tomllib.loads(after["config.toml"].decode())["epochs"], 2)
+
+    def test_a_loss_that_is_no_number_in_a_new_folder(self):
+        self.check_refusal(train(self.make_exploding_dataset(), self.run_folder, "--set", "score=dot"),
+                           "no longer finite", "No checkpoint was saved yet")
+
     def test_lines_of_metrics(self):
         self.check_succeeds(self.train("--set", "topk=[2, 5]"))
         lines = metrics(self.run_folder)
@@ -215,6 +239,18 @@ class CommandsOnARun(ProgramTest):
             self.check_list(entry["items"], self.scores(users[user], items),
                             self.seen(user, ("train", "valid", "test")), 6)
 
+    def test_users_in_a_file(self):
+        names = [f"user {u}" for u in range(USERS)]
+        names[3], names[4] = "all", "a,b"
+        (self.data / "users.tsv").write_text("".join(f"{u}\t{name}\n" for u, name in enumerate(names)))
+        file = self.folder / "users.txt"
+        file.write_text("a,b\r\nall\n")
+        lists = self.run_json_lines("recommend", self.run_folder, "--users-file", file)
+        self.assertEqual([entry["user"] for entry in lists], ["a,b", "all"])
+        file.write_text("\n")
+        self.check_refusal(run("recommend", self.run_folder, "--users-file", file), file, "names no user")
+        self.check_refusal(run("recommend", self.run_folder, "--users-file", file, "--users", "all"), "give one of")
+
     def test_recommend_seen_items_too(self):
         users, items = self.exported()
         entry, = self.run_json_lines("recommend", self.run_folder, "--users", "4", "--include-seen", "--topk", "1000")
@@ -289,12 +325,55 @@ class CommandsOnARun(ProgramTest):
                     total[f"{metric}@{k}"] += value / len(truth)
         for key, value in total.items():
             self.assertAlmostEqual(written["metrics"][key], value, places=9, msg=key)
-        for kind in ("history", "relevant items' mean popularity"):
-            groups = [group for group in written["groups"] if group["group"].startswith(kind + " ")]
-            self.assertEqual(sum(group["users"] for group in groups), USERS, kind)
-            for key, value in written["metrics"].items():
-                mean = sum(group["metrics"][key] * group["users"] for group in groups) / USERS
-                self.assertAlmostEqual(mean, value, places=9, msg=f"{key} by {kind}")
+        groups = [group for group in written["groups"] if group["group"].startswith("history ")]
+        self.assertEqual(sum(group["users"] for group in groups), USERS)
+        for key, value in written["metrics"].items():
+            mean = sum(group["metrics"][key] * group["users"] for group in groups) / USERS
+            self.assertAlmostEqual(mean, value, places=9, msg=f"{key} by history")
+        self.check_item_groups(written["groups"][len(groups):], users, items, truth, masked)
+
+    def check_item_groups(self, groups, users, items, truth, masked):
+        """Each group against plain loops over the items that its name speaks of."""
+        count = [sum(item in own for own in self.splits["train"].values()) for item in range(len(items))]
+        covered = set()
+        for group in groups:
+            bounds = list(map(int, re.findall(r"\d+", group["group"])))  # none: the cold ones
+            low, high = (*bounds, 10**9)[:2] if bounds else (0, 1)
+            own = {item for item, c in enumerate(count) if low <= c < high}
+            self.assertFalse(covered & own)
+            covered |= own
+            asking = [user for user in sorted(truth) if truth[user] & own]
+            self.assertEqual(group["users"], len(asking), group["group"])
+            total = dict.fromkeys(group["metrics"], 0.0)
+            for user in asking:
+                scores = self.scores(users[user], items)
+                left = [item for item in range(len(items)) if item not in self.seen(user, masked)]
+                ranked = sorted(left, key=lambda item: -scores[item])
+                for k in (3, 7):
+                    for metric, value in user_metrics(ranked, truth[user] & own, k).items():
+                        total[f"{metric}@{k}"] += value / len(asking)
+            for key, value in total.items():
+                self.assertAlmostEqual(group["metrics"][key], value, places=9, msg=f"{key} of {group['group']}")
+        self.assertLessEqual(set().union(*truth.values()), covered)
+
+    def test_metrics_on_standard_output_and_devices(self):
+        command = ["evaluate", self.run_folder, "--device", "cpu"]
+        file = self.folder / "metrics.json"
+        self.check_succeeds(run(*command, "--json", file))
+        self.assertEqual(self.check_succeeds(run(*command, "--json", "-")).stdout, file.read_text())
+        table = self.check_succeeds(run(*command, "--per-user", "-")).stdout.splitlines()
+        self.assertEqual(len(table), 1 + USERS)
+        with open(self.folder / "all.txt", "w") as output:
+            self.check_succeeds(run(*command, "--json", "/dev/stdout", stdout=output))
+        both = (self.folder / "all.txt").read_text()
+        self.assertIn("test split", both.splitlines()[0])
+        self.assertTrue(both.endswith(file.read_text()))
+        link = self.folder / "link.json"
+        link.symlink_to("metrics.json")
+        file.write_text("earlier")
+        self.check_succeeds(run(*command, "--json", link))
+        self.assertTrue(link.is_symlink())
+        self.assertEqual(json.loads(file.read_text())["users"], USERS)
 
     def test_evaluate_test(self):
         self.check_evaluation("test", ("train", "valid"))
@@ -323,6 +402,19 @@ class CommandsOnARun(ProgramTest):
         self.assertEqual(json.loads(file.read_text())["users"], 12)
         wider = make_dataset(self.folder / "wider", width=WIDTH + 4)
         self.check_refusal(run("evaluate", self.run_folder, "--data", wider), wider, "12 wide", "8 wide")
+
+    def test_baselines_on_the_authors_tree(self):
+        tree = self.folder / "tree"
+        (tree / "item_info").mkdir(parents=True)
+        (tree / "cf_data").mkdir()
+        for split in ("train", "valid", "test"):
+            (tree / f"cf_data/{split}.txt").write_bytes((self.data / f"{split}.txt").read_bytes())
+        for name in ("large3", "Norm_GritLM-7B"):
+            (tree / f"item_info/item_cf_embeds_{name}_array.npy").write_bytes((self.data / "item_language.npy").read_bytes())
+        for model in ("popularity", "pop-random", "random"):
+            self.check_succeeds(run("evaluate", "--model", model, tree))
+        self.check_refusal(run("evaluate", "--model", "emb-knn", tree), "--language", "large3")
+        self.check_succeeds(run("evaluate", "--model", "emb-knn", tree, "--language", "large3"))
 
     def test_baselines(self):
         file = self.folder / "metrics.json"

@@ -144,6 +144,13 @@ class ReadOnly(ProgramTest):
         export = run("export", self.run_folder, "--out", self.run_folder / "vectors", **self.as_user)
         self.check_refusal(export, "vectors", "Permission denied", "this user may write to")
 
+    def test_a_folder_that_may_not_be_entered(self):
+        self.lock(self.folder / "run", 0o000)
+        for result in (run("evaluate", self.run_folder, **self.as_user),
+                       train(self.data, self.run_folder, "--resume", **self.as_user),
+                       train(self.data, self.run_folder / "inner", **self.as_user)):
+            self.check_refusal(result, self.run_folder, "may not be looked at by this user", "permissions")
+
     def test_files_that_may_not_be_read(self):
         self.lock(self.data / "train.txt", 0o000)
         self.check_refusal(run("info", self.data, **self.as_user), "train.txt", "may not be read by this user")

@@ -125,6 +125,16 @@ class Interruption(ProgramTest):
         self.check_succeeds(self.train("--resume"))
         self.check_same_run()
 
+    def test_two_trainings_into_one_folder(self):
+        with Training(self.arguments()) as training:
+            training.wait_for_epoch(1)
+            training.process.send_signal(signal.SIGSTOP)  # it holds the folder, and stays
+            for how in ([], ["--resume"], ["--overwrite"]):
+                self.check_refusal(self.train(*how), self.broken, "another training")
+            training.kill()
+        self.check_succeeds(self.train("--resume"))
+        self.check_same_run()
+
     def check_interrupt(self, number):
         with Training(self.arguments()) as training:
             training.wait_for_epoch(7)
@@ -147,21 +157,55 @@ class Interruption(ProgramTest):
     def test_terminated(self):
         self.check_interrupt(signal.SIGTERM)
 
+    def test_hung_up(self):
+        self.check_interrupt(signal.SIGHUP)
+
+    def test_a_second_signal_ends_at_once(self):
+        with Training(self.arguments()) as training:
+            training.wait_for_epoch(3)
+            # Both wait while the process is stopped, and the second is taken before any step is finished.
+            training.process.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, training.process.pid, os.WSTOPPED | os.WNOWAIT)
+            training.process.send_signal(signal.SIGINT)
+            training.process.send_signal(signal.SIGTERM)
+            training.process.send_signal(signal.SIGCONT)
+            self.assertIn(training.process.wait(), (-signal.SIGINT, -signal.SIGTERM))
+        self.check_succeeds(self.train("--resume"))
+        self.check_same_run()
+
+    def test_a_reader_that_leaves(self):
+        with Training(self.arguments()) as training:
+            training.wait_for_epoch(2)
+            training.process.stdout.close()
+            self.assertEqual(training.process.wait(), 1)
+            self.assertIn("standard output could not be written", training.process.stderr.read())
+        self.check_same_run()
+
     def test_resuming_what_is_finished_changes_nothing(self):
         self.check_succeeds(self.train())
         self.check_succeeds(self.train("--resume"))
         self.check_same_run()
 
-    def test_training_on_for_longer(self):
-        """Resuming with more epochs equals having asked for them at first."""
+    def test_resuming_without_its_settings(self):
+        """config.toml is gone, and the dataset's own says something else."""
         self.check_succeeds(self.train(epochs=EPOCHS // 2))
-        self.check_succeeds(self.train("--resume"))
+        (self.broken / "config.toml").unlink()
+        self.check_succeeds(run(*train_arguments(self.data, self.broken, "--resume", "--epochs", EPOCHS)))
+        self.check_same_run_but_for_the_best()
+
+    def check_same_run_but_for_the_best(self):
+        """The best epoch may lie in the first half, and its settings then name fewer epochs: the weights are the same."""
         self.assertEqual((self.broken / "last.safetensors").read_bytes(), (self.whole / "last.safetensors").read_bytes())
-        # The best epoch may lie in the first half, and its settings then name fewer epochs: the weights are the same.
         broken, whole = (checkpoint_parts((run_folder / "best.safetensors").read_bytes())[1]
                          for run_folder in (self.broken, self.whole))
         self.assertEqual(broken, whole)
         self.assertEqual(without_seconds(metrics(self.broken)), without_seconds(metrics(self.whole)))
+
+    def test_training_on_for_longer(self):
+        """Resuming with more epochs equals having asked for them at first."""
+        self.check_succeeds(self.train(epochs=EPOCHS // 2))
+        self.check_succeeds(self.train("--resume"))
+        self.check_same_run_but_for_the_best()
 
 
 if __name__ == "__main__":
