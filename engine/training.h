@@ -1,10 +1,8 @@
 // Training: a model and an objective, a batch, and the optimiser, one step at a time.
 //
-//   draw a batch -> e = encoder(parameters) -> scores' loss and gradients -> encoder's adjoint ->
-//   Adam
+//   draw a batch -> e = encoder(parameters) -> scores' loss and gradients -> adjoint -> Adam
 //
-// Everything a step needs is allocated here, once. Stopping, evaluating and saving are the
-// caller's.
+// Everything a step needs is allocated here, once. Stopping, evaluating and saving are the caller's.
 #pragma once
 #include <cstdint>
 

@@ -14,8 +14,7 @@
 namespace rec::cpu {
 namespace {
 
-constexpr int64_t kPanel =
-    256;  // rows taken at once: 256 x 768 floats stay in L2 between the steps
+constexpr int64_t kPanel = 256;  // rows at once: 256 x 768 floats stay in L2 between the steps
 // Partial sums of the weight's gradient, added in order: enough to share out, few enough to add up.
 constexpr int64_t kMostGroups = 32;
 constexpr int64_t kPanelsPerGroup = 4;

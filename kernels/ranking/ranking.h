@@ -1,14 +1,14 @@
 // ranking: for each list wanted, the k best items its user may be shown, of all items.
 //
 //   s(l, i) = user[user_row[l]] . item[i]     (unit rows: cosine)
-//   best k by (higher score, then smaller item id), leaving out her masked items and forbidden
-//   items
+//   best k by (higher score, then smaller item id), leaving out her masked items and forbidden items
 //
 // Scores are made a tile at a time and dropped: users x items never exists. A row with fewer than k
 // candidates is filled up with id -1 and score -infinity. A score that is not finite is refused,
 // also where it is masked.
 //
-// Repeatable: yes, for any number of threads.
+// Repeatable: yes, for any number of threads. Which lists are asked for together can show in the last
+// bits of their scores.
 // Why it works: docs/kernels/ranking.md   Test: tests/kernels/test_ranking.cpp
 // Speed: bench/kernels/bench_ranking.cpp
 #pragma once
