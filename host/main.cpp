@@ -2,13 +2,17 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "host/commands/commands.h"
+#include "host/config/config.h"
+#include "host/config/nearest_name.h"
 #include "host/version.h"
 
 namespace {
@@ -18,6 +22,34 @@ constexpr int kFailed = 1;
 int failed(const std::string& sentence) {
   std::fputs(("rec_engine: " + sentence + "\n").c_str(), stderr);
   return kFailed;
+}
+
+// A word that is no command gets no better answer from the parser than that it was not expected.
+void refuse_unknown_command(const CLI::App& app, const std::string& word) {
+  if (word.empty() || word[0] == '-') return;
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands(nullptr)) names.push_back(command->get_name());
+  if (std::find(names.begin(), names.end(), word) != names.end()) return;
+  const std::string nearest = rec::nearest_name(word, names);
+  throw std::invalid_argument(fmt::format("'{}' is not a command; {}", word,
+                                          nearest.empty()
+                                              ? fmt::format("there are: {}", fmt::join(names, ", "))
+                                              : fmt::format("the nearest one is '{}'", nearest)));
+}
+
+// --lr 0.1 for --set lr=0.1
+void refuse_settings_as_options(const CLI::App& command, const std::vector<std::string>& words) {
+  for (size_t w = 0; w < words.size(); ++w) {
+    if (words[w].rfind("--", 0) != 0) continue;
+    const size_t equals = words[w].find('=');
+    const std::string option = words[w].substr(0, equals), name = option.substr(2);
+    if (!rec::is_setting(name) || command.get_option_no_throw(option) != nullptr) continue;
+    const std::string value = equals != std::string::npos ? words[w].substr(equals + 1)
+                              : w + 1 < words.size()      ? words[w + 1]
+                                                          : "VALUE";
+    throw std::invalid_argument(
+        fmt::format("{}: settings are given as --set {}={}", option, name, value));
+  }
 }
 
 // An empty word is what a shell makes of a variable that is not set; no option means anything by it.
@@ -38,6 +70,10 @@ int run(int argc, char** argv) {
       {"recommend", rec::add_recommend(app)}, {"similar", rec::add_similar(app)},
       {"export", rec::add_export(app)},       {"info", rec::add_info(app)},
       {"doctor", rec::add_doctor(app)}};
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  if (!words.empty()) refuse_unknown_command(app, words[0]);
+  if (!words.empty() && words[0] == "train")
+    refuse_settings_as_options(*app.get_subcommand("train"), words);
   CLI11_PARSE(app, argc, argv);
   for (const auto& [name, command] : commands)
     if (app.got_subcommand(name)) {

@@ -73,9 +73,7 @@ Subject baseline(const Options& options) {
   subject.run.data = load_dataset(load.data.empty() ? load.run : load.data, reading);
   const std::string& config_path = subject.run.data.config_path;
   if (!config_path.empty()) apply_config_file(subject.run.config, config_path);
-  MadeBackend made = make_backend(load.device, load.threads);
-  subject.run.backend = std::move(made.backend);
-  if (!made.notice.empty()) subject.run.notices.push_back(made.notice);
+  subject.run.backend = make_backend(load.device, load.threads).backend;
   subject.ranker =
       make_baseline(options.model, *subject.run.backend, subject.run.data, options.seed);
   return subject;

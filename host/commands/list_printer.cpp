@@ -24,6 +24,16 @@ ListPrinter::ListPrinter(const Dataset& data, std::string format, std::string ke
 
 void ListPrinter::print(const std::string& name, const std::string& heading, const TopLists& lists,
                         int64_t row) {
+  print(name, {}, heading, lists, row);
+}
+
+void ListPrinter::print_for_history(const std::vector<std::string>& history,
+                                    const std::string& heading, const TopLists& lists) {
+  print("history", history, heading, lists, 0);
+}
+
+void ListPrinter::print(const std::string& name, const std::vector<std::string>& history,
+                        const std::string& heading, const TopLists& lists, int64_t row) const {
   std::vector<Entry> entries;
   for (int64_t c = 0; c < lists.k; ++c) {
     const int32_t item = lists.items_of(row)[c];
@@ -36,7 +46,7 @@ void ListPrinter::print(const std::string& name, const std::string& heading, con
   else if (format_ == "tsv")
     print_tsv(name, entries);
   else
-    print_json_line(name, entries);
+    print_json_line(name, history, entries);
 }
 
 void ListPrinter::print_table(const std::string& heading, const std::vector<Entry>& entries) const {
@@ -51,9 +61,11 @@ void ListPrinter::print_tsv(const std::string& name, const std::vector<Entry>& e
     fmt::print("{}\t{}\t{}\t{:.6f}\t{}\n", name, e.rank, e.id, e.score, e.title);
 }
 
-void ListPrinter::print_json_line(const std::string& name,
+void ListPrinter::print_json_line(const std::string& name, const std::vector<std::string>& history,
                                   const std::vector<Entry>& entries) const {
-  Json line = {{key_, name}, {"items", Json::array()}};
+  Json line = {{key_, name}};
+  if (!history.empty()) line = {{key_, nullptr}, {"history", history}};
+  line["items"] = Json::array();
   for (const Entry& e : entries)
     line["items"].push_back(
         {{"rank", e.rank}, {"item", e.id}, {"score", e.score}, {"title", e.title}});

@@ -18,6 +18,9 @@ class ListPrinter {
   // name: the external id; heading: what a person reads above the table.
   void print(const std::string& name, const std::string& heading, const TopLists& lists,
              int64_t row);
+  // For someone without a name: JSON has no user but the history's ids.
+  void print_for_history(const std::vector<std::string>& history, const std::string& heading,
+                         const TopLists& lists);
 
  private:
   struct Entry {
@@ -27,7 +30,11 @@ class ListPrinter {
   };
   void print_table(const std::string& heading, const std::vector<Entry>& entries) const;
   void print_tsv(const std::string& name, const std::vector<Entry>& entries) const;
-  void print_json_line(const std::string& name, const std::vector<Entry>& entries) const;
+  void print_json_line(const std::string& name, const std::vector<std::string>& history,
+                       const std::vector<Entry>& entries) const;
+  // history: empty for someone with a name
+  void print(const std::string& name, const std::vector<std::string>& history,
+             const std::string& heading, const TopLists& lists, int64_t row) const;
 
   const Dataset& data_;
   std::string format_, key_;

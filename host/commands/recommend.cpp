@@ -92,8 +92,10 @@ void recommend_to_history(LoadedRun& run, const Options& options,
   VectorRanker ranker(backend, user.view(), run.model->representations().item());
   const TopLists lists = ranker.rank({0}, views(seen), allowed, std::min(options.k, data.items));
   print_notices(run);
+  std::vector<std::string> names;
+  for (int32_t item : history) names.push_back(data.item_name(item));
   ListPrinter(data, options.format, "user")
-      .print("history", fmt::format("for a new user with {} items:", history.size()), lists, 0);
+      .print_for_history(names, fmt::format("for a new user with {} items:", names.size()), lists);
 }
 
 int run_recommend(const Options& options) {

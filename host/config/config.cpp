@@ -8,10 +8,11 @@
 #include <functional>
 #include <limits>
 #include <map>
-#include <numeric>
+#include <optional>
 #include <stdexcept>
 
 #include "engine/language_encoder.h"
+#include "host/config/nearest_name.h"
 #include "host/formats/file_error.h"
 #include "host/formats/mapped_file.h"
 
@@ -68,6 +69,12 @@ std::string one_of(const std::vector<std::string>& choices) {
   return fmt::format("{}", fmt::join(choices, ", "));
 }
 
+std::string in_lower_case(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
 Key word(std::string name, std::vector<std::string> aliases, std::string Config::*field,
          std::vector<std::string> choices) {
   const std::string allowed = one_of(choices);
@@ -75,9 +82,10 @@ Key word(std::string name, std::vector<std::string> aliases, std::string Config:
           [=](Config& config, const toml::node& value) -> std::string {
             const auto text = value.value_exact<std::string>();
             if (!text) return "must be a word: " + allowed;
-            if (std::find(choices.begin(), choices.end(), *text) == choices.end())
+            const std::string choice = in_lower_case(*text);
+            if (std::find(choices.begin(), choices.end(), choice) == choices.end())
               return fmt::format("'{}' is not available; choose from: {}", *text, allowed);
-            config.*field = *text;
+            config.*field = choice;
             return "";
           },
           [=](const Config& config) { return "\"" + config.*field + "\""; }};
@@ -132,8 +140,7 @@ Key cutoffs() {
 // "" when it is not a metric with its cut-off.
 std::string metric_with_cutoff(std::string text) {
   static const std::vector<std::string> names_of_hr = {"hit", "hit_ratio", "hitratio"};
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  text = in_lower_case(std::move(text));
   const size_t at = text.find('@');
   if (at == std::string::npos) return "";
   std::string metric = text.substr(0, at);
@@ -210,56 +217,57 @@ const Key* find_key(const std::string& name) {
   return nullptr;
 }
 
-// Levenshtein's distance: insertions, deletions and replacements.
-size_t distance(const std::string& a, const std::string& b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i - 1] != b[j - 1] ? 1 : 0);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
-    }
+// "the nearest known one is 'batch_size', which is 'batch'"
+std::string advice_for(const std::string& name) {
+  std::vector<std::string> known;
+  for (const Key& key : keys()) {
+    known.push_back(key.name);
+    known.insert(known.end(), key.aliases.begin(), key.aliases.end());
   }
-  return row.back();
+  std::string nearest = nearest_name(name, known);
+  if (nearest.empty()) nearest = nearest_name(name.substr(name.rfind('.') + 1), known);
+  if (nearest.empty()) return "rec_engine train --help lists the known ones";
+  const std::string& key = find_key(nearest)->name;
+  return fmt::format("the nearest known one is '{}'{}", nearest,
+                     key == nearest ? "" : fmt::format(", which is '{}'", key));
 }
 
-std::string nearest_key(const std::string& name) {
-  const std::string last_part = name.substr(name.rfind('.') + 1);
-  std::string best;
-  size_t best_distance = std::numeric_limits<size_t>::max();
-  for (const Key& key : keys()) {
-    std::vector<std::string> names = key.aliases;
-    names.push_back(key.name);
-    for (const std::string& known : names)
-      if (const size_t d = std::min(distance(name, known), distance(last_part, known));
-          d < best_distance) {
-        best_distance = d;
-        best = key.name;
-      }
-  }
-  return best;
+// Peers' names of what this program decides itself.
+bool sizes_evaluation(const std::string& name) {
+  return name == "eval_batch_size" || name == "testbatch";
 }
 
 // The sentence that refuses the setting, or "".
 std::string apply(Config& config, const std::string& name, const toml::node& value) {
   const Key* key = find_key(name);
-  if (key == nullptr)
-    return fmt::format("unknown key '{}'; the nearest known one is '{}'", name, nearest_key(name));
+  if (key == nullptr && sizes_evaluation(name))
+    return fmt::format("'{}': this program sizes evaluation itself; leave it out", name);
+  if (key == nullptr) return fmt::format("unknown key '{}'; {}", name, advice_for(name));
   const std::string refusal = key->read(config, value);
   return refusal.empty() ? "" : fmt::format("'{}' {}", name, refusal);
 }
 
-// As above with the value as text: a TOML value, or a bare word for a string.
+std::string trimmed(const std::string& text) {
+  const size_t first = text.find_first_not_of(" \t");
+  if (first == std::string::npos) return "";
+  return text.substr(first, text.find_last_not_of(" \t") + 1 - first);
+}
+
+// As above with the value as text: a TOML value, a list without its brackets, or a bare word for a
+// string.
 std::string apply_text(Config& config, const std::string& name, const std::string& text) {
-  toml::table table;
-  try {
-    table = toml::parse("value = " + text);
-  } catch (const toml::parse_error&) {
-    table.insert_or_assign("value", text);  // a bare word
-  }
+  const auto parsed = [](const std::string& value) -> std::optional<toml::table> {
+    try {
+      return toml::parse("value = " + value);
+    } catch (const toml::parse_error&) {
+      return std::nullopt;
+    }
+  };
+  const std::string word = trimmed(text);
+  std::optional<toml::table> as_toml = parsed(word);
+  if (!as_toml && word.find(',') != std::string::npos) as_toml = parsed("[" + word + "]");
+  toml::table table = as_toml.value_or(toml::table());
+  if (!as_toml) table.insert_or_assign("value", word);  // a bare word
   const toml::node* value = table.get("value");
   if (value == nullptr || table.size() != 1) return "must be key=value, one setting at a time";
   return apply(config, name, *value);
@@ -322,10 +330,10 @@ void apply_config_file(Config& config, const std::string& file) {
 
 void apply_setting(Config& config, const std::string& key_and_value) {
   const size_t equals = key_and_value.find('=');
-  const std::string refusal =
-      equals == std::string::npos || equals == 0
-          ? "must be key=value"
-          : apply_text(config, key_and_value.substr(0, equals), key_and_value.substr(equals + 1));
+  const std::string refusal = equals == std::string::npos || equals == 0
+                                  ? "must be key=value"
+                                  : apply_text(config, trimmed(key_and_value.substr(0, equals)),
+                                               key_and_value.substr(equals + 1));
   if (!refusal.empty()) throw std::invalid_argument("--set " + key_and_value + ": " + refusal);
 }
 
@@ -351,6 +359,15 @@ std::string to_toml(const Config& config) {
   for (const Key& key : keys()) text += key.name + " = " + key.write(config) + "\n";
   return text;
 }
+
+std::string first_difference(const Config& a, const Config& b) {
+  for (const Key& key : keys())
+    if (key.write(a) != key.write(b))
+      return fmt::format("{} = {}, not {}", key.name, key.write(a), key.write(b));
+  return "";
+}
+
+bool is_setting(const std::string& name) { return find_key(name) != nullptr; }
 
 std::string list_of_settings() {
   std::string text;

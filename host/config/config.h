@@ -41,8 +41,8 @@ struct Config {
 void apply_config_file(Config& config, const std::string& file);
 // As above from memory; name is for the sentence of a refusal.
 void apply_config_text(Config& config, const std::string& text, const std::string& name);
-// "key=value" with a TOML value, or a bare word for a string;
-// over what was set before. Throws std::invalid_argument.
+// "key=value" with a TOML value, a list without brackets (5,10), or a bare word for a string; over
+// what was set before. Throws std::invalid_argument.
 void apply_setting(Config& config, const std::string& key_and_value);
 // The same for an option of the command line that is a key of its own: --epochs 5.
 void apply_option(Config& config, const std::string& key, const std::string& value);
@@ -55,6 +55,12 @@ Config resolve(Config config, int64_t language_width);
 // Every key of a resolved config, one a line, as TOML; the same settings give the same bytes, and
 // reading them gives the same settings.
 std::string to_toml(const Config& config);
+
+// "lr = 0.1, not 0.2": the first key whose values differ, with a's and b's; "" when none does.
+std::string first_difference(const Config& a, const Config& b);
+
+// Whether a key goes by this name.
+bool is_setting(const std::string& name);
 
 // For people: every key with its default, what it takes and its other names (docs/settings.md).
 std::string list_of_settings();

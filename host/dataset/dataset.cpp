@@ -262,7 +262,7 @@ Dataset load_dataset(const std::string& path, const DatasetOptions& options) {
   const Layout layout = find_layout(path, options);
   Dataset data;
   data.path = path;
-  fs::path folder = fs::path(path).lexically_normal();
+  fs::path folder = fs::absolute(path).lexically_normal();
   if (folder.filename().empty()) folder = folder.parent_path();
   data.name = folder.filename().string();
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "host/formats/atomic_file.h"
@@ -63,12 +64,15 @@ std::string chart(const std::string& title, std::vector<Curve> curves) {
                                 kWidth, kHeight, escape(title));
   svg += fmt::format("<text x=\"{}\" y=\"18\" class=\"title\">{}</text>", kLeft, escape(title));
   constexpr int kTicks = 4;
+  double last_x = x0 - 1;
   for (int t = 0; t <= kTicks; ++t) {
-    const double y = y0 + (y1 - y0) * t / kTicks, x = x0 + (x1 - x0) * t / kTicks;
+    const double y = y0 + (y1 - y0) * t / kTicks, x = std::round(x0 + (x1 - x0) * t / kTicks);
     svg += fmt::format("<line x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\" class=\"grid\"/>",
                        kLeft, kWidth - kRight, py(y), py(y));
     svg += fmt::format("<text x=\"{}\" y=\"{:.1f}\" class=\"y\">{:.4g}</text>", kLeft - 6,
                        py(y) + 4, y);
+    if (x == last_x) continue;  // few epochs have fewer labels
+    last_x = x;
     svg += fmt::format("<text x=\"{:.1f}\" y=\"{}\" class=\"x\">{:.0f}</text>", px(x), kHeight - 14,
                        x);
   }

@@ -89,6 +89,9 @@ LoadedRun load_run(const LoadRequest& request) {
                                   ": weights alone do not say which dataset; name it with --data");
     const RunFacts facts = folder.read_facts();
     data_path = facts.dataset;
+    if (!is_there(data_path))
+      throw FileError(data_path, "the dataset that " + request.run +
+                                     " was trained on is not there; name it with --data");
     fingerprint = facts.fingerprint;
     if (language.empty()) language = facts.language;
   }
@@ -99,9 +102,7 @@ LoadedRun load_run(const LoadRequest& request) {
   require_language(loaded.data, weights.config.model);
   require_same_language(loaded.data, weights.language_model, weights.language_width, weights.path);
   loaded.config = resolve(weights.config, loaded.data.language.width());
-  MadeBackend made = make_backend(request.device, request.threads);
-  loaded.backend = std::move(made.backend);
-  if (!made.notice.empty()) loaded.notices.push_back(made.notice);
+  loaded.backend = make_backend(request.device, request.threads).backend;
   if (!fingerprint.empty() && fingerprint != loaded.data.fingerprint)
     loaded.notices.push_back(data_path + ": has changed since " + request.run +
                              " was trained on it");

@@ -23,7 +23,7 @@ struct LoadRequest {
 
 struct LoadedRun {
   std::unique_ptr<Backend> backend;
-  // What a person should know, a line each: of the backend's choice, of data changed since.
+  // What a person should know, a line each: of data changed since.
   std::vector<std::string> notices;
   Dataset data;
   Config config;

@@ -47,9 +47,11 @@ void RunRecord::resume() {
   require_same_language(data_, saved.language_model, saved.language_width, path);
   Config before;
   apply_config_text(before, saved.config, path);
-  if (to_toml(without_what_may_change(before)) != to_toml(without_what_may_change(config_)))
-    throw FileError(path, "was trained with other settings than those given; see " +
-                              run_.config_file() + ", or begin anew with --overwrite");
+  const std::string difference =
+      first_difference(without_what_may_change(before), without_what_may_change(config_));
+  if (!difference.empty())
+    throw FileError(path, "was trained with other settings: " + difference +
+                              "; leave that out, or begin anew with --overwrite");
   if (saved.selection.best_epoch > 0 && !is_there(run_.best_file()))
     throw FileError(run_.best_file(), "is missing, so the best epoch so far (" +
                                           std::to_string(saved.selection.best_epoch) +

@@ -124,6 +124,37 @@ TEST_CASE("config: --set takes TOML values and bare words") {
   CHECK(config.mask == "train");
 }
 
+TEST_CASE("config: --set as people type it") {
+  Config config;
+  for (const char* setting : {"topk=5,10", " lr = 0.25", "loss=BPR", "model = Linear "})
+    apply_setting(config, setting);
+  CHECK(config.topk == std::vector<int64_t>{5, 10});
+  CHECK(config.lr == 0.25);
+  CHECK(config.objective == "bpr");
+  CHECK(config.model == "linear");
+}
+
+TEST_CASE("config: an unknown key is told the nearest name, or none") {
+  const auto told = [](const std::string& key) {
+    Config config;
+    return refusal([&] { apply_setting(config, key + "=1"); });
+  };
+  CHECK_THAT(told("learning_rat"), Catch::Contains("'learning_rate', which is 'lr'"));
+  CHECK_THAT(told("taau"), Catch::EndsWith("the nearest known one is 'tau'"));
+  CHECK_THAT(told("training.batch"), Catch::EndsWith("the nearest known one is 'batch'"));
+  CHECK_THAT(told("colour"), Catch::Contains("unknown key") && Catch::Contains("--help") &&
+                                 !Catch::Contains("nearest"));
+  CHECK_THAT(told("eval_batch_size"), Catch::Contains("sizes evaluation itself; leave it out"));
+}
+
+TEST_CASE("config: the first difference, with both values") {
+  Config a, b;
+  CHECK(first_difference(a, b) == "");
+  b.lr = 0.25;
+  b.seed = 3;
+  CHECK(first_difference(a, b) == "lr = 0.0005, not 0.25");
+}
+
 TEST_CASE("config: an option of the command line is named as it was typed") {
   Config config;
   apply_option(config, "epochs", "7");

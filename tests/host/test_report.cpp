@@ -62,6 +62,25 @@ TEST_CASE("report: well formed, with curves, settings, data and the final table"
     CHECK_THAT(html, Catch::Contains(part));
 }
 
+TEST_CASE("report: epochs under a curve are whole and stand once") {
+  const auto labels = [](std::vector<MetricsLine> lines) {
+    const std::string html = report("small", lines, kRows);
+    std::vector<std::string> found;
+    const std::string mark = "class=\"x\">";
+    const size_t end = html.find("</svg>");  // the first chart
+    for (size_t at = html.find(mark); at < end; at = html.find(mark, at + 1))
+      found.push_back(html.substr(at + mark.size(), html.find('<', at) - at - mark.size()));
+    return found;
+  };
+  using Labels = std::vector<std::string>;
+  MetricsLine first = kLines[0], last = kLines[0];
+  first.epoch = 1;
+  last.epoch = 3;
+  CHECK(labels({first, last}) == Labels{"1", "2", "3"});
+  last.epoch = 9;
+  CHECK(labels({first, last}) == Labels{"1", "3", "5", "7", "9"});
+}
+
 TEST_CASE("report: needs nothing from elsewhere") {
   const std::string html = report("small", kLines, kRows);
   for (const char* part : {"http:", "https:", "src=", "href=", "@import", "url(", "<script"})

@@ -96,6 +96,18 @@ class TrainCommand(ProgramTest):
         self.check_refusal(train(self.make_exploding_dataset(), self.run_folder, "--set", "score=dot"),
                            "no longer finite", "No checkpoint was saved yet")
 
+    def test_a_dataset_goes_by_its_folders_name(self):
+        result = self.check_succeeds(train(".", self.run_folder, cwd=self.data))
+        self.assertTrue(result.stdout.startswith("data: "), result.stdout)
+
+    def test_only_training_speaks_of_the_device(self):
+        result = self.check_succeeds(run("train", self.data, "--out", self.run_folder))
+        self.assertIn("device auto", result.stdout)
+        for command in (["evaluate", self.run_folder], ["evaluate", "--model", "random", self.data],
+                        ["recommend", self.run_folder, "--users", "all"], ["similar", self.run_folder, "--item", "it1"],
+                        ["export", self.run_folder, "--out", self.folder / "vectors"]):
+            self.assertEqual(self.check_succeeds(run(*command)).stderr, "")
+
     def test_lines_of_metrics(self):
         self.check_succeeds(self.train("--set", "topk=[2, 5]"))
         lines = metrics(self.run_folder)
@@ -274,7 +286,8 @@ class CommandsOnARun(ProgramTest):
     def test_recommend_for_a_history(self):
         history = self.splits["train"][5]
         entry, = self.run_json_lines("recommend", self.run_folder, "--history", ",".join(f"it{i}" for i in history))
-        self.assertEqual(entry["user"], "history")
+        self.assertIsNone(entry["user"])
+        self.assertEqual(entry["history"], [f"it{i}" for i in sorted(history)])
         recommended = {int(item["item"].removeprefix("it")) for item in entry["items"]}
         self.assertEqual(len(recommended), 10)
         self.assertFalse(history & recommended)
@@ -449,7 +462,7 @@ class CommandsOnARun(ProgramTest):
         moved = self.run_folder.rename(self.folder / "moved")
         self.check_succeeds(run("evaluate", moved))
         self.data.rename(self.folder / "elsewhere")
-        self.check_refusal(run("evaluate", moved), self.data)
+        self.check_refusal(run("evaluate", moved), self.data, "name it with --data")
         self.check_succeeds(run("evaluate", moved, "--data", self.folder / "elsewhere"))
 
 

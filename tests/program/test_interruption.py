@@ -157,8 +157,23 @@ class Interruption(ProgramTest):
     def test_terminated(self):
         self.check_interrupt(signal.SIGTERM)
 
+    def inherit_hang_up(self, action):
+        """Whatever this test was started under, its children begin with this."""
+        before = signal.signal(signal.SIGHUP, action)
+        self.addCleanup(signal.signal, signal.SIGHUP, before)
+
     def test_hung_up(self):
+        self.inherit_hang_up(signal.SIG_DFL)
         self.check_interrupt(signal.SIGHUP)
+
+    def test_hung_up_under_nohup(self):
+        self.inherit_hang_up(signal.SIG_IGN)
+        with Training(self.arguments()) as training:
+            training.wait_for_epoch(3)
+            training.process.send_signal(signal.SIGHUP)
+            _, errors = training.process.communicate()
+        self.assertEqual(training.process.returncode, 0, errors)
+        self.check_same_run()
 
     def test_a_second_signal_ends_at_once(self):
         with Training(self.arguments()) as training:
