@@ -42,7 +42,6 @@ constexpr int64_t kLine = 64;
 REC_SIMD_CLONES float add_up_rows(const float* table, int64_t width, const int32_t* rows,
                                   int64_t count, bool ask_ahead) {
   using Lanes = float __attribute__((vector_size(64)));
-  using LanesAnywhere = float __attribute__((vector_size(64), aligned(4), may_alias));
   constexpr int64_t kLanes = 16;
   Lanes even = {}, odd = {};  // named, because g++ keeps an array of them in memory
   for (int64_t j = 0; j < count; ++j) {
@@ -51,14 +50,19 @@ REC_SIMD_CLONES float add_up_rows(const float* table, int64_t width, const int32
       for (int64_t byte = 0; byte < width * 4; byte += kLine) __builtin_prefetch(ahead + byte);
     }
     const float* row = table + rows[j] * width;
+    const auto add = [row](int64_t c, Lanes& sum) {
+      Lanes values;
+      __builtin_memcpy(&values, row + c, sizeof(values));
+      sum += values;
+    };
     int64_t c = 0;
     for (; c + 4 * kLanes <= width; c += 4 * kLanes) {
-      even += *reinterpret_cast<const LanesAnywhere*>(row + c);
-      odd += *reinterpret_cast<const LanesAnywhere*>(row + c + kLanes);
-      even += *reinterpret_cast<const LanesAnywhere*>(row + c + 2 * kLanes);
-      odd += *reinterpret_cast<const LanesAnywhere*>(row + c + 3 * kLanes);
+      add(c, even);
+      add(c + kLanes, odd);
+      add(c + 2 * kLanes, even);
+      add(c + 3 * kLanes, odd);
     }
-    for (; c < width; c += kLanes) even += *reinterpret_cast<const LanesAnywhere*>(row + c);
+    for (; c < width; c += kLanes) add(c, even);
   }
   return even[0] + odd[0];
 }

@@ -10,29 +10,33 @@
 namespace rec::cpu {
 namespace {
 
-// Sixteen floats: one register of AVX-512, two of AVX2, four of the baseline. g++ leaves arrays of
-// running sums in memory; values of this type it keeps in registers.
-using Lanes = float __attribute__((vector_size(64)));
-using HalfLanes = float __attribute__((vector_size(32)));
-using QuarterLanes = float __attribute__((vector_size(16)));
-using LanesAnywhere = float __attribute__((vector_size(64), aligned(4), may_alias));
+// Eight floats: a register of AVX2 and of AVX-512, two of the baseline. g++ keeps running sums of this type in
+// registers; arrays of floats, and of vectors longer than a register, it leaves in memory.
+using Lanes = float __attribute__((vector_size(32)));
+using HalfLanes = float __attribute__((vector_size(16)));
 
-constexpr int64_t kLanes = 16;
-constexpr int kMostVectors = 4;    // running sums held in registers: 64 columns
+constexpr int64_t kLanes = 8;
+constexpr int kMostVectors = 8;    // running sums held in registers: 64 columns
 constexpr int64_t kRowsAhead = 8;  // scattered rows are asked for this early
 constexpr int64_t kCacheLine = 64;
 
-REC_INTO_CLONES const LanesAnywhere& lanes_at(const float* x) {
-  return *reinterpret_cast<const LanesAnywhere*>(x);
+// Through memory, by reference: x need not be aligned, and vectors as arguments have no settled ABI.
+REC_INTO_CLONES void load(const float* x, Lanes& v) { __builtin_memcpy(&v, x, sizeof(v)); }
+REC_INTO_CLONES void store(const Lanes& v, float* x) { __builtin_memcpy(x, &v, sizeof(v)); }
+
+// sum += x y
+REC_INTO_CLONES void add_products(const float* x, const float* y, Lanes& sum) {
+  Lanes a, b;
+  load(x, a);
+  load(y, b);
+  sum += a * b;
 }
 
-// Always in the same order: halves, quarters, pairs.
+// Always in the same order: halves, then pairs.
 REC_INTO_CLONES float sum_of_lanes(const Lanes& v) {
-  const HalfLanes half = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) +
-                         __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
-  const QuarterLanes quarter = __builtin_shufflevector(half, half, 0, 1, 2, 3) +
-                               __builtin_shufflevector(half, half, 4, 5, 6, 7);
-  return (quarter[0] + quarter[2]) + (quarter[1] + quarter[3]);
+  const HalfLanes half =
+      __builtin_shufflevector(v, v, 0, 1, 2, 3) + __builtin_shufflevector(v, v, 4, 5, 6, 7);
+  return (half[0] + half[2]) + (half[1] + half[3]);
 }
 
 // Asks for the first `bytes` of the row that will be needed kRowsAhead rows later.
@@ -44,12 +48,12 @@ REC_INTO_CLONES void ask_ahead(MatrixView<const float> x, const int32_t* rows, i
 }
 
 REC_INTO_CLONES float dot_of(const float* x, const float* y, int64_t n) {
-  Lanes sum[kMostVectors] = {};
+  constexpr int kSums = 4;  // as many products under way
+  Lanes sum[kSums] = {};
   int64_t c = 0;
-  for (; c + kMostVectors * kLanes <= n; c += kMostVectors * kLanes)
-    for (int v = 0; v < kMostVectors; ++v)
-      sum[v] += lanes_at(x + c + v * kLanes) * lanes_at(y + c + v * kLanes);
-  for (; c + kLanes <= n; c += kLanes) sum[0] += lanes_at(x + c) * lanes_at(y + c);
+  for (; c + kSums * kLanes <= n; c += kSums * kLanes)
+    for (int v = 0; v < kSums; ++v) add_products(x + c + v * kLanes, y + c + v * kLanes, sum[v]);
+  for (; c + kLanes <= n; c += kLanes) add_products(x + c, y + c, sum[0]);
   float rest = 0.0f;
   for (; c < n; ++c) rest += x[c] * y[c];
   return sum_of_lanes((sum[0] + sum[1]) + (sum[2] + sum[3])) + rest;
@@ -60,13 +64,19 @@ template <int kVectors>
 REC_INTO_CLONES void dots_of_width(const float* u, MatrixView<const float> x, const int32_t* rows,
                                    int64_t count, float* out) {
   Lanes own[kVectors];
-  for (int v = 0; v < kVectors; ++v) own[v] = lanes_at(u + v * kLanes);
+  for (int v = 0; v < kVectors; ++v) load(u + v * kLanes, own[v]);
   for (int64_t j = 0; j < count; ++j) {
     ask_ahead(x, rows, j, count, 0, kVectors * kLanes * 4);
     const float* row = x.row(rows[j]);
-    Lanes sum = own[0] * lanes_at(row);
-    for (int v = 1; v < kVectors; ++v) sum += own[v] * lanes_at(row + v * kLanes);
-    out[j] = sum_of_lanes(sum);
+    Lanes even = {}, odd = {};
+    for (int v = 0; v < kVectors; v += 2) {
+      Lanes one, next;
+      load(row + v * kLanes, one);
+      load(row + (v + 1) * kLanes, next);
+      even += own[v] * one;
+      odd += own[v + 1] * next;
+    }
+    out[j] = sum_of_lanes(even + odd);
   }
 }
 
@@ -79,10 +89,13 @@ REC_INTO_CLONES void sum_columns(MatrixView<const float> x, const int32_t* rows,
     ask_ahead(x, rows, j, count, first, kVectors * kLanes * 4);
     const float* row = x.row(rows[j]) + first;
     const float w = weight(j);
-    for (int v = 0; v < kVectors; ++v) sum[v] += w * lanes_at(row + v * kLanes);
+    for (int v = 0; v < kVectors; ++v) {
+      Lanes values;
+      load(row + v * kLanes, values);
+      sum[v] += w * values;
+    }
   }
-  for (int v = 0; v < kVectors; ++v)
-    *reinterpret_cast<LanesAnywhere*>(out + first + v * kLanes) = sum[v];
+  for (int v = 0; v < kVectors; ++v) store(sum[v], out + first + v * kLanes);
 }
 
 template <class Weight>
@@ -106,7 +119,6 @@ REC_SIMD_CLONES float dot(const float* x, const float* y, int64_t n) { return do
 REC_SIMD_CLONES void dots_with_rows(const float* u, MatrixView<const float> x, const int32_t* rows,
                                     int64_t count, float* out) {
   switch (x.cols) {
-    case 2 * kLanes: return dots_of_width<2>(u, x, rows, count, out);
     case 4 * kLanes: return dots_of_width<4>(u, x, rows, count, out);
     case 8 * kLanes: return dots_of_width<8>(u, x, rows, count, out);
     default: break;
