@@ -1,6 +1,6 @@
 #include "kernels/common/row_ops.h"
 
-#include <algorithm>
+#include <string_view>
 
 #include "kernels/common/simd.h"
 
@@ -10,33 +10,66 @@
 namespace rec::cpu {
 namespace {
 
-// Eight floats: a register of AVX2 and of AVX-512, two of the baseline. g++ keeps running sums of this type in
-// registers; arrays of floats, and of vectors longer than a register, it leaves in memory.
-using Lanes = float __attribute__((vector_size(32)));
-using HalfLanes = float __attribute__((vector_size(16)));
+// A register's worth of floats. g++ keeps running sums of this type in registers; arrays of floats, and of
+// vectors longer than a register, it leaves in memory.
+template <int64_t kLanes>
+struct Register;
+template <>
+struct Register<4> {
+  using Type = float __attribute__((vector_size(16)));
+};
+template <>
+struct Register<8> {
+  using Type = float __attribute__((vector_size(32)));
+};
+template <>
+struct Register<16> {
+  using Type = float __attribute__((vector_size(64)));
+};
+template <int64_t kLanes>
+using Lanes = typename Register<kLanes>::Type;
 
-constexpr int64_t kLanes = 8;
-constexpr int kMostVectors = 8;    // running sums held in registers: 64 columns
+constexpr int64_t kWide = 16, kNarrow = 8;  // floats in a register of AVX-512, and of AVX2
+constexpr int64_t kColumns = 64;            // summed at once, in registers
+
+// Whether this CPU has the wide registers. Each clone holds both forms and takes the one it was made for.
+bool has_wide_registers() {
+  static const bool wide = std::string_view(simd_level()) == "AVX-512";
+  return wide;
+}
+
 constexpr int64_t kRowsAhead = 8;  // scattered rows are asked for this early
 constexpr int64_t kCacheLine = 64;
 
 // Through memory, by reference: x need not be aligned, and vectors as arguments have no settled ABI.
-REC_INTO_CLONES void load(const float* x, Lanes& v) { __builtin_memcpy(&v, x, sizeof(v)); }
-REC_INTO_CLONES void store(const Lanes& v, float* x) { __builtin_memcpy(x, &v, sizeof(v)); }
+template <class V>
+REC_INTO_CLONES void load(const float* x, V& v) {
+  __builtin_memcpy(&v, x, sizeof(v));
+}
+template <class V>
+REC_INTO_CLONES void store(const V& v, float* x) {
+  __builtin_memcpy(x, &v, sizeof(v));
+}
 
 // sum += x y
-REC_INTO_CLONES void add_products(const float* x, const float* y, Lanes& sum) {
-  Lanes a, b;
+template <class V>
+REC_INTO_CLONES void add_products(const float* x, const float* y, V& sum) {
+  V a, b;
   load(x, a);
   load(y, b);
   sum += a * b;
 }
 
 // Always in the same order: halves, then pairs.
-REC_INTO_CLONES float sum_of_lanes(const Lanes& v) {
-  const HalfLanes half =
+REC_INTO_CLONES float sum_of_lanes(const Lanes<8>& v) {
+  const Lanes<4> half =
       __builtin_shufflevector(v, v, 0, 1, 2, 3) + __builtin_shufflevector(v, v, 4, 5, 6, 7);
   return (half[0] + half[2]) + (half[1] + half[3]);
+}
+REC_INTO_CLONES float sum_of_lanes(const Lanes<16>& v) {
+  const Lanes<8> half = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) +
+                        __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
+  return sum_of_lanes(half);
 }
 
 // Asks for the first `bytes` of the row that will be needed kRowsAhead rows later.
@@ -47,9 +80,10 @@ REC_INTO_CLONES void ask_ahead(MatrixView<const float> x, const int32_t* rows, i
   for (int64_t byte = 0; byte < bytes; byte += kCacheLine) __builtin_prefetch(row + byte);
 }
 
+template <int64_t kLanes>
 REC_INTO_CLONES float dot_of(const float* x, const float* y, int64_t n) {
   constexpr int kSums = 4;  // as many products under way
-  Lanes sum[kSums] = {};
+  Lanes<kLanes> sum[kSums] = {};
   int64_t c = 0;
   for (; c + kSums * kLanes <= n; c += kSums * kLanes)
     for (int v = 0; v < kSums; ++v) add_products(x + c + v * kLanes, y + c + v * kLanes, sum[v]);
@@ -60,17 +94,17 @@ REC_INTO_CLONES float dot_of(const float* x, const float* y, int64_t n) {
 }
 
 // out[j] = u . x[rows[j]] for rows of exactly kVectors vectors, u held in registers.
-template <int kVectors>
+template <int64_t kLanes, int kVectors>
 REC_INTO_CLONES void dots_of_width(const float* u, MatrixView<const float> x, const int32_t* rows,
                                    int64_t count, float* out) {
-  Lanes own[kVectors];
+  Lanes<kLanes> own[kVectors];
   for (int v = 0; v < kVectors; ++v) load(u + v * kLanes, own[v]);
   for (int64_t j = 0; j < count; ++j) {
     ask_ahead(x, rows, j, count, 0, kVectors * kLanes * 4);
     const float* row = x.row(rows[j]);
-    Lanes even = {}, odd = {};
+    Lanes<kLanes> even = {}, odd = {};
     for (int v = 0; v < kVectors; v += 2) {
-      Lanes one, next;
+      Lanes<kLanes> one, next;
       load(row + v * kLanes, one);
       load(row + (v + 1) * kLanes, next);
       even += own[v] * one;
@@ -81,16 +115,16 @@ REC_INTO_CLONES void dots_of_width(const float* u, MatrixView<const float> x, co
 }
 
 // Columns first .. first + 16 kVectors of a (weighted) sum of rows, in registers over all the rows.
-template <int kVectors, class Weight>
+template <int64_t kLanes, int kVectors, class Weight>
 REC_INTO_CLONES void sum_columns(MatrixView<const float> x, const int32_t* rows, Weight weight,
                                  int64_t count, int64_t first, float* out) {
-  Lanes sum[kVectors] = {};
+  Lanes<kLanes> sum[kVectors] = {};
   for (int64_t j = 0; j < count; ++j) {
     ask_ahead(x, rows, j, count, first, kVectors * kLanes * 4);
     const float* row = x.row(rows[j]) + first;
     const float w = weight(j);
     for (int v = 0; v < kVectors; ++v) {
-      Lanes values;
+      Lanes<kLanes> values;
       load(row + v * kLanes, values);
       sum[v] += w * values;
     }
@@ -98,13 +132,13 @@ REC_INTO_CLONES void sum_columns(MatrixView<const float> x, const int32_t* rows,
   for (int v = 0; v < kVectors; ++v) store(sum[v], out + first + v * kLanes);
 }
 
-template <class Weight>
+template <int64_t kLanes, class Weight>
 REC_INTO_CLONES void sum_all_columns(MatrixView<const float> x, const int32_t* rows, Weight weight,
                                      int64_t count, float* out) {
   int64_t c = 0;
-  for (; c + kMostVectors * kLanes <= x.cols; c += kMostVectors * kLanes)
-    sum_columns<kMostVectors>(x, rows, weight, count, c, out);
-  for (; c + kLanes <= x.cols; c += kLanes) sum_columns<1>(x, rows, weight, count, c, out);
+  for (; c + kColumns <= x.cols; c += kColumns)
+    sum_columns<kLanes, kColumns / kLanes>(x, rows, weight, count, c, out);
+  for (; c + kLanes <= x.cols; c += kLanes) sum_columns<kLanes, 1>(x, rows, weight, count, c, out);
   for (; c < x.cols; ++c) {
     float sum = 0.0f;
     for (int64_t j = 0; j < count; ++j) sum += weight(j) * x.row(rows[j])[c];
@@ -112,33 +146,44 @@ REC_INTO_CLONES void sum_all_columns(MatrixView<const float> x, const int32_t* r
   }
 }
 
-}  // namespace
-
-REC_SIMD_CLONES float dot(const float* x, const float* y, int64_t n) { return dot_of(x, y, n); }
-
-REC_SIMD_CLONES void dots_with_rows(const float* u, MatrixView<const float> x, const int32_t* rows,
-                                    int64_t count, float* out) {
+template <int64_t kLanes>
+REC_INTO_CLONES void all_dots(const float* u, MatrixView<const float> x, const int32_t* rows,
+                              int64_t count, float* out) {
   switch (x.cols) {
-    case 4 * kLanes: return dots_of_width<4>(u, x, rows, count, out);
-    case 8 * kLanes: return dots_of_width<8>(u, x, rows, count, out);
+    case 32: return dots_of_width<kLanes, 32 / kLanes>(u, x, rows, count, out);
+    case 64: return dots_of_width<kLanes, 64 / kLanes>(u, x, rows, count, out);
     default: break;
   }
   for (int64_t j = 0; j < count; ++j) {
     ask_ahead(x, rows, j, count, 0, x.cols * 4);
-    out[j] = dot_of(u, x.row(rows[j]), x.cols);
+    out[j] = dot_of<kLanes>(u, x.row(rows[j]), x.cols);
   }
+}
+
+}  // namespace
+
+REC_SIMD_CLONES float dot(const float* x, const float* y, int64_t n) {
+  return has_wide_registers() ? dot_of<kWide>(x, y, n) : dot_of<kNarrow>(x, y, n);
+}
+
+REC_SIMD_CLONES void dots_with_rows(const float* u, MatrixView<const float> x, const int32_t* rows,
+                                    int64_t count, float* out) {
+  has_wide_registers() ? all_dots<kWide>(u, x, rows, count, out)
+                       : all_dots<kNarrow>(u, x, rows, count, out);
 }
 
 REC_SIMD_CLONES void sum_of_rows(MatrixView<const float> x, const int32_t* rows, int64_t count,
                                  float* out) {
-  sum_all_columns(
-      x, rows, [](int64_t) { return 1.0f; }, count, out);
+  const auto one = [](int64_t) { return 1.0f; };
+  has_wide_registers() ? sum_all_columns<kWide>(x, rows, one, count, out)
+                       : sum_all_columns<kNarrow>(x, rows, one, count, out);
 }
 
 REC_SIMD_CLONES void weighted_sum_of_rows(MatrixView<const float> x, const int32_t* rows,
                                           const float* weight, int64_t count, float* out) {
-  sum_all_columns(
-      x, rows, [weight](int64_t j) { return weight[j]; }, count, out);
+  const auto of_row = [weight](int64_t j) { return weight[j]; };
+  has_wide_registers() ? sum_all_columns<kWide>(x, rows, of_row, count, out)
+                       : sum_all_columns<kNarrow>(x, rows, of_row, count, out);
 }
 
 REC_SIMD_CLONES void add_scaled(float a, const float* x, float* y, int64_t n) {
