@@ -9,6 +9,7 @@
 
 #include "kernels/bpr/bpr.h"
 #include "kernels/common/simd.h"
+#include "kernels/common/threads.h"
 #include "kernels/hidden_layer/hidden_layer.h"
 #include "kernels/info_nce/info_nce.h"
 #include "kernels/normalisation/normalisation.h"
@@ -18,22 +19,6 @@ namespace rec {
 namespace {
 
 constexpr std::align_val_t kCacheLine{64};
-
-// Gives OpenMP regions begun by this thread a number of threads while it lives, and then puts back
-// what was there: backends with different numbers, and the caller's own regions, do not disturb
-// each other.
-class ThreadsInUse {
- public:
-  explicit ThreadsInUse(int threads) : before_(omp_get_max_threads()) {
-    omp_set_num_threads(threads);
-  }
-  ~ThreadsInUse() { omp_set_num_threads(before_); }
-  ThreadsInUse(const ThreadsInUse&) = delete;
-  ThreadsInUse& operator=(const ThreadsInUse&) = delete;
-
- private:
-  int before_;
-};
 
 class CpuBackend final : public Backend {
  public:
@@ -62,7 +47,7 @@ class CpuBackend final : public Backend {
   }
 
   int64_t projection_scratch_bytes(const ProjectionSize& size) const override {
-    const ThreadsInUse threads(threads_);
+    const cpu::ThreadsInUse threads(threads_);
     const int64_t first = size.layers == 1 ? size.dim : size.hidden;
     int64_t most = cpu::projection_scratch_bytes(size.users, size.items, size.heavy_users, first);
     for (int l = 1; l < size.layers; ++l) {
@@ -73,19 +58,19 @@ class CpuBackend final : public Backend {
   }
 
   void step(const void*, const std::function<void()>& operations) override {
-    const ThreadsInUse threads(threads_);
+    const cpu::ThreadsInUse threads(threads_);
     operations();
   }
 
   void draw_batch(const SamplerTables& from, const TrainingClock* clock,
                   const BatchView& batch) override {
-    const ThreadsInUse threads(threads_);
+    const cpu::ThreadsInUse threads(threads_);
     cpu::draw_batch(from, *clock, batch);
   }
 
   void project(const LanguageView& z, const GraphView& graph, const ProjectorView& projector,
                const ProjectorTape& tape, MatrixView<float> e0) override {
-    const ThreadsInUse threads(threads_);
+    const cpu::ThreadsInUse threads(threads_);
     const int last = projector.layers - 1;
     const auto output = [&](int l) { return l == last ? e0 : tape.hidden[l]; };
     cpu::project_language(z, graph, projector.layer[0], output(0));
@@ -96,7 +81,7 @@ class CpuBackend final : public Backend {
   void project_adjoint(const LanguageView& z, const GraphView& graph,
                        const ProjectorView& projector, const ProjectorTape& tape,
                        MatrixView<float> grad_e0, const ProjectorGradientView& grad) override {
-    const ThreadsInUse threads(threads_);
+    const cpu::ThreadsInUse threads(threads_);
     MatrixView<float> grad_output = grad_e0;
     for (int l = projector.layers - 1; l >= 1; --l) {
       cpu::hidden_layer_backward(tape.hidden[l - 1], projector.layer[l], grad_output,
@@ -108,17 +93,17 @@ class CpuBackend final : public Backend {
 
   void propagate(const GraphView& graph, int layers, MatrixView<const float> x,
                  MatrixView<float> scratch, MatrixView<float> e) override {
-    const ThreadsInUse threads(threads_);
+    const cpu::ThreadsInUse threads(threads_);
     cpu::propagate(graph, layers, x, scratch, e);
   }
 
   void normalise(MatrixView<const float> e, MatrixView<float> n, VectorView<float> norm) override {
-    const ThreadsInUse threads(threads_);
+    const cpu::ThreadsInUse threads(threads_);
     cpu::normalise(e, n, norm);
   }
   void normalise_adjoint(MatrixView<const float> n, VectorView<const float> norm,
                          MatrixView<float> grad) override {
-    const ThreadsInUse threads(threads_);
+    const cpu::ThreadsInUse threads(threads_);
     cpu::normalise_backward(n, norm, grad);
   }
 
@@ -126,7 +111,7 @@ class CpuBackend final : public Backend {
                  MatrixView<const float> item, const BatchView& batch,
                  const BatchGradientView& scratch, MatrixView<float> grad_user,
                  MatrixView<float> grad_item, TrainingClock* clock) override {
-    const ThreadsInUse threads(threads_);
+    const cpu::ThreadsInUse threads(threads_);
     switch (settings.kind) {
       case Objective::infonce:
         clock->loss_sum += cpu::info_nce(user, item, batch, settings.tau, scratch);
@@ -138,7 +123,7 @@ class CpuBackend final : public Backend {
 
   void optimiser_step(const AdamSettings& settings, const ParameterSlabs& slabs,
                       TrainingClock* clock) override {
-    const ThreadsInUse threads(threads_);
+    const cpu::ThreadsInUse threads(threads_);
     cpu::adam(settings, clock->updates + 1, slabs.weight, slabs.grad, slabs.first_moment,
               slabs.second_moment);
     ++clock->updates;
@@ -147,7 +132,7 @@ class CpuBackend final : public Backend {
 
   void rank(const RankingRequest& request, MatrixView<int32_t> top_item,
             MatrixView<float> top_score) override {
-    const ThreadsInUse threads(threads_);
+    const cpu::ThreadsInUse threads(threads_);
     cpu::rank(request, top_item, top_score);
   }
 

@@ -6,12 +6,12 @@
 
 #include "engine/backend_cpu.h"
 #include "engine/buffer.h"
-#include "tests/support/threads.h"
+#include "kernels/common/threads.h"
 
 namespace rec::test {
 
 TEST_CASE("cpu backend: each uses its own threads and leaves the caller's alone", "[engine]") {
-  const ThreadCount callers(5);
+  const cpu::ThreadsInUse callers(5);
   const auto one = make_cpu_backend(1), three = make_cpu_backend(3);
   const auto threads_in = [](Backend& backend) {
     int threads = 0;

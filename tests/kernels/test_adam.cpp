@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "kernels/adam/adam.h"
+#include "kernels/common/threads.h"
 #include "tests/support/agreement.h"
 #include "tests/support/closeness.h"
 #include "tests/support/guarded_matrix.h"
-#include "tests/support/threads.h"
 
 namespace rec::test {
 namespace {
@@ -232,7 +232,7 @@ TEST_CASE("adam: parameters that never had a gradient keep their bits", "[kernel
 
 TEST_CASE("adam: same bits with 1, 2 and 3 threads", "[kernels][threads]") {
   const auto run = [](int threads) {
-    const ThreadCount count(threads);
+    const cpu::ThreadsInUse count(threads);
     std::mt19937_64 random(114);
     Slabs slabs(5 * 16384 + 7);
     slabs.weight.fill_normal(random);

@@ -5,10 +5,10 @@
 #include <vector>
 
 #include "kernels/batch_gradient/batch_gradient.h"
+#include "kernels/common/threads.h"
 #include "tests/support/agreement.h"
 #include "tests/support/batches.h"
 #include "tests/support/closeness.h"
-#include "tests/support/threads.h"
 
 namespace rec::test {
 namespace {
@@ -116,7 +116,7 @@ TEST_CASE("batch_gradient: first and last slot of 4096 rows of 257", "[kernels]"
 TEST_CASE("batch_gradient: same bits with 1, 2 and 3 threads", "[kernels][threads]") {
   Fixture f(random_batch("threads", 50, 40, 97, 31, 35), 33, 45);
   const auto run = [&](int threads) {
-    const ThreadCount count(threads);
+    const cpu::ThreadsInUse count(threads);
     f.run();
   };
   run(1);

@@ -8,10 +8,10 @@
 #include <stdexcept>
 
 #include "kernels/common/gemm.h"
+#include "kernels/common/threads.h"
 #include "tests/support/agreement.h"
 #include "tests/support/closeness.h"
 #include "tests/support/guarded_matrix.h"
-#include "tests/support/threads.h"
 
 namespace rec::test {
 namespace {
@@ -110,7 +110,7 @@ TEST_CASE("gemm: panels have the same bits on 1, 2 and 3 threads", "[kernels][th
     const GuardedMatrix a = operand(kRows, kInner, gemm.a_turned, 3, random);
     const GuardedMatrix b = operand(kInner, kCols, gemm.b_turned, 3, random);
     const auto run = [&](int threads) {
-      const ThreadCount count(threads);
+      const cpu::ThreadsInUse count(threads);
       GuardedMatrix c(kRows, kCols);
       const MatrixView<float> to = c.view();
       const MatrixView<const float> from = a.view(), with = b.view();

@@ -7,11 +7,11 @@
 #include <stdexcept>
 #include <vector>
 
+#include "kernels/common/threads.h"
 #include "kernels/hidden_layer/hidden_layer.h"
 #include "tests/support/agreement.h"
 #include "tests/support/closeness.h"
 #include "tests/support/guarded_matrix.h"
-#include "tests/support/threads.h"
 
 namespace rec::test {
 namespace {
@@ -297,7 +297,7 @@ TEST_CASE("hidden_layer: backward is the transpose of forward", "[kernels]") {
 TEST_CASE("hidden_layer: same bits with 1, 2 and 3 threads", "[kernels][threads]") {
   for (Case shape : {Case{257, 33, 31}, Case{2049, 64, 5}}) {
     const auto run = [&](int threads) {
-      const ThreadCount count(threads);
+      const cpu::ThreadsInUse count(threads);
       return Layer(shape, true, 106).run();
     };
     const Layer one = run(1);

@@ -7,13 +7,13 @@
 #include <stdexcept>
 #include <vector>
 
+#include "kernels/common/threads.h"
 #include "kernels/language_projection/language_projection.h"
 #include "tests/support/agreement.h"
 #include "tests/support/closeness.h"
 #include "tests/support/graphs.h"
 #include "tests/support/guarded_matrix.h"
 #include "tests/support/language.h"
-#include "tests/support/threads.h"
 
 namespace rec::test {
 namespace {
@@ -328,11 +328,11 @@ TEST_CASE("language_projection: same bits with 1, 2 and 3 threads", "[kernels][t
       GuardedMatrix grad_pre(graph.view().nodes(), widths.out);
       grad_pre.fill_normal(random);
       const auto forward = [&](int threads) {
-        const ThreadCount count(threads);
+        const cpu::ThreadsInUse count(threads);
         return projected(graph.view(), z, hybrid_degree, parameters);
       };
       const auto backward = [&](int threads) {
-        const ThreadCount count(threads);
+        const cpu::ThreadsInUse count(threads);
         return gradient(graph.view(), z, hybrid_degree, grad_pre);
       };
       const GuardedMatrix one = forward(1);

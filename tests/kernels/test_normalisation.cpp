@@ -7,11 +7,11 @@
 #include <random>
 #include <vector>
 
+#include "kernels/common/threads.h"
 #include "kernels/normalisation/normalisation.h"
 #include "tests/support/agreement.h"
 #include "tests/support/closeness.h"
 #include "tests/support/guarded_matrix.h"
-#include "tests/support/threads.h"
 
 namespace rec::test {
 namespace {
@@ -145,7 +145,7 @@ TEST_CASE("normalisation: the formula is the derivative", "[kernels]") {
 TEST_CASE("normalisation: same bits with 1, 2 and 3 threads", "[kernels][threads]") {
   const GuardedMatrix e = rows_of_all_sizes(33, 55);
   const auto run = [&](int threads, GuardedMatrix& n, GuardedMatrix& grad) {
-    const ThreadCount count(threads);
+    const cpu::ThreadsInUse count(threads);
     std::vector<float> norm(kRows);
     cpu::normalise(e.view(), n.view(), {norm.data(), kRows});
     std::mt19937_64 random(56);

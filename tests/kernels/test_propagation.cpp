@@ -5,12 +5,12 @@
 #include <random>
 #include <vector>
 
+#include "kernels/common/threads.h"
 #include "kernels/propagation/propagation.h"
 #include "tests/support/agreement.h"
 #include "tests/support/closeness.h"
 #include "tests/support/graphs.h"
 #include "tests/support/guarded_matrix.h"
-#include "tests/support/threads.h"
 
 namespace rec::test {
 namespace {
@@ -150,7 +150,7 @@ TEST_CASE("propagation: same bits with 1, 2 and 3 threads", "[kernels][threads]"
     GuardedMatrix x(graph.view().nodes(), 33);
     x.fill_normal(random);
     const auto run = [&](int threads) {
-      const ThreadCount count(threads);
+      const cpu::ThreadsInUse count(threads);
       return propagated(graph, 2, x);
     };
     const GuardedMatrix one = run(1);

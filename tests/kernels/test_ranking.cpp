@@ -9,12 +9,12 @@
 #include <string>
 #include <vector>
 
+#include "kernels/common/threads.h"
 #include "kernels/ranking/ranking.h"
 #include "tests/support/agreement.h"
 #include "tests/support/closeness.h"
 #include "tests/support/graphs.h"
 #include "tests/support/guarded_matrix.h"
-#include "tests/support/threads.h"
 
 namespace rec::test {
 namespace {
@@ -267,7 +267,7 @@ TEST_CASE("ranking: the same lists with 1, 2 and 3 threads", "[kernels][threads]
   from.mask_random(random, 6);
   std::vector<Lists> lists;
   for (int threads : {1, 2, 3}) {
-    const ThreadCount use(threads);
+    const cpu::ThreadsInUse use(threads);
     lists.push_back(ranked(from, 20));
   }
   for (size_t n : {size_t{1}, size_t{2}}) {

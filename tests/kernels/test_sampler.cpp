@@ -11,13 +11,13 @@
 #include <string>
 #include <vector>
 
+#include "kernels/common/threads.h"
 #include "kernels/sampler/philox.h"
 #include "kernels/sampler/sampler.h"
 #include "kernels/sampler/sampler_draws.h"
 #include "kernels/sampler/sampler_order.h"
 #include "tests/support/batches.h"
 #include "tests/support/graphs.h"
-#include "tests/support/threads.h"
 
 namespace rec::test {
 namespace {
@@ -268,7 +268,7 @@ TEST_CASE("sampler: the same draws with 1, 2 and 3 threads", "[kernels][threads]
     for (int64_t rows : {1, 2, 101}) {
       std::vector<HostBatch> batches;
       for (int threads : {1, 2, 3}) {
-        const ThreadCount use(threads);
+        const cpu::ThreadsInUse use(threads);
         batches.push_back(draws.draw(8, 0, 0, rows, 33));
       }
       CHECK(same_draws(batches[0], batches[1]));

@@ -9,11 +9,11 @@
 #include <random>
 #include <vector>
 
+#include "kernels/common/threads.h"
 #include "kernels/common/views.h"
 #include "tests/support/agreement.h"
 #include "tests/support/batches.h"
 #include "tests/support/closeness.h"
-#include "tests/support/threads.h"
 
 namespace rec::test {
 
@@ -107,7 +107,7 @@ void check_objective(MatrixView<const float> user, MatrixView<const float> item,
 template <class Call>
 void check_same_bits_with_threads(const HostBatch& batch, int64_t dim, Call call) {
   const auto run = [&](int threads, HostBatchGradient& got) {
-    const ThreadCount count(threads);
+    const cpu::ThreadsInUse count(threads);
     return call(got.view());
   };
   HostBatchGradient one(batch, dim);
