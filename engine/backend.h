@@ -4,10 +4,10 @@
 // backend may fuse inside an operation; models and the trainer never ask which backend they have.
 // The shapes and promises of each operation are its kernel's header under kernels/.
 //
-// Memory: every view an operation takes lies in this backend's memory (allocate) unless it says "host".
-// Nothing is allocated from a backend inside a training step; what an operation takes for itself while it runs,
-// the backend accounts for (projection_scratch_bytes). Operations may return before the work is done;
-// download() and wait() do not.
+// Memory: every view an operation takes lies in this backend's memory (allocate) unless it says
+// "host". Nothing is allocated from a backend inside a training step; what an operation takes for
+// itself while it runs, the backend accounts for (projection_scratch_bytes). Operations may return
+// before the work is done; download() and wait() do not.
 #pragma once
 #include <cstddef>
 #include <functional>

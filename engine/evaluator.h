@@ -44,8 +44,9 @@ struct Evaluation {
 };
 
 // truth (host): [users, items] of the evaluated split. masks (backend memory): the splits whose
-// items are left out of every list. Every user with at least one item in truth counts once. Users are ranked a
-// block at a time, so that lists take 64 MiB, or one user's, however many users there are.
+// items are left out of every list. Every user with at least one item in truth counts once. Users
+// are ranked a block at a time, so that lists take 64 MiB, or one user's, however many users there
+// are.
 //
 // group_of_item [items]: 0 and up, or empty for no groups of items.
 Evaluation evaluate(Ranker& ranker, CsrView truth, const std::vector<CsrView>& masks,

@@ -2,7 +2,8 @@
 //
 //   draw a batch -> e = encoder(parameters) -> scores' loss and gradients -> adjoint -> Adam
 //
-// Everything a step needs is allocated here, once. Stopping, evaluating and saving are the caller's.
+// Everything a step needs is allocated here, once. Stopping, evaluating and saving are the
+// caller's.
 #pragma once
 #include <cstdint>
 

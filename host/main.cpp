@@ -52,7 +52,8 @@ void refuse_settings_as_options(const CLI::App& command, const std::vector<std::
   }
 }
 
-// An empty word is what a shell makes of a variable that is not set; no option means anything by it.
+// An empty word is what a shell makes of a variable that is not set; no option means anything by
+// it.
 void refuse_empty_values(const CLI::App& command) {
   for (const CLI::Option* option : command.get_options())
     for (const std::string& value : option->results())

@@ -53,11 +53,11 @@ void backward(benchmark::State& state, const Shape& shape) {
   HostMatrix grad_weight(shape.hidden, shape.language_width), grad_bias(1, shape.hidden);
   // A call adds to the items' rows: any other values would grow from call to call.
   HostMatrix zeros(shape.nodes(), shape.hidden);
-  // Light users' rows are read and written, scaled, slab by slab into scratch; heavy users' rows are
-  // copied. Every light user's edge reads a row of the scratch and an id, counted once though each
-  // slab reads it; the sum is added to an item's row, which is read and written. The bias reads the
-  // items' and heavy users' rows once, and so does the product, which also reads the vectors and
-  // writes the weight's gradient.
+  // Light users' rows are read and written, scaled, slab by slab into scratch; heavy users' rows
+  // are copied. Every light user's edge reads a row of the scratch and an id, counted once though
+  // each slab reads it; the sum is added to an item's row, which is read and written. The bias
+  // reads the items' and heavy users' rows once, and so does the product, which also reads the
+  // vectors and writes the weight's gradient.
   const double row_bytes = 4.0 * double(shape.hidden),
                vector_bytes = 4.0 * double(shape.language_width);
   const double edges = double(z.light_users_of_item.row_start[shape.items]);

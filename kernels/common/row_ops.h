@@ -22,6 +22,9 @@ void sum_of_rows(MatrixView<const float> x, const int32_t* rows, int64_t count, 
 void weighted_sum_of_rows(MatrixView<const float> x, const int32_t* rows, const float* weight,
                           int64_t count, float* out);
 
+// y[c] = a x[c]; y may be x
+void scale_row(float a, const float* x, float* y, int64_t n);
+
 // y[c] += a x[c]
 void add_scaled(float a, const float* x, float* y, int64_t n);
 

@@ -10,8 +10,8 @@
 namespace rec::cpu {
 namespace {
 
-// A register's worth of floats. g++ keeps running sums of this type in registers; arrays of floats, and of
-// vectors longer than a register, it leaves in memory.
+// A register's worth of floats. g++ keeps running sums of this type in registers; arrays of floats,
+// and of vectors longer than a register, it leaves in memory.
 template <int64_t kLanes>
 struct Register;
 template <>
@@ -32,7 +32,8 @@ using Lanes = typename Register<kLanes>::Type;
 constexpr int64_t kWide = 16, kNarrow = 8;  // floats in a register of AVX-512, and of AVX2
 constexpr int64_t kColumns = 64;            // summed at once, in registers
 
-// Whether this CPU has the wide registers. Each clone holds both forms and takes the one it was made for.
+// Whether this CPU has the wide registers. Each clone holds both forms and takes the one it was
+// made for.
 bool has_wide_registers() {
   static const bool wide = std::string_view(simd_level()) == "AVX-512";
   return wide;
@@ -41,7 +42,8 @@ bool has_wide_registers() {
 constexpr int64_t kRowsAhead = 8;  // scattered rows are asked for this early
 constexpr int64_t kCacheLine = 64;
 
-// Through memory, by reference: x need not be aligned, and vectors as arguments have no settled ABI.
+// Through memory, by reference: x need not be aligned, and vectors as arguments have no settled
+// ABI.
 template <class V>
 REC_INTO_CLONES void load(const float* x, V& v) {
   __builtin_memcpy(&v, x, sizeof(v));
@@ -184,6 +186,11 @@ REC_SIMD_CLONES void weighted_sum_of_rows(MatrixView<const float> x, const int32
   const auto of_row = [weight](int64_t j) { return weight[j]; };
   has_wide_registers() ? sum_all_columns<kWide>(x, rows, of_row, count, out)
                        : sum_all_columns<kNarrow>(x, rows, of_row, count, out);
+}
+
+REC_SIMD_CLONES void scale_row(float a, const float* x, float* y, int64_t n) {
+#pragma omp simd
+  for (int64_t c = 0; c < n; ++c) y[c] = a * x[c];
 }
 
 REC_SIMD_CLONES void add_scaled(float a, const float* x, float* y, int64_t n) {

@@ -1,5 +1,6 @@
-// Memory that a CPU kernel takes for the length of one call, uninitialised. It is taken before a parallel
-// region: what is thrown inside one ends the program, and running out of memory should be a sentence.
+// Memory that a CPU kernel takes for the length of one call, uninitialised. It is taken before a
+// parallel region: what is thrown inside one ends the program, and running out of memory should be
+// a sentence.
 #pragma once
 #include <cstdint>
 #include <memory>

@@ -61,7 +61,8 @@ void hidden_layer_backward(MatrixView<float> act, const LinearView& layer,
               grad.bias.size == layer.bias.size,
           "hidden_layer: gradients must have the parameters' shapes");
   const int64_t out = layer.weight.rows, in = layer.weight.cols;
-  // The rows are cut into groups that depend on the shape alone; each group sums its panels in order.
+  // The rows are cut into groups that depend on the shape alone; each group sums its panels in
+  // order.
   const int64_t panels = ceil_div(act.rows, kPanel);
   const int64_t groups = std::clamp<int64_t>(panels / kPanelsPerGroup, 1, kMostGroups);
   std::vector<float> group_weight(static_cast<size_t>(groups * out * in), 0.0f);

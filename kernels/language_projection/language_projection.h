@@ -1,20 +1,21 @@
-// language_projection: the projector's first layer for all nodes, without the users' language matrix.
+// language_projection: the projector's first layer for all nodes, without the users' language vectors.
 //
-// z_u is the mean of z_i over u's training items, and the layer is linear, so W z_u = mean_i(W z_i):
+// z_u is the mean of z_i over u's training items, and the layer is linear: W z_u = mean_i(W z_i).
 //
-//   T      = Z W^T                     [items, out]: items only
+//   T      = Z W^T                           [items, out]: items only
 //   pre_I  = T + b
-//   pre_u  = mean of T[i] + b over u's items      light users: gathered
-//   pre_u  = W z_u + b                            heavy ("hybrid") users: z_u kept as a row of a GEMM
-//   pre_u  = 0                                    users without training items (z_u does not exist)
+//   pre_u  = mean of T[i] + b over u's items  light users: gathered
+//   pre_u  = W z_u + b                       heavy ("hybrid") users: z_u kept as a row of a GEMM
+//   pre_u  = 0                               users without training items (z_u does not exist)
 //
-// and backward, with G = grad_pre_I + sum over light users of grad_pre_u / degree(u) on their items:
+// and backward, G being grad_pre_I with each light user's grad_pre_u / degree(u) added to her items:
 //
 //   grad_W = G^T Z + grad_pre_heavy^T Z_heavy
 //   grad_b = column sum of G and grad_pre_heavy: of grad_pre over all nodes that have a vector
 //
-// Both are exact: only the order of rounding differs from projecting every node (docs page, derivation).
-// A user is worth a GEMM row when her history is longer than a measured threshold (hybrid_degree).
+// Both are exact: only the order of rounding differs from projecting every node (docs page,
+// derivation). A user is worth a GEMM row when her history is longer than a measured threshold
+// (hybrid_degree).
 //
 // Repeatable: yes, for any number of threads.
 // Why it works: docs/kernels/language_projection.md

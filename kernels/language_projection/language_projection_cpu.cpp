@@ -19,19 +19,15 @@ constexpr int64_t kRowsAhead = 8;  // scattered rows are asked for this early
 // Gathered edges that cost as much as one GEMM row, per language column (docs page, hybrid rows).
 constexpr double kEdgesPerLanguageColumn = 0.3;
 
-// Rows of one GEMM call when `rows` are cut into about `panels`. OpenBLAS packs the other operand anew for
-// every call, so not few. By the shape alone: how the rows are cut can show in the last bits.
+// Rows of one GEMM call when `rows` are cut into about `panels`. OpenBLAS packs the other operand
+// anew for every call, so not few. By the shape alone: how the rows are cut can show in the last
+// bits.
 int64_t panel_rows(int64_t rows, int64_t panels, int64_t most) {
   constexpr int64_t kStep = 64;  // a multiple of every GEMM kernel's tile
   return std::clamp(ceil_div(ceil_div(rows, panels), kStep) * kStep, kStep, most);
 }
 int64_t output_panel_rows(int64_t rows) { return panel_rows(rows, 16, 512); }
 int64_t weight_panel_rows(int64_t rows) { return panel_rows(rows, 8, 384); }
-
-REC_SIMD_CLONES void scale_row(float scale, const float* x, float* y, int64_t n) {
-#pragma omp simd
-  for (int64_t i = 0; i < n; ++i) y[i] = scale * x[i];
-}
 
 REC_SIMD_CLONES void add_row_in_double(const float* x, double* y, int64_t n) {
 #pragma omp simd
@@ -51,8 +47,8 @@ void ask_ahead_to_write(const float* row, int64_t cols) {
   for (int64_t c = 0; c < cols; c += kFloatsOfALine) __builtin_prefetch(row + c, 1);
 }
 
-// Slabs of kSlab columns, copied so that a slab's rows lie together: in place they are kilobytes apart, share
-// few sets of the cache and miss the TLB. One slab for each thread at a time.
+// Slabs of kSlab columns, copied so that a slab's rows lie together: in place they are kilobytes
+// apart, share few sets of the cache and miss the TLB. One slab for each thread at a time.
 class SlabCopies {
  public:
   SlabCopies(int64_t rows, int64_t columns)
@@ -62,9 +58,10 @@ class SlabCopies {
         together_(std::min<int64_t>(omp_get_max_threads(), slabs_)),
         memory_(make_scratch<float>(together_ * rows * kSlab)) {}
 
-  // For every slab: fill(first column, copy, begin, end) copies sources begin .. end into the copy [rows, up
-  // to kSlab], all of them before run(first column, copy, begin, end) makes results begin .. end from it.
-  // Every thread of a parallel region calls this; a thread usually runs the slab that it filled.
+  // For every slab: fill(first column, copy, begin, end) copies sources begin .. end into the copy
+  // [rows, up to kSlab], all of them before run(first column, copy, begin, end) makes results begin
+  // .. end from it. Every thread of a parallel region calls this; a thread usually runs the slab
+  // that it filled.
   template <class Fill, class Run>
   void for_each(int64_t sources, Fill fill, int64_t results, Run run) const {
     for (int64_t first = 0; first < slabs_; first += together_) {

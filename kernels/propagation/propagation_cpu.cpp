@@ -10,13 +10,6 @@ namespace {
 
 constexpr int kRowsPerTurn = 16;  // a thread's turn: a popular item has thousands of neighbours
 
-// A hop's source is kept scaled: z_k = D^-1/2 A~^k x.
-// Then A~^(k+1) x = D^-1/2 (A z_k), and no edge needs a value.
-REC_SIMD_CLONES void scale_row(const float* x, float scale, float* z, int64_t dim) {
-#pragma omp simd
-  for (int64_t c = 0; c < dim; ++c) z[c] = scale * x[c];
-}
-
 // z: sum of the neighbours' z_k on entry, z_(k+1) on return.
 // e = (so_far + A~^(k+1) x) * mean_scale; so_far may be e.
 REC_SIMD_CLONES void close_row(float scale, const float* so_far, float mean_scale, float* z,
@@ -53,10 +46,12 @@ void propagate(const GraphView& graph, int layers, MatrixView<const float> x,
 
 #pragma omp parallel
   {
+    // A hop's source is kept scaled: z_k = D^-1/2 A~^k x.
+    // Then A~^(k+1) x = D^-1/2 (A z_k), and no edge needs a value.
     for (const Side& side : sides) {
 #pragma omp for schedule(static) nowait
       for (int64_t r = 0; r < side.neighbours.rows; ++r)
-        scale_row(x.row(side.first_node + r), side.scale[r], scratch.row(side.first_node + r),
+        scale_row(side.scale[r], x.row(side.first_node + r), scratch.row(side.first_node + r),
                   x.cols);
     }
     for (int k = 0; k < layers; ++k) {

@@ -24,9 +24,9 @@ constexpr int64_t kTileItems = 4096;
 constexpr int64_t kFewestLanes = 256;
 constexpr int64_t kFewKeys = 64;  // up to here comparing all pairs beats std::sort
 
-// Lists of a tile, whose scores one thread makes and uses up. Many, because OpenBLAS packs the items anew for
-// each tile, but enough tiles to share out. By the number of lists alone: how they are cut can show in the
-// last bits of a score.
+// Lists of a tile, whose scores one thread makes and uses up. Many, because OpenBLAS packs the
+// items anew for each tile, but enough tiles to share out. By the number of lists alone: how they
+// are cut can show in the last bits of a score.
 int64_t tile_lists_of(int64_t lists) {
   constexpr int64_t kTiles = 16, kStep = 16, kMost = 384;
   return std::clamp(ceil_div(ceil_div(lists, kTiles), kStep) * kStep, kStep, kMost);

@@ -64,8 +64,8 @@ int64_t user_of_edge(CsrView items_of_user, int64_t edge) {
 }
 
 // Stable counting sort of the numbers 0 .. numbers by key, numbers / rows of them to a row.
-// for_each(first, last, visit) calls visit(key, number) for the numbers of rows [first, last), ascending. The
-// rows are cut into a piece for each thread; the result does not depend on how many.
+// for_each(first, last, visit) calls visit(key, number) for the numbers of rows [first, last),
+// ascending. The rows are cut into a piece for each thread; the result does not depend on how many.
 template <class ForEach>
 void group(int64_t rows, int64_t numbers, int64_t keys, ForEach for_each, int64_t* start,
            int32_t* members) {

@@ -1,5 +1,5 @@
-// Reading lines, interactions and id tables: what is accepted, and what it means. What is refused stands
-// in test_bad_input_files.cpp.
+// Reading lines, interactions and id tables: what is accepted, and what it means. What is refused
+// stands in test_bad_input_files.cpp.
 #include <catch2/catch.hpp>
 
 #include "host/formats/id_table.h"
