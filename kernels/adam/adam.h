@@ -9,6 +9,7 @@
 // Test: tests/kernels/test_adam.cpp   Speed: bench/kernels/bench_adam.cpp
 #pragma once
 #include "kernels/common/check.h"
+#include "kernels/common/stream.h"
 #include "kernels/common/views.h"
 
 namespace rec {
@@ -38,4 +39,12 @@ void adam(const AdamSettings& settings, int64_t t, VectorView<float> weight,
           VectorView<float> second_moment);
 
 }  // namespace cpu
+namespace cuda {
+
+// As above with t = *updates + 1, read on the device when the step runs: the steps made so far.
+void adam(const AdamSettings& settings, const int64_t* updates, VectorView<float> weight,
+          VectorView<const float> grad, VectorView<float> first_moment,
+          VectorView<float> second_moment, Stream stream);
+
+}  // namespace cuda
 }  // namespace rec

@@ -1,7 +1,9 @@
 // Views: what every kernel takes and returns. They do not own, know their stride, and pass by
-// value. Owners are engine/buffer.h's Array and Matrix, made by a Backend.
+// value. Owners are engine/buffer.h's Array and Matrix, made by a Backend. Their functions are
+// constexpr, so that device code may call them (nvcc --expt-relaxed-constexpr).
 #pragma once
 #include <cstdint>
+#include <type_traits>
 
 namespace rec {
 
@@ -15,20 +17,24 @@ struct MatrixView {
   int64_t stride = 0;
 
   MatrixView() = default;
-  MatrixView(T* first, int64_t row_count, int64_t col_count)
+  constexpr MatrixView(T* first, int64_t row_count, int64_t col_count)
       : MatrixView(first, row_count, col_count, col_count) {}
-  MatrixView(T* first, int64_t row_count, int64_t col_count, int64_t row_stride)
+  constexpr MatrixView(T* first, int64_t row_count, int64_t col_count, int64_t row_stride)
       : data(first), rows(row_count), cols(col_count), stride(row_stride) {}
 
-  T* row(int64_t r) const { return data + r * stride; }
-  T& operator()(int64_t r, int64_t c) const { return data[r * stride + c]; }
-  MatrixView rows_from(int64_t first, int64_t count) const {
+  constexpr T* row(int64_t r) const { return data + r * stride; }
+  constexpr T& operator()(int64_t r, int64_t c) const { return data[r * stride + c]; }
+  constexpr MatrixView rows_from(int64_t first, int64_t count) const {
     return {data + first * stride, count, cols, stride};
   }
-  MatrixView cols_from(int64_t first, int64_t count) const {
+  constexpr MatrixView cols_from(int64_t first, int64_t count) const {
     return {data + first, rows, count, stride};
   }
-  operator MatrixView<const T>() const { return {data, rows, cols, stride}; }
+  template <class U>
+  requires(std::is_same_v<U, const T> && !std::is_const_v<T>) constexpr operator MatrixView<U>()
+      const {
+    return {data, rows, cols, stride};
+  }
 };
 
 // A dense vector [size].
@@ -38,12 +44,16 @@ struct VectorView {
   int64_t size = 0;
 
   VectorView() = default;
-  VectorView(T* first, int64_t count) : data(first), size(count) {}
+  constexpr VectorView(T* first, int64_t count) : data(first), size(count) {}
 
-  T& operator[](int64_t i) const { return data[i]; }
-  T* begin() const { return data; }
-  T* end() const { return data + size; }
-  operator VectorView<const T>() const { return {data, size}; }
+  constexpr T& operator[](int64_t i) const { return data[i]; }
+  constexpr T* begin() const { return data; }
+  constexpr T* end() const { return data + size; }
+  template <class U>
+  requires(std::is_same_v<U, const T> && !std::is_const_v<T>) constexpr operator VectorView<U>()
+      const {
+    return {data, size};
+  }
 };
 
 // A sparse 0/1 matrix [rows, cols] in CSR: row r holds col[row_start[r] .. row_start[r + 1]),
@@ -54,8 +64,8 @@ struct CsrView {
   const int64_t* row_start = nullptr;  // [rows + 1]
   const int32_t* col = nullptr;        // [row_start[rows]]
 
-  int64_t degree(int64_t r) const { return row_start[r + 1] - row_start[r]; }
-  const int32_t* row(int64_t r) const { return col + row_start[r]; }
+  constexpr int64_t degree(int64_t r) const { return row_start[r + 1] - row_start[r]; }
+  constexpr const int32_t* row(int64_t r) const { return col + row_start[r]; }
 };
 
 // The training graph: two CSRs, each the other's transpose, and D^-1/2 per node (0 where the degree
@@ -66,9 +76,9 @@ struct GraphView {
   VectorView<const float> user_scale;  // [users], degree^-1/2
   VectorView<const float> item_scale;  // [items], degree^-1/2
 
-  int64_t users() const { return items_of_user.rows; }
-  int64_t items() const { return items_of_user.cols; }
-  int64_t nodes() const { return users() + items(); }
+  constexpr int64_t users() const { return items_of_user.rows; }
+  constexpr int64_t items() const { return items_of_user.cols; }
+  constexpr int64_t nodes() const { return users() + items(); }
 };
 
 }  // namespace rec

@@ -8,6 +8,7 @@
 // Test: tests/kernels/test_normalisation.cpp   Speed: bench/kernels/bench_normalisation.cpp
 #pragma once
 #include "kernels/common/check.h"
+#include "kernels/common/stream.h"
 #include "kernels/common/views.h"
 
 namespace rec {
@@ -30,4 +31,12 @@ void normalise_backward(MatrixView<const float> n, VectorView<const float> norm,
                         MatrixView<float> grad);
 
 }  // namespace cpu
+namespace cuda {
+
+void normalise(MatrixView<const float> e, MatrixView<float> n, VectorView<float> norm,
+               Stream stream);
+void normalise_backward(MatrixView<const float> n, VectorView<const float> norm,
+                        MatrixView<float> grad, Stream stream);
+
+}  // namespace cuda
 }  // namespace rec

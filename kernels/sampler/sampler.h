@@ -63,12 +63,12 @@ struct BatchView {
   VectorView<int64_t> item_start;  // [items + 1]
   VectorView<int32_t> item_use;    // [batch * (1 + negatives)]
 
-  int64_t rows() const { return user.size; }
-  int64_t negatives() const { return negative.cols; }
-  CsrView rows_of_user() const {
+  constexpr int64_t rows() const { return user.size; }
+  constexpr int64_t negatives() const { return negative.cols; }
+  constexpr CsrView rows_of_user() const {
     return {user_start.size - 1, rows(), user_start.data, user_row.data};
   }
-  CsrView uses_of_item() const {
+  constexpr CsrView uses_of_item() const {
     return {item_start.size - 1, rows() * (1 + negatives()), item_start.data, item_use.data};
   }
 };

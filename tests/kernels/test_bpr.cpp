@@ -78,7 +78,7 @@ TEST_CASE("bpr: margins far from 0", "[kernels]") {
   user.view()(0, 0) = 1;
   const float score[] = {-1e4f, -80, 0, 1, 80, 1e4f};
   for (int64_t i = 0; i < 6; ++i) item.view()(i, 0) = score[i];
-  std::vector<int32_t> users(36, 0), positive, negative;
+  Values<int32_t> users(36, 0), positive, negative;
   for (int32_t p = 0; p < 6; ++p)
     for (int32_t n = 0; n < 6; ++n) positive.push_back(p), negative.push_back(n);
   HostBatch batch = make_batch("all pairs of extremes", 1, 6, 1, users, positive, negative);

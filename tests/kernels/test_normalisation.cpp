@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "kernels/common/threads.h"
@@ -12,17 +14,34 @@
 #include "tests/support/agreement.h"
 #include "tests/support/closeness.h"
 #include "tests/support/guarded_matrix.h"
+#include "tests/support/on_backends.h"
 
 namespace rec::test {
 namespace {
+
+struct Normalisation {
+  std::string backend;
+  std::function<void(MatrixView<const float>, MatrixView<float>, VectorView<float>)> forward;
+  std::function<void(MatrixView<const float>, VectorView<const float>, MatrixView<float>)> backward;
+};
+std::vector<Normalisation> backends() {
+  return on_backends<Normalisation>(
+      [] {
+        return Normalisation{"cpu", cpu::normalise, cpu::normalise_backward};
+      },
+      [](auto) {
+        return Normalisation{"cuda", on_device(cuda::normalise),
+                             on_device(cuda::normalise_backward)};
+      });
+}
 
 // Rows of every size that could go wrong, then ordinary ones.
 constexpr float kRowScales[] = {0.0f, 1e-38f, 1e-20f, 1e-14f, 1e-11f, 1e-3f, 1.0f, 1e19f, 1e30f};
 constexpr int64_t kRows = 24;
 
-GuardedMatrix rows_of_all_sizes(int64_t dim, uint64_t seed) {
+GuardedMatrix rows_of_all_sizes(int64_t dim, uint64_t seed, bool aligned = false) {
   std::mt19937_64 random(seed);
-  GuardedMatrix e(kRows, dim);
+  GuardedMatrix e = aligned ? GuardedMatrix::aligned(kRows, dim) : GuardedMatrix(kRows, dim);
   e.fill_normal(random);
   for (int64_t r = 0; r < int64_t(std::size(kRowScales)); ++r)
     for (int64_t c = 0; c < dim; ++c) e.view()(r, c) *= kRowScales[r];
@@ -39,27 +58,32 @@ double norm_of(MatrixView<const float> e, int64_t r) {
 
 // docs/kernels/normalisation.md, "A small example"
 TEST_CASE("normalisation: the example worked by hand", "[kernels]") {
+  const Normalisation on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   GuardedMatrix e(1, 2), n(1, 2), grad(1, 2);
-  std::vector<float> norm(1);
+  Values<float> norm(1);
   e.view()(0, 0) = 3, e.view()(0, 1) = 4;
-  cpu::normalise(e.view(), n.view(), {norm.data(), 1});
+  on.forward(e.view(), n.view(), {norm.data(), 1});
   CHECK(norm[0] == 5.0f);
   CHECK(n.view()(0, 0) == 0.6f);
   CHECK(n.view()(0, 1) == 0.8f);
   grad.view()(0, 0) = 5, grad.view()(0, 1) = 0;
-  cpu::normalise_backward(n.view(), {norm.data(), 1}, grad.view());
+  on.backward(n.view(), {norm.data(), 1}, grad.view());
   CHECK(grad.view()(0, 0) == Approx(0.64).epsilon(1e-6));
   CHECK(grad.view()(0, 1) == Approx(-0.48).epsilon(1e-6));
 }
 
 TEST_CASE("normalisation: matches plain sums, in place or not", "[kernels]") {
+  const Normalisation on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  const bool aligned = GENERATE(false, true);
   for (int64_t dim : {1, 31, 32, 33, 64, 200}) {
-    CAPTURE(dim);
-    const GuardedMatrix e = rows_of_all_sizes(dim, 51);
-    GuardedMatrix n(kRows, dim), in_place = e;
-    std::vector<float> norm(kRows, -1.0f), norm_in_place(kRows, -1.0f);
-    cpu::normalise(e.view(), n.view(), {norm.data(), kRows});
-    cpu::normalise(in_place.view(), in_place.view(), {norm_in_place.data(), kRows});
+    CAPTURE(dim, aligned);
+    const GuardedMatrix e = rows_of_all_sizes(dim, 51, aligned);
+    GuardedMatrix n = e, in_place = e;
+    Values<float> norm(kRows, -1.0f), norm_in_place(kRows, -1.0f);
+    on.forward(e.view(), n.view(), {norm.data(), kRows});
+    on.forward(in_place.view(), in_place.view(), {norm_in_place.data(), kRows});
     CHECK(same_bits(n.view(), in_place.view()));
     CHECK(norm == norm_in_place);
     CHECK(n.guards_untouched());
@@ -83,16 +107,19 @@ TEST_CASE("normalisation: matches plain sums, in place or not", "[kernels]") {
 }
 
 TEST_CASE("normalisation: backward matches the formula", "[kernels]") {
+  const Normalisation on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  const bool aligned = GENERATE(false, true);
   for (int64_t dim : {1, 31, 32, 33, 64, 200}) {
-    CAPTURE(dim);
-    const GuardedMatrix e = rows_of_all_sizes(dim, 52);
-    GuardedMatrix n(kRows, dim), grad(kRows, dim);
-    std::vector<float> norm(kRows);
-    cpu::normalise(e.view(), n.view(), {norm.data(), kRows});
+    CAPTURE(dim, aligned);
+    const GuardedMatrix e = rows_of_all_sizes(dim, 52, aligned);
+    GuardedMatrix n = e, grad = e;
+    Values<float> norm(kRows);
+    on.forward(e.view(), n.view(), {norm.data(), kRows});
     std::mt19937_64 random(53);
     grad.fill_normal(random);
     const GuardedMatrix grad_n = grad;
-    cpu::normalise_backward(n.view(), {norm.data(), kRows}, grad.view());
+    on.backward(n.view(), {norm.data(), kRows}, grad.view());
     CHECK(grad.guards_untouched());
     Agreement agreement;
     for (int64_t r = 0; r < kRows; ++r) {
@@ -146,7 +173,7 @@ TEST_CASE("normalisation: same bits with 1, 2 and 3 threads", "[kernels][threads
   const GuardedMatrix e = rows_of_all_sizes(33, 55);
   const auto run = [&](int threads, GuardedMatrix& n, GuardedMatrix& grad) {
     const cpu::ThreadsInUse count(threads);
-    std::vector<float> norm(kRows);
+    Values<float> norm(kRows);
     cpu::normalise(e.view(), n.view(), {norm.data(), kRows});
     std::mt19937_64 random(56);
     grad.fill_normal(random);
@@ -163,12 +190,13 @@ TEST_CASE("normalisation: same bits with 1, 2 and 3 threads", "[kernels][threads
 }
 
 TEST_CASE("normalisation: refuses shapes that do not match", "[kernels]") {
+  const Normalisation on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   GuardedMatrix e(3, 4), narrow(3, 5);
-  std::vector<float> norm(3);
-  CHECK_THROWS_AS(cpu::normalise(e.view(), narrow.view(), {norm.data(), 3}), std::invalid_argument);
-  CHECK_THROWS_AS(cpu::normalise(e.view(), e.view(), {norm.data(), 2}), std::invalid_argument);
-  CHECK_THROWS_AS(cpu::normalise_backward(e.view(), {norm.data(), 3}, narrow.view()),
-                  std::invalid_argument);
+  Values<float> norm(3);
+  CHECK_THROWS_AS(on.forward(e.view(), narrow.view(), {norm.data(), 3}), std::invalid_argument);
+  CHECK_THROWS_AS(on.forward(e.view(), e.view(), {norm.data(), 2}), std::invalid_argument);
+  CHECK_THROWS_AS(on.backward(e.view(), {norm.data(), 3}, narrow.view()), std::invalid_argument);
 }
 
 }  // namespace rec::test

@@ -25,7 +25,7 @@ namespace {
 // A graph with its active users, and batches drawn from it.
 struct Draws {
   HostGraph graph;
-  std::vector<int32_t> active;
+  Values<int32_t> active;
   SamplingRule rule;
 
   Draws(HostGraph from, SamplingRule by) : graph(std::move(from)), rule(by) {
@@ -85,7 +85,7 @@ HostBatch plain_draw(const Draws& from, uint64_t seed, int64_t epoch, int64_t st
                      int64_t negatives) {
   const CsrView owned = from.owned();
   const EpochOrder order(seed, epoch, from.edges());
-  std::vector<int32_t> user, positive, negative;
+  Values<int32_t> user, positive, negative;
   for (int64_t b = 0; b < rows; ++b) {
     const int64_t place = order.at((step * rows + b) % from.edges());
     int64_t u = 0;
@@ -335,7 +335,7 @@ TEST_CASE("sampler: positives and negatives are uniform over what they may be", 
 TEST_CASE("sampler: a user who owns all items but one", "[kernels]") {
   const Draws draws(make_graph("all but one", {all_but(500, 311)}, 500), SamplingRule::interaction);
   const HostBatch batch = draws.draw(1, 0, 0, 16, 100);
-  CHECK(batch.negative == std::vector<int32_t>(1600, 311));
+  CHECK(batch.negative == Values<int32_t>(1600, 311));
 }
 
 TEST_CASE("sampler: refuses what it cannot draw", "[kernels]") {

@@ -15,9 +15,9 @@ namespace rec::test {
 struct HostBatch {
   std::string name;
   int64_t users = 0, items = 0, negatives = 0;
-  std::vector<int32_t> user, positive, negative;
-  std::vector<int64_t> user_start, item_start;
-  std::vector<int32_t> user_row, item_use;
+  Values<int32_t> user, positive, negative;
+  Values<int64_t> user_start, item_start;
+  Values<int32_t> user_row, item_use;
 
   int64_t rows() const { return int64_t(user.size()); }
   int32_t item_of(int64_t b, int64_t slot) const {
@@ -38,8 +38,8 @@ struct HostBatch {
 
 // negative: row-major [rows, negatives]
 inline HostBatch make_batch(std::string name, int64_t users, int64_t items, int64_t negatives,
-                            std::vector<int32_t> user, std::vector<int32_t> positive,
-                            std::vector<int32_t> negative) {
+                            Values<int32_t> user, Values<int32_t> positive,
+                            Values<int32_t> negative) {
   HostBatch batch;
   batch.name = std::move(name);
   batch.users = users;
@@ -55,8 +55,8 @@ inline HostBatch make_batch(std::string name, int64_t users, int64_t items, int6
     for (int64_t slot = 0; slot <= negatives; ++slot)
       uses_of[size_t(batch.item_of(b, slot))].push_back(int32_t(b * (1 + negatives) + slot));
   }
-  const auto flatten = [](const std::vector<std::vector<int32_t>>& lists,
-                          std::vector<int64_t>& start, std::vector<int32_t>& values) {
+  const auto flatten = [](const std::vector<std::vector<int32_t>>& lists, Values<int64_t>& start,
+                          Values<int32_t>& values) {
     start.push_back(0);
     for (const auto& list : lists) {
       values.insert(values.end(), list.begin(), list.end());
@@ -74,13 +74,13 @@ inline HostBatch random_batch(std::string name, int64_t users, int64_t items, in
   std::mt19937_64 random(seed);
   const auto draw = [&](int64_t count, int64_t below) {
     std::uniform_int_distribution<int32_t> uniform(0, int32_t(below - 1));
-    std::vector<int32_t> values(static_cast<size_t>(count));
+    Values<int32_t> values(static_cast<size_t>(count));
     for (int32_t& value : values) value = uniform(random);
     return values;
   };
-  std::vector<int32_t> user = draw(rows, users);
-  std::vector<int32_t> positive = draw(rows, items);
-  std::vector<int32_t> negative = draw(rows * negatives, items);
+  Values<int32_t> user = draw(rows, users);
+  Values<int32_t> positive = draw(rows, items);
+  Values<int32_t> negative = draw(rows * negatives, items);
   return make_batch(std::move(name), users, items, negatives, std::move(user), std::move(positive),
                     std::move(negative));
 }
@@ -88,7 +88,7 @@ inline HostBatch random_batch(std::string name, int64_t users, int64_t items, in
 // Owns what an objective makes of a batch, with guards around both matrices.
 struct HostBatchGradient {
   GuardedMatrix score, user_row;
-  std::vector<double> row_loss;
+  Values<double> row_loss;
 
   HostBatchGradient(const HostBatch& batch, int64_t dim, int64_t score_padding = 3)
       : score(batch.rows(), 1 + batch.negatives, score_padding),

@@ -7,15 +7,16 @@
 #include <vector>
 
 #include "kernels/common/views.h"
+#include "tests/support/values.h"
 
 namespace rec::test {
 
 // Owns both CSRs of a graph and the scales, on the host.
 struct HostGraph {
   std::string name;
-  std::vector<int64_t> user_start, item_start;
-  std::vector<int32_t> item_of_edge, user_of_edge;
-  std::vector<float> user_scale, item_scale;
+  Values<int64_t> user_start, item_start;
+  Values<int32_t> item_of_edge, user_of_edge;
+  Values<float> user_scale, item_scale;
 
   GraphView view() const {
     const int64_t users = int64_t(user_start.size()) - 1, items = int64_t(item_start.size()) - 1;

@@ -8,6 +8,7 @@
 #include "kernels/language_projection/language_projection.h"
 #include "tests/support/graphs.h"
 #include "tests/support/guarded_matrix.h"
+#include "tests/support/values.h"
 
 namespace rec::test {
 
@@ -18,9 +19,9 @@ inline constexpr int64_t kNobodyHeavy = std::numeric_limits<int64_t>::max();
 struct HostLanguage {
   MatrixView<const float> item;
   GuardedMatrix heavy;
-  std::vector<int32_t> heavy_user, light_user;
-  std::vector<int64_t> light_start;
-  std::vector<int32_t> light_user_of_item;
+  Values<int32_t> heavy_user, light_user;
+  Values<int64_t> light_start;
+  Values<int32_t> light_user_of_item;
   int64_t users = 0;
 
   LanguageView view() const {
@@ -38,7 +39,7 @@ struct HostLanguage {
 // the other users who have items are light.
 inline HostLanguage make_language(const GraphView& graph, MatrixView<const float> item,
                                   int64_t hybrid_degree) {
-  std::vector<int32_t> heavy_user, light_user;
+  Values<int32_t> heavy_user, light_user;
   for (int64_t u = 0; u < graph.users(); ++u)
     if (graph.items_of_user.degree(u) > 0)
       (graph.items_of_user.degree(u) > hybrid_degree ? heavy_user : light_user)
@@ -53,8 +54,8 @@ inline HostLanguage make_language(const GraphView& graph, MatrixView<const float
       heavy.view()(int64_t(h), d) = float(sum / double(degree));
     }
   }
-  std::vector<int64_t> light_start = {0};
-  std::vector<int32_t> light_user_of_item;
+  Values<int64_t> light_start = {0};
+  Values<int32_t> light_user_of_item;
   for (int64_t i = 0; i < graph.items(); ++i) {
     const int32_t* users = graph.users_of_item.row(i);
     for (int64_t j = 0; j < graph.users_of_item.degree(i); ++j)

@@ -1,0 +1,54 @@
+// The one header that every _cuda.cu includes. Compiled by nvcc it is CUDA; compiled by a host
+// compiler, for the tests, it is the emulation under tests/emulator/, which runs the same kernels.
+//
+// Both give: the CUDA language, REC_SHARED_ARRAY and REC_SHARED_MEMORY for shared memory, and
+// rec::cuda::launch. Neither fmt nor anything else a device compiler cannot read is included.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/common/cuda_check.h"
+#include "kernels/common/stream.h"
+
+#if defined(__CUDACC__)
+#include <cuda_bf16.h>
+#include <cuda_runtime.h>
+
+// REC_SHARED_ARRAY(float, tile, [8][33]): a static shared array.
+#define REC_SHARED_ARRAY(T, name, ...) __shared__ __align__(16) T name __VA_ARGS__
+// REC_SHARED_MEMORY(float, memory): the launch's dynamic shared memory.
+#define REC_SHARED_MEMORY(T, name)                                    \
+  extern __shared__ __align__(128) unsigned char rec_shared_memory[]; \
+  T* name = reinterpret_cast<T*>(rec_shared_memory)
+
+namespace rec::cuda {
+
+// Puts kernel(arguments...) into the stream; an empty grid is no work. Throws CudaError when it
+// cannot be launched.
+template <class... Parameters, class... Arguments>
+void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t dynamic_shared_bytes,
+            Stream stream, Arguments&&... arguments) {
+  if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
+  constexpr size_t kWithoutAsking = 48 * 1024;
+  if (dynamic_shared_bytes > kWithoutAsking)
+    REC_CUDA_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                        int(dynamic_shared_bytes)));
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = block;
+  config.dynamicSmemBytes = dynamic_shared_bytes;
+  config.stream = stream;
+  REC_CUDA_CHECK(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...));
+}
+
+}  // namespace rec::cuda
+#else
+#include "tests/emulator/cuda_emulator.h"
+#endif
+
+namespace rec::cuda {
+
+inline constexpr unsigned kFullWarp = 0xFFFFFFFFu;
+inline constexpr int kWarpSize = 32;
+
+}  // namespace rec::cuda
