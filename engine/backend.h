@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -76,6 +77,8 @@ class Backend {
   virtual void upload(void* to, const void* from_host, size_t bytes) = 0;
   virtual void download(void* to_host, const void* from, size_t bytes) = 0;
   virtual void wait() = 0;
+  // Bytes of memory left, where the backend has memory of its own; none where it uses the host's.
+  virtual std::optional<int64_t> own_memory() const = 0;
 
   // Histories longer than this are cheaper as rows of the first layer's GEMM.
   virtual int64_t hybrid_degree(int64_t language_width) const = 0;
@@ -83,8 +86,10 @@ class Backend {
   virtual int64_t projection_scratch_bytes(const ProjectionSize& size) const = 0;
 
   // Runs one training step. A backend may record the operations that `operations` issues and replay
-  // them on later calls with the same key; they must then be the same calls with the same views.
+  // them on later calls with the same key; they must then be the same calls with the same views,
+  // until forget_step(key), which whoever is called key must call before the views die.
   virtual void step(const void* key, const std::function<void()>& operations) = 0;
+  virtual void forget_step(const void* key) = 0;
 
   // kernels/sampler: draws the batch that the clock points at.
   virtual void draw_batch(const SamplerTables& from, const TrainingClock* clock,

@@ -41,6 +41,7 @@ class CpuBackend final : public Backend {
     std::memcpy(to_host, from, bytes);
   }
   void wait() override {}
+  std::optional<int64_t> own_memory() const override { return std::nullopt; }
 
   int64_t hybrid_degree(int64_t language_width) const override {
     return cpu::hybrid_degree(language_width);
@@ -61,6 +62,7 @@ class CpuBackend final : public Backend {
     const cpu::ThreadsInUse threads(threads_);
     operations();
   }
+  void forget_step(const void*) override {}
 
   void draw_batch(const SamplerTables& from, const TrainingClock* clock,
                   const BatchView& batch) override {

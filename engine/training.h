@@ -38,6 +38,9 @@ class Training {
  public:
   // model must outlive the training, which writes its parameters and representations.
   Training(Model& model, const TrainingSettings& settings);
+  ~Training() { backend_.forget_step(this); }
+  Training(const Training&) = delete;
+  Training& operator=(const Training&) = delete;
 
   // Bytes a training takes beside the model's own.
   static int64_t bytes_needed(const TrainingSettings& settings, int64_t users, int64_t items,

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <thread>
 
+#include "engine/gpu_report.h"
 #include "host/commands/commands.h"
 #include "host/run/memory.h"
 #include "host/version.h"
@@ -20,7 +21,14 @@ int run_doctor() {
   fmt::print("threads    {} usable of {} in the machine\n", omp_get_num_procs(),
              std::thread::hardware_concurrency());
   fmt::print("blas       {}\n", cpu::blas_in_use());
-  fmt::print("cuda       not compiled in\n");
+  const GpuReport report = gpu_report();
+  if (!report.runtime.empty())
+    fmt::print("cuda       runtime {}, driver {}\n", report.runtime,
+               report.driver.empty() ? "not found" : report.driver);
+  for (const GpuFacts& gpu : report.gpus)
+    fmt::print("gpu        {}, compute capability {}.{}, {} multiprocessors, {}\n", gpu.name,
+               gpu.major, gpu.minor, gpu.multiprocessors, bytes_text(gpu.memory_bytes));
+  if (report.runtime.empty()) fmt::print("cuda       not compiled in\n");
   fmt::print("memory     {} available\n", bytes_text(available_memory()));
   const std::string simd = simd_level();
   if (simd == "baseline")
@@ -35,8 +43,8 @@ int run_doctor() {
     fmt::print(
         "advice     this is not a Release build; for speed use: cmake --preset cpu && cmake "
         "--build --preset cpu\n");
-  fmt::print(
-      "advice     no CUDA backend in this build: --device cuda is refused, auto uses the CPU\n");
+  if (!report.problem.empty())
+    fmt::print("advice     {}: --device cuda is refused, auto uses the CPU\n", report.problem);
   return 0;
 }
 

@@ -68,7 +68,7 @@ void print_needs(const Dataset& data) {
   const MadeBackend made = make_backend("auto", 0);
   fmt::print("memory         about {} to train {} (batch {}, hidden {}), {} available\n",
              bytes_text(training_bytes(*made.backend, data, config)), config.model, config.batch,
-             config.hidden, bytes_text(available_memory()));
+             config.hidden, bytes_text(available_memory(*made.backend)));
 }
 
 int run_info(const Options& options) {

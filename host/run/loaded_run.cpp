@@ -107,7 +107,8 @@ LoadedRun load_run(const LoadRequest& request) {
     loaded.notices.push_back(data_path + ": has changed since " + request.run +
                              " was trained on it");
   const ModelSettings settings = model_settings(loaded.config);
-  require_memory(Model::bytes_needed(*loaded.backend, settings, loaded.data.train.view(),
+  require_memory(*loaded.backend,
+                 Model::bytes_needed(*loaded.backend, settings, loaded.data.train.view(),
                                      loaded.data.language.width()),
                  "the model");
   loaded.model = std::make_unique<Model>(*loaded.backend, settings, loaded.data.language.view(),

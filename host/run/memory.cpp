@@ -47,6 +47,10 @@ int64_t available_memory() {
   return available;
 }
 
+int64_t available_memory(const Backend& backend) {
+  return backend.own_memory().value_or(available_memory());
+}
+
 std::string bytes_text(int64_t bytes) {
   if (bytes < 1 << 10) return fmt::format("{} B", bytes);
   const double value = double(bytes);
@@ -55,8 +59,8 @@ std::string bytes_text(int64_t bytes) {
   return fmt::format("{:.1f} KiB", value * 0x1p-10);
 }
 
-void require_memory(int64_t needed, const std::string& what) {
-  const int64_t available = available_memory();
+void require_memory(const Backend& backend, int64_t needed, const std::string& what) {
+  const int64_t available = available_memory(backend);
   if (needed > available)
     throw std::runtime_error(fmt::format(
         "{} needs {} of memory, but {} is available; use a smaller batch, hidden width or dataset",

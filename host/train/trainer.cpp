@@ -228,10 +228,10 @@ void announce(const Dataset& data, const Config& config, const Backend& backend,
                   config.batch, config.negatives, config.tau, config.lr, config.seed));
   const int64_t needed = training_bytes(backend, data, config);
   say(request, fmt::format("memory: about {} needed, {} available", bytes_text(needed),
-                           bytes_text(available_memory())));
+                           bytes_text(available_memory(backend))));
   if (data.valid.entries() == 0)
     say(request, "no validation split: training all epochs, the last one is kept");
-  require_memory(needed, "training");
+  require_memory(backend, needed, "training");
 }
 
 void refuse_earlier_run(const RunFolder& run, const TrainRequest& request) {

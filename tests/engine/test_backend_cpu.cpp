@@ -6,6 +6,7 @@
 
 #include "engine/backend_cpu.h"
 #include "engine/buffer.h"
+#include "engine/gpu_report.h"
 #include "kernels/common/threads.h"
 
 namespace rec::test {
@@ -44,10 +45,21 @@ TEST_CASE("cpu backend: memory comes zeroed and aligned to cache lines", "[engin
 TEST_CASE("make_backend: what is not there is refused, only auto settles for less", "[engine]") {
   CHECK(make_backend("cpu", 2).backend->name().rfind("cpu, 2 threads", 0) == 0);
   CHECK(make_backend("cpu", 2).notice.empty());
-  CHECK_THAT(make_backend("auto", 1).notice, Catch::Contains("using the CPU"));
-  CHECK_THROWS_WITH(make_backend("cuda", 1), Catch::Contains("no CUDA backend"));
-  CHECK_THROWS_WITH(make_backend("cuda:1", 1), Catch::Contains("cuda:1"));
-  CHECK_THROWS_WITH(make_backend("tpu", 1), Catch::Contains("auto, cpu, cuda"));
+  for (const char* device : {"tpu", "cuda:", "cuda:x", "cuda:1x", "cuda0", "cuda:-1"})
+    CHECK_THROWS_WITH(make_backend(device, 1), Catch::Contains("auto, cpu, cuda"));
+  const GpuReport gpu = gpu_report();
+  if (gpu.problem.empty()) {
+    CHECK(make_backend("auto", 1).notice.empty());
+    CHECK(make_backend("cuda", 1).backend->name().rfind("cuda:0, ", 0) == 0);
+    CHECK_THROWS_WITH(make_backend("cuda:99", 1), Catch::Contains("there is no GPU 99"));
+  } else {
+    CHECK_THAT(make_backend("auto", 1).notice,
+               Catch::Contains(gpu.problem) && Catch::Contains("using the CPU"));
+    for (const char* device : {"cuda", "cuda:1"})
+      CHECK_THROWS_WITH(make_backend(device, 1), Catch::Contains(device) &&
+                                                     Catch::Contains(gpu.problem) &&
+                                                     Catch::Contains("--device cpu"));
+  }
 }
 
 }  // namespace rec::test

@@ -14,6 +14,7 @@
 #include "engine/model.h"
 #include "engine/training.h"
 #include "host/formats/npy.h"
+#include "tests/support/on_backends.h"
 
 namespace rec::test {
 namespace {
@@ -263,7 +264,9 @@ void check_intentions(Model& model, const Fixture& fixture) {
 TEST_CASE("fixtures from double-precision autograd", "[golden]") {
   const std::vector<fs::path> folders = fixtures();
   if (folders.empty()) WARN("golden fixtures: none found at ../shared/golden, not checked");
-  const MadeBackend made = make_backend("cpu", 0);
+  const std::string device = GENERATE(from_range(test_devices()));
+  CAPTURE(device);
+  const MadeBackend made = make_backend(device, 0);
   for (const fs::path& folder : folders) DYNAMIC_SECTION(folder.string()) {
       const Fixture fixture(folder);
       Model model(*made.backend, model_settings(fixture), fixture.language(), fixture.train());

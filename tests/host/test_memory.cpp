@@ -6,6 +6,7 @@
 #include <catch2/catch.hpp>
 #include <fstream>
 
+#include "engine/backend.h"
 #include "host/run/memory.h"
 
 namespace rec::test {
@@ -44,10 +45,12 @@ TEST_CASE("memory: a limit of the address space counts less what is mapped alrea
   void* mapped =
       ::mmap(nullptr, kMapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   REQUIRE(mapped != MAP_FAILED);
+  const std::unique_ptr<Backend> backend = make_backend("cpu", 1).backend;
   {
     const AddressSpaceLimit limit(mapped_bytes() + kLeft);
     CHECK(available_memory() <= kLeft);
-    CHECK_THROWS_WITH(require_memory(kLeft + 1, "this"), Catch::Contains("this needs 64.0 MiB"));
+    CHECK_THROWS_WITH(require_memory(*backend, kLeft + 1, "this"),
+                      Catch::Contains("this needs 64.0 MiB"));
   }
   ::munmap(mapped, kMapped);
 }

@@ -21,12 +21,12 @@ def run(*arguments, program=PROGRAM, cwd=ROOT, **options):
                           cwd=cwd, **options)
 
 
-def train_arguments(data, run_folder, *more):
-    return ["train", data, "--out", run_folder, "--device", "cpu", "--threads", "1", *more]
+def train_arguments(data, run_folder, *more, device="cpu"):
+    return ["train", data, "--out", run_folder, "--device", device, "--threads", "1", *more]
 
 
-def train(data, run_folder, *more, **options):
-    return run(*train_arguments(data, run_folder, *more), **options)
+def train(data, run_folder, *more, device="cpu", **options):
+    return run(*train_arguments(data, run_folder, *more, device=device), **options)
 
 
 class ProgramTest(unittest.TestCase):

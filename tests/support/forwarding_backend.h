@@ -24,6 +24,8 @@ class ForwardingBackend : public Backend {
   void step(const void* key, const std::function<void()>& operations) override {
     worker_->step(key, operations);
   }
+  void forget_step(const void* key) override { worker_->forget_step(key); }
+  std::optional<int64_t> own_memory() const override { return worker_->own_memory(); }
   void wait() override {
     work([&] { worker_->wait(); });
   }

@@ -78,4 +78,10 @@ std::vector<Implementation> on_backends(Cpu cpu, Cuda cuda) {
   return all;
 }
 
+// The devices that make_backend can give here, by its names: for tests of what is built on one.
+inline std::vector<std::string> test_devices() {
+  return on_backends<std::string>([] { return std::string("cpu"); },
+                                  [](auto) { return std::string("cuda"); });
+}
+
 }  // namespace rec::test

@@ -1,0 +1,275 @@
+#include "engine/backend_cuda.h"
+
+#include <cuda_runtime_api.h>
+
+#include <map>
+#include <memory>
+#include <stdexcept>
+#include <utility>
+
+#include "kernels/bpr/bpr.h"
+#include "kernels/common/cuda_check.h"
+#include "kernels/common/gemm_cuda.h"
+#include "kernels/hidden_layer/hidden_layer.h"
+#include "kernels/info_nce/info_nce.h"
+#include "kernels/normalisation/normalisation.h"
+#include "kernels/propagation/propagation.h"
+
+namespace rec {
+namespace {
+
+constexpr int kLeastMajor = 8;  // compute capability 8.0: what the kernels are compiled for
+
+std::string version_text(int version) {  // 13000
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
+// Frees what the device still has; a device that is lost has nothing to free.
+template <auto destroy>
+struct Destroy {
+  template <class T>
+  void operator()(T* handle) const {
+    destroy(handle);
+  }
+};
+using OwnedStream = std::unique_ptr<CUstream_st, Destroy<cudaStreamDestroy>>;
+using OwnedGraph = std::unique_ptr<CUgraph_st, Destroy<cudaGraphDestroy>>;
+using RecordedStep = std::unique_ptr<CUgraphExec_st, Destroy<cudaGraphExecDestroy>>;
+
+OwnedStream make_stream() {
+  cudaStream_t stream = nullptr;
+  REC_CUDA_CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+  return OwnedStream(stream);
+}
+
+std::shared_ptr<void> device_memory(size_t bytes) {
+  void* memory = nullptr;
+  if (bytes > 0) REC_CUDA_CHECK(cudaMalloc(&memory, bytes));
+  return {memory, [](void* p) { cudaFree(p); }};
+}
+
+// Memory that operations use one after another while they run. Grows, and keeps what it has.
+class Scratch {
+ public:
+  VectorView<std::byte> take(int64_t bytes) {
+    if (bytes > size_) {
+      memory_ = device_memory(size_t(bytes));
+      size_ = bytes;
+    }
+    return {static_cast<std::byte*>(memory_.get()), bytes};
+  }
+  std::shared_ptr<void> memory() const { return memory_; }
+
+ private:
+  std::shared_ptr<void> memory_;
+  int64_t size_ = 0;
+};
+
+class CudaBackend final : public Backend {
+ public:
+  explicit CudaBackend(int device) : device_(device) {
+    REC_CUDA_CHECK(cudaSetDevice(device));
+    cudaDeviceProp properties;
+    REC_CUDA_CHECK(cudaGetDeviceProperties(&properties, device));
+    name_ = "cuda:" + std::to_string(device) + ", " + properties.name;
+    stream_ = make_stream();
+    gemm_ = std::make_unique<cuda::Gemm>();
+  }
+
+  std::string name() const override { return name_; }
+
+  std::shared_ptr<void> allocate(size_t bytes) override {
+    std::shared_ptr<void> memory = device_memory(bytes);
+    if (bytes > 0) REC_CUDA_CHECK(cudaMemsetAsync(memory.get(), 0, bytes, stream()));
+    return memory;
+  }
+  void upload(void* to, const void* from_host, size_t bytes) override {
+    REC_CUDA_CHECK(cudaMemcpyAsync(to, from_host, bytes, cudaMemcpyHostToDevice, stream()));
+    wait();  // the caller may give its memory back
+  }
+  void download(void* to_host, const void* from, size_t bytes) override {
+    REC_CUDA_CHECK(cudaMemcpyAsync(to_host, from, bytes, cudaMemcpyDeviceToHost, stream()));
+    wait();
+  }
+  void wait() override { REC_CUDA_CHECK(cudaStreamSynchronize(stream())); }
+
+  std::optional<int64_t> own_memory() const override {
+    size_t free = 0, total = 0;
+    REC_CUDA_CHECK(cudaMemGetInfo(&free, &total));
+    return int64_t(free);
+  }
+
+  int64_t hybrid_degree(int64_t language_width) const override {
+    return cuda::hybrid_degree(language_width);
+  }
+
+  int64_t projection_scratch_bytes(const ProjectionSize& size) const override {
+    const int64_t first = size.layers == 1 ? size.dim : size.hidden;
+    int64_t most = cuda::projection_scratch_bytes(size.users, size.items, size.heavy_users, first);
+    for (int l = 1; l < size.layers; ++l) {
+      const int64_t out = l == size.layers - 1 ? size.dim : size.hidden;
+      most = std::max(most,
+                      cuda::hidden_layer_scratch_bytes(size.users + size.items, size.hidden, out));
+    }
+    return most;
+  }
+
+  // The first call runs as it is and sizes the scratch; the second is recorded; later ones replay.
+  void step(const void* key, const std::function<void()>& operations) override {
+    const auto [step, first_call] = steps_.try_emplace(key);
+    if (first_call) return operations();
+    if (!step->second.graph) step->second = record(operations);
+    REC_CUDA_CHECK(cudaGraphLaunch(step->second.graph.get(), stream()));
+  }
+  void forget_step(const void* key) override { steps_.erase(key); }
+
+  void draw_batch(const SamplerTables& from, const TrainingClock* clock,
+                  const BatchView& batch) override {
+    cuda::draw_batch(from, clock, batch, scratch_.take(cuda::draw_batch_scratch_bytes(batch)),
+                     stream());
+  }
+
+  void project(const LanguageView& z, const GraphView& graph, const ProjectorView& projector,
+               const ProjectorTape& tape, MatrixView<float> e0) override {
+    const int last = projector.layers - 1;
+    const auto output = [&](int l) { return l == last ? e0 : tape.hidden[l]; };
+    cuda::project_language(*gemm_, z, graph, projector.layer[0], output(0),
+                           projection_scratch(z, graph, output(0).cols), stream());
+    for (int l = 1; l <= last; ++l)
+      cuda::hidden_layer(tape.hidden[l - 1], projector.layer[l], output(l), stream());
+  }
+
+  void project_adjoint(const LanguageView& z, const GraphView& graph,
+                       const ProjectorView& projector, const ProjectorTape& tape,
+                       MatrixView<float> grad_e0, const ProjectorGradientView& grad) override {
+    MatrixView<float> grad_output = grad_e0;
+    for (int l = projector.layers - 1; l >= 1; --l) {
+      const MatrixView<float> act = tape.hidden[l - 1];
+      cuda::hidden_layer_backward(
+          act, projector.layer[l], grad_output, grad.layer[l],
+          scratch_.take(cuda::hidden_layer_scratch_bytes(act.rows, act.cols, grad_output.cols)),
+          stream());
+      grad_output = act;
+    }
+    cuda::project_language_backward(*gemm_, z, graph, grad_output, grad.layer[0],
+                                    projection_scratch(z, graph, grad_output.cols), stream());
+  }
+
+  void propagate(const GraphView& graph, int layers, MatrixView<const float> x,
+                 MatrixView<float> scratch, MatrixView<float> e) override {
+    cuda::propagate(graph, layers, x, scratch, e, stream());
+  }
+
+  void normalise(MatrixView<const float> e, MatrixView<float> n, VectorView<float> norm) override {
+    cuda::normalise(e, n, norm, stream());
+  }
+  void normalise_adjoint(MatrixView<const float> n, VectorView<const float> norm,
+                         MatrixView<float> grad) override {
+    cuda::normalise_backward(n, norm, grad, stream());
+  }
+
+  void objective(const ObjectiveSettings& settings, MatrixView<const float> user,
+                 MatrixView<const float> item, const BatchView& batch,
+                 const BatchGradientView& scratch, MatrixView<float> grad_user,
+                 MatrixView<float> grad_item, TrainingClock* clock) override {
+    switch (settings.kind) {
+      case Objective::infonce:
+        cuda::info_nce(user, item, batch, settings.tau, scratch, &clock->loss_sum, stream());
+        break;
+      case Objective::bpr: cuda::bpr(user, item, batch, scratch, &clock->loss_sum, stream()); break;
+    }
+    cuda::batch_gradient(user, batch, scratch, grad_user, grad_item, stream());
+  }
+
+  void optimiser_step(const AdamSettings& settings, const ParameterSlabs& slabs,
+                      TrainingClock* clock) override {
+    cuda::adam(settings, &clock->updates, slabs.weight, slabs.grad, slabs.first_moment,
+               slabs.second_moment, stream());
+    cuda::advance_clock(clock, stream());
+  }
+
+  void rank(const RankingRequest& request, MatrixView<int32_t> top_item,
+            MatrixView<float> top_score) override {
+    cuda::rank(request, top_item, top_score,
+               scratch_.take(cuda::rank_scratch_bytes(request, top_item.cols)), stream());
+  }
+
+ private:
+  struct Step {
+    RecordedStep graph;
+    std::shared_ptr<void> scratch;  // what the recorded operations use
+  };
+
+  Stream stream() const { return stream_.get(); }
+
+  VectorView<std::byte> projection_scratch(const LanguageView& z, const GraphView& graph,
+                                           int64_t out) {
+    return scratch_.take(
+        cuda::projection_scratch_bytes(graph.users(), graph.items(), z.heavy_user.size, out));
+  }
+
+  Step record(const std::function<void()>& operations) {
+    REC_CUDA_CHECK(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeThreadLocal));
+    cudaGraph_t captured = nullptr;
+    try {
+      operations();
+    } catch (...) {
+      cudaStreamEndCapture(stream(), &captured);
+      OwnedGraph unused(captured);
+      throw;
+    }
+    REC_CUDA_CHECK(cudaStreamEndCapture(stream(), &captured));
+    const OwnedGraph graph(captured);
+    cudaGraphExec_t executable = nullptr;
+    REC_CUDA_CHECK(cudaGraphInstantiate(&executable, graph.get(), 0));
+    return {RecordedStep(executable), scratch_.memory()};
+  }
+
+  int device_;
+  std::string name_;
+  OwnedStream stream_;
+  std::unique_ptr<cuda::Gemm> gemm_;
+  Scratch scratch_;
+  std::map<const void*, Step> steps_;
+};
+
+}  // namespace
+
+GpuReport gpu_report() {
+  GpuReport report;
+  int version = 0;
+  if (cudaDriverGetVersion(&version) == cudaSuccess && version > 0)
+    report.driver = version_text(version);
+  if (cudaRuntimeGetVersion(&version) == cudaSuccess) report.runtime = version_text(version);
+  int gpus = 0;
+  const cudaError_t counted = cudaGetDeviceCount(&gpus);
+  if (counted == cudaErrorInsufficientDriver) {
+    report.problem = report.driver.empty() ? "this machine has no NVIDIA driver"
+                                           : "the NVIDIA driver is for CUDA " + report.driver +
+                                                 ", older than this build's " + report.runtime;
+  } else if (counted == cudaErrorNoDevice || (counted == cudaSuccess && gpus == 0)) {
+    report.problem = "this machine has no NVIDIA GPU";
+  } else if (counted != cudaSuccess) {
+    report.problem = std::string("the NVIDIA driver says: ") + cudaGetErrorString(counted);
+  }
+  if (!report.problem.empty()) {
+    cudaGetLastError();
+    return report;
+  }
+  for (int g = 0; g < gpus; ++g) {
+    cudaDeviceProp properties;
+    if (cudaGetDeviceProperties(&properties, g) != cudaSuccess) continue;
+    report.gpus.push_back({properties.name, properties.major, properties.minor,
+                           properties.multiProcessorCount, int64_t(properties.totalGlobalMem)});
+  }
+  if (report.gpus.empty() || report.gpus[0].major < kLeastMajor)
+    report.problem = "the GPU is older than compute capability " + std::to_string(kLeastMajor) +
+                     ".0, which this build needs";
+  return report;
+}
+
+std::unique_ptr<Backend> make_cuda_backend(int device) {
+  return std::make_unique<CudaBackend>(device);
+}
+
+}  // namespace rec
