@@ -1,6 +1,8 @@
 #include "engine/training.h"
 
 #include <numeric>
+#include <stdexcept>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -36,6 +38,9 @@ Training::Training(Model& model, const TrainingSettings& settings)
       clock_(backend_, 1) {
   require(settings.batch >= 1 && settings.batch <= model.graph().edges(),
           "training: a batch must have at least one row and no more than training interactions");
+  if (const int64_t user = model.graph().user_without_negatives(); user >= 0)
+    throw std::invalid_argument("training: user " + std::to_string(user) +
+                                " owns every item and has no negatives");
   set_clock({});
 }
 

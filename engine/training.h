@@ -37,6 +37,7 @@ class Batch {
 class Training {
  public:
   // model must outlive the training, which writes its parameters and representations.
+  // Throws std::invalid_argument when the settings do not fit the graph, or a user owns every item.
   Training(Model& model, const TrainingSettings& settings);
   ~Training() { backend_.forget_step(this); }
   Training(const Training&) = delete;

@@ -6,7 +6,7 @@
 
 namespace rec {
 
-struct PhiloxWords {
+struct alignas(16) PhiloxWords {  // stored at once by a GPU
   uint32_t word[4];
 };
 

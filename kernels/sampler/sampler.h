@@ -22,12 +22,16 @@
 //              everything cost the same: r = uniform below (items - degree); the answer is
 //              r + |{k : item_k - k <= r}| over her sorted items (a binary search).
 //
-// Refuses: a user without negatives (degree == items), batch * (1 + negatives) >= 2^31.
+// Every user must leave an item to others: degree < items (engine/training.h refuses who does not).
+// Refuses: batch * (1 + negatives) >= 2^31.
 // Repeatable: yes, for any number of threads.
 // Why it works: docs/kernels/sampler.md   Test: tests/kernels/test_sampler.cpp
 // Speed: bench/kernels/bench_sampler.cpp
 #pragma once
+#include <cstddef>
+
 #include "kernels/common/check.h"
+#include "kernels/common/stream.h"
 #include "kernels/common/views.h"
 
 namespace rec {
@@ -94,5 +98,15 @@ namespace cpu {
 // Draws the batch of clock (seed, epoch, step); does not move the clock.
 void draw_batch(const SamplerTables& from, const TrainingClock& clock, const BatchView& batch);
 }  // namespace cpu
+namespace cuda {
 
+// As above; the clock is read on the device when the step runs. scratch: aligned to 256.
+void draw_batch(const SamplerTables& from, const TrainingClock* clock, const BatchView& batch,
+                VectorView<std::byte> scratch, Stream stream);
+int64_t draw_batch_scratch_bytes(int64_t rows, int64_t negatives);
+
+// After a step: the clock's step and updates go on by one.
+void advance_clock(TrainingClock* clock, Stream stream);
+
+}  // namespace cuda
 }  // namespace rec

@@ -57,12 +57,6 @@ REC_SIMD_CLONES void pick_negatives(const uint32_t* words, int64_t count, int32_
   }
 }
 
-int64_t user_of_edge(CsrView items_of_user, int64_t edge) {
-  return std::upper_bound(items_of_user.row_start, items_of_user.row_start + items_of_user.rows + 1,
-                          edge) -
-         items_of_user.row_start - 1;
-}
-
 // Stable counting sort of the numbers 0 .. numbers by key, numbers / rows of them to a row.
 // for_each(first, last, visit) calls visit(key, number) for the numbers of rows [first, last),
 // ascending. The rows are cut into a piece for each thread; the result does not depend on how many.
@@ -104,36 +98,22 @@ void draw_batch(const SamplerTables& from, const TrainingClock& clock, const Bat
   const EpochOrder order(clock.seed, clock.epoch, edges);
   const int64_t draws = 1 + batch.negatives();
   const int64_t blocks = ceil_div(draws, 4);
-  bool all_have_negatives = true;
   const auto words_of_threads = make_scratch<uint32_t>(omp_get_max_threads() * 4 * blocks);
 #pragma omp parallel
   {
     uint32_t* const words = words_of_threads.get() + omp_get_thread_num() * 4 * blocks;
-#pragma omp for schedule(static) reduction(&& : all_have_negatives)
+#pragma omp for schedule(static)
     for (int64_t b = 0; b < batch.rows(); ++b) {
       draw_words(clock.seed, uint32_t(b), uint32_t(clock.step), uint32_t(clock.epoch), blocks,
                  words);
       const int64_t place = order.at((clock.step * batch.rows() + b) % edges);
-      int64_t user = 0, edge = 0;
-      if (from.rule == SamplingRule::user) {
-        user = from.active_user[place % from.active_user.size];
-        edge = owned.row_start[user] + uniform_below(words[0], int32_t(owned.degree(user)));
-      } else {
-        user = user_of_edge(owned, place);
-        edge = place;
-      }
-      batch.user[b] = int32_t(user);
-      batch.positive[b] = owned.col[edge];
-      const int32_t degree = int32_t(owned.degree(user));
-      if (degree >= owned.cols) {
-        all_have_negatives = false;
-        continue;
-      }
-      pick_negatives(words + 1, batch.negatives(), int32_t(owned.cols), owned.row(user), degree,
-                     batch.negative.row(b));
+      const DrawnEdge drawn = draw_edge(from, place, words[0]);
+      batch.user[b] = int32_t(drawn.user);
+      batch.positive[b] = owned.col[drawn.edge];
+      pick_negatives(words + 1, batch.negatives(), int32_t(owned.cols), owned.row(drawn.user),
+                     int32_t(owned.degree(drawn.user)), batch.negative.row(b));
     }
   }
-  require(all_have_negatives, "sampler: a user owns every item and has no negatives");
 
   const auto users = [&](int64_t first, int64_t last, auto visit) {
     for (int64_t b = first; b < last; ++b) visit(batch.user[b], int32_t(b));

@@ -1,6 +1,7 @@
 // Training: resumed equals uninterrupted bit for bit, and memory is what was announced.
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 
@@ -288,6 +289,24 @@ TEST_CASE("training: a second training is not mistaken for the first", "[engine]
   }
   CHECK(weights[1] == weights[0]);
   CHECK(weights[2] == weights[0]);
+}
+
+TEST_CASE("training: a user who owns every item is refused", "[engine]") {
+  SmallData data = small_data(122);
+  HostCsr& train = data.train;
+  // Users 3 and 5 get all of them.
+  HostCsr with_owners{train.rows, train.cols, {0}, {}};
+  for (int64_t u = 0; u < train.rows; ++u) {
+    for (int32_t i = 0; i < train.cols; ++i)
+      if (u == 3 || u == 5 || std::binary_search(train.view().row(u), train.view().row(u + 1), i))
+        with_owners.col.push_back(i);
+    with_owners.row_start.push_back(with_owners.entries());
+  }
+  train = with_owners;
+  const MadeBackend made = make_backend("cpu", 1);
+  Model model(*made.backend, alpharec(), data.language(), data.train.view());
+  CHECK_THROWS_WITH(Training(model, settings()),
+                    Catch::Contains("user 3 owns every item and has no negatives"));
 }
 
 }  // namespace rec::test

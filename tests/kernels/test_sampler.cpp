@@ -5,12 +5,18 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <random>
 #include <set>
 #include <string>
 #include <vector>
 
+#if defined(REC_CUDA)
+#include <cuda_runtime_api.h>
+
+#include "kernels/common/cuda_check.h"
+#endif
 #include "kernels/common/threads.h"
 #include "kernels/sampler/philox.h"
 #include "kernels/sampler/sampler.h"
@@ -18,9 +24,40 @@
 #include "kernels/sampler/sampler_order.h"
 #include "tests/support/batches.h"
 #include "tests/support/graphs.h"
+#include "tests/support/on_backends.h"
 
 namespace rec::test {
 namespace {
+
+struct Sampler {
+  std::string backend;
+  std::function<void(const SamplerTables&, const TrainingClock&, const BatchView&)> draw;
+};
+std::vector<Sampler> backends() {
+  return on_backends<Sampler>(
+      [] {
+        return Sampler{"cpu", cpu::draw_batch};
+      },
+      [](auto) {
+        return Sampler{
+            "cuda",
+            [](const SamplerTables& tables, const TrainingClock& clock, const BatchView& batch) {
+              const Values<TrainingClock> its_clock = {clock};
+              // A batch to be refused may be of any size.
+              const int64_t bytes =
+                  std::min(int64_t{1} << 26,
+                           cuda::draw_batch_scratch_bytes(batch.rows(), batch.negatives()));
+              Values<std::byte> scratch(static_cast<size_t>(bytes));
+              on_device(cuda::draw_batch)(tables, its_clock.data(), batch, {scratch.data(), bytes});
+            }};
+      });
+}
+
+TrainingClock clock_at(uint64_t seed, int64_t epoch, int64_t step) {
+  TrainingClock clock;
+  clock.seed = seed, clock.epoch = epoch, clock.step = step;
+  return clock;
+}
 
 // A graph with its active users, and batches drawn from it.
 struct Draws {
@@ -54,12 +91,10 @@ struct Draws {
     return batch;
   }
 
-  HostBatch draw(uint64_t seed, int64_t epoch, int64_t step, int64_t rows,
+  HostBatch draw(const Sampler& on, uint64_t seed, int64_t epoch, int64_t step, int64_t rows,
                  int64_t negatives) const {
     HostBatch batch = room(rows, negatives);
-    TrainingClock clock;
-    clock.seed = seed, clock.epoch = epoch, clock.step = step;
-    cpu::draw_batch(tables(), clock, batch.view());
+    on.draw(tables(), clock_at(seed, epoch, step), batch.view());
     return batch;
   }
 };
@@ -239,12 +274,14 @@ TEST_CASE("epoch order: every place equally likely, alone and in pairs", "[kerne
 }
 
 TEST_CASE("sampler: draws what the header says", "[kernels]") {
+  const Sampler on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   for (SamplingRule rule : {SamplingRule::user, SamplingRule::interaction}) {
     const Draws draws(mixed_graph(), rule);
     for (int64_t negatives : {1, 3, 4, 7, 64, 65, 130}) {
       for (int64_t rows : {1, 2, 149}) {
         CAPTURE(int(rule), negatives, rows);
-        const HostBatch got = draws.draw(0xfedcba9876543210ull, 2, 1, rows, negatives);
+        const HostBatch got = draws.draw(on, 0xfedcba9876543210ull, 2, 1, rows, negatives);
         REQUIRE(same_draws(got, plain_draw(draws, 0xfedcba9876543210ull, 2, 1, rows, negatives)));
       }
     }
@@ -252,24 +289,28 @@ TEST_CASE("sampler: draws what the header says", "[kernels]") {
 }
 
 TEST_CASE("sampler: a batch does not depend on what was drawn before", "[kernels]") {
+  const Sampler on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   const Draws draws(mixed_graph(), SamplingRule::user);
-  const HostBatch third = draws.draw(5, 1, 3, 20, 9), first = draws.draw(5, 1, 1, 20, 9);
-  CHECK(same_draws(draws.draw(5, 1, 1, 20, 9), first));
-  CHECK(same_draws(draws.draw(5, 1, 3, 20, 9), third));
+  const HostBatch third = draws.draw(on, 5, 1, 3, 20, 9), first = draws.draw(on, 5, 1, 1, 20, 9);
+  CHECK(same_draws(draws.draw(on, 5, 1, 1, 20, 9), first));
+  CHECK(same_draws(draws.draw(on, 5, 1, 3, 20, 9), third));
   CHECK(first.negative != third.negative);
-  CHECK(draws.draw(5, 2, 1, 20, 9).negative != first.negative);
-  CHECK(draws.draw(6, 1, 1, 20, 9).negative != first.negative);
-  CHECK(draws.draw(5 + (uint64_t{1} << 32), 1, 1, 20, 9).negative != first.negative);
+  CHECK(draws.draw(on, 5, 2, 1, 20, 9).negative != first.negative);
+  CHECK(draws.draw(on, 6, 1, 1, 20, 9).negative != first.negative);
+  CHECK(draws.draw(on, 5 + (uint64_t{1} << 32), 1, 1, 20, 9).negative != first.negative);
 }
 
 TEST_CASE("sampler: the same draws with 1, 2 and 3 threads", "[kernels][threads]") {
+  const Sampler on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   for (SamplingRule rule : {SamplingRule::user, SamplingRule::interaction}) {
     const Draws draws(mixed_graph(), rule);
     for (int64_t rows : {1, 2, 101}) {
       std::vector<HostBatch> batches;
       for (int threads : {1, 2, 3}) {
         const cpu::ThreadsInUse use(threads);
-        batches.push_back(draws.draw(8, 0, 0, rows, 33));
+        batches.push_back(draws.draw(on, 8, 0, 0, rows, 33));
       }
       CHECK(same_draws(batches[0], batches[1]));
       CHECK(same_draws(batches[0], batches[2]));
@@ -278,11 +319,13 @@ TEST_CASE("sampler: the same draws with 1, 2 and 3 threads", "[kernels][threads]
 }
 
 TEST_CASE("sampler: rule user visits everyone equally often", "[kernels]") {
+  const Sampler on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   const Draws draws(mixed_graph(), SamplingRule::user);
   const int64_t edges = draws.edges(), active = int64_t(draws.active.size());
   for (int64_t epoch : {0, 1}) {
     std::vector<int64_t> visits(size_t(draws.owned().rows), 0);
-    for (int64_t t = 0; t < edges; ++t) ++visits[size_t(draws.draw(3, epoch, t, 1, 1).user[0])];
+    for (int64_t t = 0; t < edges; ++t) ++visits[size_t(draws.draw(on, 3, epoch, t, 1, 1).user[0])];
     for (int64_t u = 0; u < draws.owned().rows; ++u) {
       CAPTURE(epoch, u);
       if (draws.owned().degree(u) == 0)
@@ -295,10 +338,12 @@ TEST_CASE("sampler: rule user visits everyone equally often", "[kernels]") {
 }
 
 TEST_CASE("sampler: rule interaction visits each edge once", "[kernels]") {
+  const Sampler on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   const Draws draws(mixed_graph(), SamplingRule::interaction);
   std::vector<std::pair<int32_t, int32_t>> seen, want;
   for (int64_t t = 0; t < draws.edges(); ++t) {
-    const HostBatch batch = draws.draw(4, 1, t, 1, 1);
+    const HostBatch batch = draws.draw(on, 4, 1, t, 1, 1);
     seen.emplace_back(batch.user[0], batch.positive[0]);
   }
   CHECK_FALSE(std::is_sorted(seen.begin(), seen.end()));
@@ -310,6 +355,8 @@ TEST_CASE("sampler: rule interaction visits each edge once", "[kernels]") {
 }
 
 TEST_CASE("sampler: positives and negatives are uniform over what they may be", "[kernels]") {
+  const Sampler on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   // One user: of 30 items she owns 11. 40 batches of 11 rows, 256 negatives each.
   std::vector<int32_t> list;
   for (int32_t i = 0; i < 30; i += 3) list.push_back(i);
@@ -317,7 +364,7 @@ TEST_CASE("sampler: positives and negatives are uniform over what they may be", 
   const Draws draws(make_graph("one user", {list}, 30), SamplingRule::user);
   std::vector<int64_t> positives(30), negatives(30);
   for (int64_t epoch = 0; epoch < 40; ++epoch) {
-    const HostBatch batch = draws.draw(2, epoch, 0, 11, 256);
+    const HostBatch batch = draws.draw(on, 2, epoch, 0, 11, 256);
     for (int32_t i : batch.positive) ++positives[size_t(i)];
     for (int32_t i : batch.negative) ++negatives[size_t(i)];
   }
@@ -333,16 +380,19 @@ TEST_CASE("sampler: positives and negatives are uniform over what they may be", 
 }
 
 TEST_CASE("sampler: a user who owns all items but one", "[kernels]") {
+  const Sampler on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   const Draws draws(make_graph("all but one", {all_but(500, 311)}, 500), SamplingRule::interaction);
-  const HostBatch batch = draws.draw(1, 0, 0, 16, 100);
+  const HostBatch batch = draws.draw(on, 1, 0, 0, 16, 100);
   CHECK(batch.negative == Values<int32_t>(1600, 311));
 }
 
 TEST_CASE("sampler: refuses what it cannot draw", "[kernels]") {
+  const Sampler on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   const Draws draws(mixed_graph(), SamplingRule::user);
-  const TrainingClock clock;
   const auto refused = [&](const SamplerTables& tables, const BatchView& batch, const char* why) {
-    CHECK_THROWS_WITH(cpu::draw_batch(tables, clock, batch), Catch::Contains(why));
+    CHECK_THROWS_WITH(on.draw(tables, {}, batch), Catch::Contains(why));
   };
   HostBatch room = draws.room(8, 3), none = draws.room(0, 3), without = draws.room(8, 0);
   refused(draws.tables(), none.view(), "at least one row");
@@ -369,10 +419,123 @@ TEST_CASE("sampler: refuses what it cannot draw", "[kernels]") {
   SamplerTables nobody = draws.tables();
   nobody.active_user.size = 0;
   refused(nobody, room.view(), "no user");
-
-  const Draws everything(make_graph("owns everything", {all_but(6, 6)}, 6), SamplingRule::user);
-  HostBatch of_everything = everything.room(8, 3);
-  refused(everything.tables(), of_everything.view(), "owns every item");
 }
+
+TEST_CASE("sampler: three epochs, batch by batch", "[kernels]") {
+  const Sampler on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  for (SamplingRule rule : {SamplingRule::user, SamplingRule::interaction}) {
+    const Draws draws(mixed_graph(), rule);
+    constexpr int64_t kRows = 64;
+    for (int64_t epoch = 0; epoch < 3; ++epoch)
+      for (int64_t step = 0; step < draws.edges() / kRows; ++step) {
+        CAPTURE(int(rule), epoch, step);
+        REQUIRE(same_draws(draws.draw(on, 11, epoch, step, kRows, 6),
+                           plain_draw(draws, 11, epoch, step, kRows, 6)));
+      }
+  }
+}
+
+TEST_CASE("sampler: a clock as far on as it goes", "[kernels]") {
+  const Sampler on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  constexpr int64_t kLast = 0xffffffff;
+  for (SamplingRule rule : {SamplingRule::user, SamplingRule::interaction}) {
+    const Draws draws(mixed_graph(), rule);
+    for (int64_t epoch : {int64_t{0}, kLast / 2 + 1, kLast})
+      for (int64_t step : {kLast / 2, kLast}) {
+        CAPTURE(int(rule), epoch, step);
+        REQUIRE(same_draws(draws.draw(on, ~uint64_t{0}, epoch, step, 33, 5),
+                           plain_draw(draws, ~uint64_t{0}, epoch, step, 33, 5)));
+      }
+  }
+}
+
+TEST_CASE("sampler: a batch of all interactions, and one user", "[kernels]") {
+  const Sampler on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  for (SamplingRule rule : {SamplingRule::user, SamplingRule::interaction}) {
+    for (const HostGraph& graph : {mixed_graph(), make_graph("one user", {{1, 2, 5}}, 7),
+                                   make_graph("one edge", {{1}}, 2)}) {
+      const Draws draws(graph, rule);
+      const int64_t edges = draws.edges();
+      CAPTURE(graph.name, int(rule));
+      const HostBatch got = draws.draw(on, 12, 1, 0, edges, 2);
+      REQUIRE(same_draws(got, plain_draw(draws, 12, 1, 0, edges, 2)));
+      if (rule == SamplingRule::user) continue;
+      Values<int32_t> positive = got.positive, owned = graph.item_of_edge;
+      std::sort(positive.begin(), positive.end());
+      std::sort(owned.begin(), owned.end());
+      CHECK(positive == owned);
+    }
+  }
+}
+
+TEST_CASE("sampler: ids of 17 bits, and more rows than a sort takes at once", "[kernels]") {
+  const Sampler on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  std::mt19937 random(13);
+  // users of any degree far apart, among many without items
+  const auto sparse_users = [&](int64_t users, int32_t items) {
+    std::vector<std::vector<int32_t>> lists(static_cast<size_t>(users));
+    for (size_t u = 0; u < lists.size(); u += 1 + random() % 30)
+      for (int32_t i = int32_t(random() % 200); i < items; i += 1 + int32_t(random() % 400))
+        lists[u].push_back(i);
+    lists.back() = {items - 1};
+    return lists;
+  };
+  const Draws many_users(make_graph("many users", sparse_users(70001, 300), 300),
+                         SamplingRule::user);
+  REQUIRE(same_draws(many_users.draw(on, 14, 0, 1, 4200, 1),
+                     plain_draw(many_users, 14, 0, 1, 4200, 1)));
+  const Draws many_items(make_graph("many items", sparse_users(50, 70001), 70001),
+                         SamplingRule::interaction);
+  REQUIRE(same_draws(many_items.draw(on, 15, 0, 1, 21, 257),
+                     plain_draw(many_items, 15, 0, 1, 21, 257)));
+}
+
+#if defined(REC_CUDA)
+TEST_CASE("sampler: a recorded draw follows the clock", "[kernels]") {
+  if (!backend_wanted("cuda") || test_stream() == nullptr) return;
+  const Draws draws(mixed_graph(), SamplingRule::user);
+  constexpr int64_t kRows = 20, kNegatives = 9;
+  HostBatch batch = draws.room(kRows, kNegatives);
+  Values<TrainingClock> clock = {clock_at(16, 2, 3)};
+  clock[0].updates = 70;
+  const int64_t bytes = cuda::draw_batch_scratch_bytes(kRows, kNegatives);
+  Values<std::byte> scratch(static_cast<size_t>(bytes));
+
+  cudaGraph_t recorded = nullptr;
+  cudaGraphExec_t replay = nullptr;
+  REC_CUDA_CHECK(cudaStreamBeginCapture(test_stream(), cudaStreamCaptureModeThreadLocal));
+  cuda::draw_batch(draws.tables(), clock.data(), batch.view(), {scratch.data(), bytes},
+                   test_stream());
+  cuda::advance_clock(clock.data(), test_stream());
+  REC_CUDA_CHECK(cudaStreamEndCapture(test_stream(), &recorded));
+  REC_CUDA_CHECK(cudaGraphInstantiate(&replay, recorded, 0));
+  for (int64_t step = 3; step < 6; ++step) {
+    REC_CUDA_CHECK(cudaGraphLaunch(replay, test_stream()));
+    wait_for_device();
+    CAPTURE(step);
+    CHECK(same_draws(batch, plain_draw(draws, 16, 2, step, kRows, kNegatives)));
+    CHECK(clock[0].step == step + 1);
+    CHECK(clock[0].updates == 70 + step - 2);
+  }
+  CHECK((clock[0].seed == 16 && clock[0].epoch == 2 && clock[0].loss_sum == 0));
+  REC_CUDA_CHECK(cudaGraphExecDestroy(replay));
+  REC_CUDA_CHECK(cudaGraphDestroy(recorded));
+}
+
+TEST_CASE("sampler: refuses scratch that is too small", "[kernels]") {
+  const Draws draws(mixed_graph(), SamplingRule::user);
+  HostBatch batch = draws.room(8, 3);
+  const int64_t bytes = cuda::draw_batch_scratch_bytes(8, 3);
+  Values<std::byte> scratch(static_cast<size_t>(bytes));
+  const TrainingClock clock;
+  CHECK_THROWS_WITH(cuda::draw_batch(draws.tables(), &clock, batch.view(),
+                                     {scratch.data(), bytes - 1}, test_stream()),
+                    Catch::Contains("draw_batch_scratch_bytes"));
+}
+#endif
 
 }  // namespace rec::test

@@ -1,0 +1,150 @@
+#include <bit>
+
+#include "kernels/common/argsort.h"
+#include "kernels/common/carve.h"
+#include "kernels/common/ceil_div.h"
+#include "kernels/common/gpu.h"
+#include "kernels/sampler/philox.h"
+#include "kernels/sampler/sampler.h"
+#include "kernels/sampler/sampler_draws.h"
+#include "kernels/sampler/sampler_order.h"
+
+namespace rec::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr int kRowThreads = 64;  // few rows with long work each: over many multiprocessors
+constexpr int kWords = 4;        // of one call of philox
+
+__device__ int64_t thread_of_grid() { return int64_t{blockIdx.x} * blockDim.x + threadIdx.x; }
+
+__device__ PhiloxWords words_of(const TrainingClock& clock, int64_t block, int64_t row) {
+  return philox(uint32_t(block), uint32_t(row), uint32_t(clock.step), uint32_t(clock.epoch),
+                uint32_t(clock.seed), uint32_t(clock.seed >> 32));
+}
+
+// Users and positives. A thread a row.
+__global__ __launch_bounds__(kRowThreads) void draw_rows(SamplerTables from,
+                                                         const TrainingClock* clock,
+                                                         BatchView batch) {
+  const int64_t b = thread_of_grid();
+  if (b >= batch.rows()) return;
+  const TrainingClock now = *clock;
+  const int64_t edges = from.items_of_user.row_start[from.items_of_user.rows];
+  const int64_t place =
+      EpochOrder(now.seed, now.epoch, edges).at((now.step * batch.rows() + b) % edges);
+  const DrawnEdge drawn = draw_edge(from, place, words_of(now, 0, b).word[0]);
+  batch.user[b] = int32_t(drawn.user);
+  batch.positive[b] = from.items_of_user.col[drawn.edge];
+}
+
+// Negatives, and the item of every use, [batch * (1 + negatives)]. A thread makes the four words of
+// one call of philox, calls numbered row by row; then its warp deals their 128 words out again, so
+// that neighbours search for neighbouring draws and write side by side.
+__global__ __launch_bounds__(kThreads) void draw_negatives(SamplerTables from,
+                                                           const TrainingClock* clock,
+                                                           BatchView batch, int32_t* item_of_use) {
+  REC_SHARED_ARRAY(PhiloxWords, words, [kThreads]);
+  const CsrView& owned = from.items_of_user;
+  // below 2^31, as batch * (1 + negatives)
+  const int draws = int(1 + batch.negatives());
+  const int calls_of_row = int(ceil_div(draws, kWords));
+  const int calls = int(batch.rows()) * calls_of_row;
+  const TrainingClock now = *clock;
+  const int64_t call = thread_of_grid();
+  if (call < calls) words[threadIdx.x] = words_of(now, call % calls_of_row, call / calls_of_row);
+  __syncwarp();
+  const int lane = int(threadIdx.x) % kWarpSize;
+  const int first_thread = int(threadIdx.x) - lane;
+  for (int part = 0; part < kWords; ++part) {
+    const int place = part * kWarpSize + lane;  // among the warp's words
+    const int of_thread = first_thread + place / kWords, which = place % kWords;
+    const int64_t its_call = call - lane + place / kWords;
+    if (its_call >= calls) return;
+    const int b = int(its_call) / calls_of_row;
+    const int draw = int(its_call) % calls_of_row * kWords + which;
+    if (draw >= draws) continue;
+    int32_t item = 0;
+    if (draw == 0) {
+      item = batch.positive[b];
+    } else {
+      const int64_t user = batch.user[b];
+      const int32_t degree = int32_t(owned.degree(user));
+      const int32_t rank =
+          uniform_below(words[of_thread].word[which], int32_t(owned.cols) - degree);
+      item = item_outside(rank, owned.row(user), degree);
+      batch.negative(b, draw - 1) = item;
+    }
+    item_of_use[int64_t{b} * draws + draw] = item;
+  }
+}
+
+// start[k] = how many of the ascending keys are below k. A thread a k.
+__global__ __launch_bounds__(kThreads) void find_starts(VectorView<const int32_t> ascending_key,
+                                                        VectorView<int64_t> start) {
+  const int64_t k = thread_of_grid();
+  if (k >= start.size) return;
+  int64_t below = 0, above = ascending_key.size;
+  while (below < above) {
+    const int64_t middle = below + (above - below) / 2;
+    if (ascending_key[middle] < k)
+      below = middle + 1;
+    else
+      above = middle;
+  }
+  start[k] = below;
+}
+
+__global__ void advance(TrainingClock* clock) {
+  ++clock->step;
+  ++clock->updates;
+}
+
+struct Scratch {
+  VectorView<int32_t> item_of_use, sorted_key;  // [batch * (1 + negatives)]
+  VectorView<std::byte> argsort;
+};
+Scratch lay_out(Carver& carver, int64_t uses) {
+  Scratch s;
+  s.item_of_use = carver.take<int32_t>(uses);
+  s.sorted_key = carver.take<int32_t>(uses);
+  s.argsort = carver.take<std::byte>(argsort_scratch_bytes(uses));
+  return s;
+}
+
+// The numbers of key, below keys, grouped by it.
+void group(VectorView<const int32_t> key, int64_t keys, VectorView<int64_t> start,
+           VectorView<int32_t> members, const Scratch& scratch, Stream stream) {
+  const VectorView<int32_t> sorted_key(scratch.sorted_key.data, key.size);
+  argsort(key, std::bit_width(uint64_t(keys - 1)), sorted_key, members, scratch.argsort, stream);
+  launch(find_starts, unsigned(ceil_div(start.size, kThreads)), kThreads, 0, stream, sorted_key,
+         start);
+}
+
+}  // namespace
+
+int64_t draw_batch_scratch_bytes(int64_t rows, int64_t negatives) {
+  Carver carver(nullptr);
+  lay_out(carver, rows * (1 + negatives));
+  return carver.bytes();
+}
+
+void draw_batch(const SamplerTables& from, const TrainingClock* clock, const BatchView& batch,
+                VectorView<std::byte> scratch, Stream stream) {
+  require_sampler_shapes(from, batch);
+  require_scratch(scratch, draw_batch_scratch_bytes(batch.rows(), batch.negatives()),
+                  "sampler: scratch must have draw_batch_scratch_bytes, aligned to 256");
+  Carver carver(scratch.data);
+  const Scratch s = lay_out(carver, batch.item_use.size);
+  const int64_t calls = batch.rows() * ceil_div(1 + batch.negatives(), kWords);
+  launch(draw_rows, unsigned(ceil_div(batch.rows(), kRowThreads)), kRowThreads, 0, stream, from,
+         clock, batch);
+  launch(draw_negatives, unsigned(ceil_div(calls, kThreads)), kThreads, 0, stream, from, clock,
+         batch, s.item_of_use.data);
+  group(batch.user, from.items_of_user.rows, batch.user_start, batch.user_row, s, stream);
+  group(s.item_of_use, from.items_of_user.cols, batch.item_start, batch.item_use, s, stream);
+}
+
+void advance_clock(TrainingClock* clock, Stream stream) { launch(advance, 1, 1, 0, stream, clock); }
+
+}  // namespace rec::cuda
