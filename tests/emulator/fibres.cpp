@@ -87,9 +87,11 @@ constexpr unsigned kMostThreads = 1024;
 Fibre main_fibre;
 Fibre* current = &main_fibre;
 // Never destroyed: what it holds stays reachable for LeakSanitizer.
-std::vector<Fibre*>& fibres = *new std::vector<Fibre*>;
+std::vector<Fibre*>& all_fibres = *new std::vector<Fibre*>;
+Fibre** fibres = nullptr;  // those of the running block, by their number in it
 Warp warps[kMostThreads / 32];
-unsigned ready[kMostThreads], ready_count, alive, thread_count;
+unsigned ready[kMostThreads], first_ready, ready_count;  // a ring
+unsigned alive, thread_count;
 
 struct Barrier {
   unsigned arrived, generation;
@@ -102,8 +104,8 @@ const std::function<void()>* body = nullptr;
 char* arena = nullptr;
 size_t arena_used, static_used;
 char* dynamic_memory;
-uint64_t block_count = 0;  // of all grids so far: names the running block
-[[maybe_unused]] char* sync_objects = nullptr;
+uint64_t block_count = 0;                       // of all grids so far: names the running block
+[[maybe_unused]] char* sync_objects = nullptr;  // the running block's
 uint64_t random_state = 1;
 std::string error;
 bool failing = false;
@@ -187,29 +189,24 @@ __attribute__((noinline)) void switch_to(Fibre* to) {
   after_switch(from);
 }
 
+// The place-th of those ready, in the order in which they became so.
+unsigned& ready_at(unsigned place) { return ready[(first_ready + place) % kMostThreads]; }
+
 void make_ready(Fibre* fibre) {
   fibre->state = State::ready;
-  ready[ready_count++] = fibre->number;
+  ready_at(ready_count++) = fibre->number;
 }
 
 Fibre* take_ready() {
   if (ready_count == 0) return nullptr;
-  unsigned number = 0;
+  const unsigned last = --ready_count;
+  unsigned number = ready_at(last);
   switch (schedule().order) {
-    case Order::random: {
-      const unsigned place = unsigned(next_random() % ready_count);
-      number = ready[place];
-      ready[place] = ready[--ready_count];
-      break;
-    }
-    case Order::reverse: number = ready[--ready_count]; break;
+    case Order::random: std::swap(number, ready_at(unsigned(next_random() % (last + 1)))); break;
+    case Order::reverse: break;
     case Order::forward:
-      number = ready[0];
-      --ready_count;
-      for (unsigned i = 0; i < ready_count; ++i) {
-        ready[i] = ready[i + 1];
-        asm volatile("" ::: "memory");  // stays a loop: a memmove would be seen
-      }
+      number = ready_at(0);
+      ++first_ready;
       break;
   }
   return fibres[number];
@@ -306,7 +303,6 @@ void start(Fibre* fibre) {
 
 void add_fibre() {
   auto* fibre = new Fibre;
-  fibre->number = unsigned(fibres.size());
   void* memory = mmap(nullptr, kStackBytes + kPage, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) throw Error("no memory for a fibre's stack");
@@ -314,7 +310,7 @@ void add_fibre() {
   fibre->stack = static_cast<char*>(memory) + kPage;
   fibre->stack_size = kStackBytes;
   start(fibre);
-  fibres.push_back(fibre);
+  all_fibres.push_back(fibre);
 }
 
 void* take_from_arena(size_t size, size_t align) {
@@ -336,38 +332,57 @@ char* new_arena() {
   return static_cast<char*>(memory);
 }
 
-// Memory and threads that ThreadSanitizer has not seen, so that races between blocks show too.
-// Kept until the grid is over.
-struct FreshBlocks {
-  std::vector<char*> arenas, objects;
-
-  void next([[maybe_unused]] unsigned threads) {
-#if REC_TSAN
-    arenas.push_back(arena = new_arena());
-    objects.push_back(sync_objects = static_cast<char*>(std::malloc(8 * kSyncObjects)));
-    main_fibre.tsan_fibre = __tsan_get_current_fiber();
-    for (unsigned i = 0; i < threads; ++i) {
-      Fibre* const fibre = fibres[i];
-      if (fibre->tsan_fibre != nullptr) __tsan_destroy_fiber(fibre->tsan_fibre);
-      fibre->tsan_fibre = __tsan_create_fiber(0);
-      // Forgets the accesses of the block before.
-      mmap(fibre->stack, kStackBytes, PROT_READ | PROT_WRITE,
-           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-      start(fibre);
-    }
-#else
-    if (arena == nullptr) arena = new_arena();
-#endif
-  }
-  ~FreshBlocks() {
-    for (char* block : objects) {
-      sync_objects = block;
-      if (!failing) acquire(kThreadEnds);
-      std::free(block);
-    }
-    for (char* memory : arenas) std::free(memory);
-  }
+// What a block runs on. Without ThreadSanitizer one serves all blocks. Under it blocks take turns at
+// several, each with threads of its own, so that blocks that run soon after one another are not
+// ordered, and their races show. A block is ordered after the last one on the same place; that is
+// what lets threads, which take a millisecond to make, be used again.
+struct BlockPlace {
+  char* arena;
+  char* sync_objects;  // what ThreadSanitizer orders threads by
 };
+std::vector<BlockPlace>& places = *new std::vector<BlockPlace>;
+
+size_t places_for([[maybe_unused]] size_t threads) {
+#if REC_TSAN
+  constexpr size_t kThreads = 1024, kMostPlaces = 16;
+  return std::clamp<size_t>(kThreads / threads, 2, kMostPlaces);
+#else
+  return 1;
+#endif
+}
+
+void need_places(size_t count, size_t threads) {
+  while (places.size() < count)
+    places.push_back({new_arena(), static_cast<char*>(std::calloc(kSyncObjects, 8))});
+  while (all_fibres.size() < count * threads) add_fibre();
+#if REC_TSAN
+  main_fibre.tsan_fibre = __tsan_get_current_fiber();
+  for (size_t i = 0; i < count * threads; ++i)
+    if (all_fibres[i]->tsan_fibre == nullptr) all_fibres[i]->tsan_fibre = __tsan_create_fiber(0);
+#endif
+}
+
+void take_place(size_t number, size_t threads) {
+  arena = places[number].arena;
+  sync_objects = places[number].sync_objects;
+  fibres = all_fibres.data() + number * threads;
+  acquire(kThreadEnds);
+}
+
+// After an error: gives up the stack of every thread of the block as it stands.
+void abandon_block() {
+  for (unsigned object = 0; object < kSyncObjects; ++object) acquire(object);
+  for (unsigned i = 0; i < thread_count; ++i) {
+#if REC_TSAN
+    __tsan_destroy_fiber(fibres[i]->tsan_fibre);
+    fibres[i]->tsan_fibre = nullptr;
+    // Its stack may be given to another: forgets the accesses.
+    mmap(fibres[i]->stack, kStackBytes, PROT_READ | PROT_WRITE,
+         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+#endif
+    start(fibres[i]);
+  }
+}
 
 Schedule schedule_from_environment() {
   const char* const text = std::getenv("REC_EMU_ORDER");
@@ -556,7 +571,8 @@ void run_grid(dim3 grid, dim3 block, size_t dynamic_shared_bytes,
   if (current != &main_fibre) throw Error("a kernel launched a kernel");
 
   random_state = (schedule().seed + 1) * 0x9E3779B97F4A7C15ull + (random_state >> 32) + 1;
-  while (fibres.size() < threads) add_fibre();
+  const size_t place_count = places_for(threads);
+  need_places(place_count, threads);
   body = &thread_body;
   thread_count = unsigned(threads);
   blockDim = block;
@@ -569,14 +585,13 @@ void run_grid(dim3 grid, dim3 block, size_t dynamic_shared_bytes,
     std::iota(order.begin(), order.end(), 0);
     for (uint64_t i = blocks; i > 1; --i) std::swap(order[i - 1], order[next_random() % i]);
   }
-  FreshBlocks fresh;
   for (uint64_t k = 0; k < blocks; ++k) {
     const uint64_t b = !order.empty()                       ? order[k]
                        : schedule().order == Order::reverse ? blocks - 1 - k
                                                             : k;
     blockIdx = make_uint3(unsigned(b % grid.x), unsigned(b / grid.x % grid.y),
                           unsigned(b / grid.x / grid.y));
-    fresh.next(thread_count);
+    take_place(k % place_count, threads);
 #if REC_ASAN
     ASAN_POISON_MEMORY_REGION(arena, kArenaBytes);
 #endif
@@ -591,6 +606,7 @@ void run_grid(dim3 grid, dim3 block, size_t dynamic_shared_bytes,
     failing = false;
     for (unsigned i = 0; i < thread_count; ++i) {
       Fibre* const fibre = fibres[i];
+      fibre->number = i;
       fibre->index = make_uint3(i % block.x, i / block.x % block.y, i / block.x / block.y);
       fibre->copy_count = fibre->copy_group = 0;
       make_ready(fibre);
@@ -603,14 +619,16 @@ void run_grid(dim3 grid, dim3 block, size_t dynamic_shared_bytes,
     release(kGridStarts);
     switch_to(take_ready());
     if (failing) {
-      acquire(kThreadEnds);
-      for (Fibre* fibre : fibres) start(fibre);  // gives up every stack as it stands
-      throw Error(error);
+      abandon_block();
+      break;
     }
   }
+  // Whatever comes next is ordered after every block.
+  for (size_t k = 0; k < std::min<uint64_t>(place_count, blocks); ++k) take_place(k, threads);
 #if REC_ASAN
-  if (arena != nullptr) ASAN_UNPOISON_MEMORY_REGION(arena, kArenaBytes);
+  ASAN_UNPOISON_MEMORY_REGION(arena, kArenaBytes);
 #endif
+  if (failing) throw Error(error);
 }
 
 }  // namespace rec::emulator

@@ -6,8 +6,8 @@
 // reach, lanes of a warp in different collectives, a shuffle from a lane that is not there.
 //
 // Shared memory is filled with 0xFF (NaN, -1) at the start of a block and has red zones under
-// AddressSanitizer. Under ThreadSanitizer every CUDA thread is a thread of its own, ordered with
-// others by barriers and collectives alone.
+// AddressSanitizer. Under ThreadSanitizer the CUDA threads are threads, ordered with others by
+// barriers and collectives alone; a block is ordered after those that ran long before it.
 #pragma once
 #include <cstddef>
 #include <cstdint>

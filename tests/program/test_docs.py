@@ -18,7 +18,7 @@ import unittest
 from engine_program import PROGRAM, ROOT, make_dataset, run
 
 PAGES = sorted(page for page in ROOT.rglob("*.md")
-               if not {"build", "runs", ".venv"} & set(page.relative_to(ROOT).parts))
+               if not {"build", "runs", ".venv", ".cuda_headers"} & set(page.relative_to(ROOT).parts))
 SCRIPT_FOLDERS = (".", ".ci", "bench", "bench/peers", "data")
 BUILD_TOOLS = ["cmake", "ctest"]
 LISTING = {"rec_tests": '--list-test-names-only "$@" | grep .', "rec_bench": '--benchmark_list_tests=true "$@"'}
@@ -74,10 +74,11 @@ class Checkout:
         for name in re.findall(r"add_executable\((\w+)", "".join(
                 (ROOT / folder / "CMakeLists.txt").read_text() for folder in ("tests", "bench"))):
             lists = name in LISTING and (built / name).exists()  # presets other than cpu do not build all
-            script(self.folder / "build/cpu" / name,
-                   f"{shlex.quote(str(built / name))} {LISTING[name]}\n" if lists else "")
+            for preset in ("cpu", "emulate", "emulate-tsan"):
+                script(self.folder / "build" / preset / name,
+                       f"{shlex.quote(str(built / name))} {LISTING[name]}\n" if lists else "")
         presets = "|".join(f'*"--preset {name} "*' for name in re.findall(
-            r'"name": "(\w+)",\s*"displayName"', (ROOT / "CMakePresets.json").read_text()))
+            r'"name": "([\w-]+)",\s*"displayName"', (ROOT / "CMakePresets.json").read_text()))
         for name in BUILD_TOOLS:
             script(self.folder / "bin" / name,
                    f'case "$* " in {presets}) exit 0;; esac\necho "{name} $*: no such preset" >&2\nexit 1\n')

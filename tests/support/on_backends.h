@@ -12,7 +12,11 @@
 // both read and write lies in Values or a GuardedMatrix (values.h).
 //
 // REC_TEST_BACKEND=cpu|cuda runs one of them alone.
+//
+// Under ThreadSanitizer a CUDA thread takes some microseconds for each barrier, collective and
+// loop. Cases that launch many leave themselves out there: if (too_many_threads(n)) continue;
 #pragma once
+#include <cstdint>
 #include <cstdlib>
 #include <functional>
 #include <stdexcept>
@@ -28,6 +32,19 @@ inline constexpr bool kCudaInBuild = true;
 #else
 inline constexpr bool kCudaInBuild = false;
 #endif
+
+#if defined(__SANITIZE_THREAD__)
+inline constexpr bool kThreadSanitizer = true;
+#elif defined(__has_feature)
+inline constexpr bool kThreadSanitizer = __has_feature(thread_sanitizer);
+#else
+inline constexpr bool kThreadSanitizer = false;
+#endif
+
+// True where a case of so many CUDA threads, all launches together, would take seconds.
+constexpr bool too_many_threads(int64_t cuda_threads) {
+  return kThreadSanitizer && cuda_threads > 20'000;
+}
 
 // The stream that tests use, made at the first call; null where there is no device.
 Stream test_stream();
