@@ -125,7 +125,8 @@ class CudaBackend final : public Backend {
 
   void draw_batch(const SamplerTables& from, const TrainingClock* clock,
                   const BatchView& batch) override {
-    cuda::draw_batch(from, clock, batch, scratch_.take(cuda::draw_batch_scratch_bytes(batch)),
+    cuda::draw_batch(from, clock, batch,
+                     scratch_.take(cuda::draw_batch_scratch_bytes(batch.rows(), batch.negatives())),
                      stream());
   }
 
