@@ -1,16 +1,17 @@
 // batch_gradient: from the derivative by each score of a batch to the gradient of every node.
 //
-//   grad_user[u] = sum over batch rows b of u, ascending:  user_row[b]
-//   grad_item[i] = sum over uses (b, slot) of i, ascending: score[b, slot] * user[user(b)]
+//   grad_user[u] = sum over batch rows b of u:   user_row[b]
+//   grad_item[i] = sum over uses (b, slot) of i: score[b, slot] * user[user(b)]
 //
 // Nodes that the batch does not touch get 0. A segmented sum over the batch's groupings: one owner
-// adds each node's terms in their stored order, so no atomics
-// and the same bits for any number of threads.
+// adds each node's terms in an order that the length of its list fixes, so no atomics and the same
+// bits for any number of threads.
 //
 // Why it works: docs/kernels/batch_gradient.md   Test: tests/kernels/test_batch_gradient.cpp
 // Speed: bench/kernels/bench_batch_gradient.cpp
 #pragma once
 #include "kernels/common/check.h"
+#include "kernels/common/stream.h"
 #include "kernels/common/views.h"
 #include "kernels/sampler/sampler.h"
 
@@ -59,4 +60,11 @@ void batch_gradient(MatrixView<const float> user, const BatchView& batch,
                     MatrixView<float> grad_item);
 
 }  // namespace cpu
+namespace cuda {
+
+void batch_gradient(MatrixView<const float> user, const BatchView& batch,
+                    const BatchGradientView& grad, MatrixView<float> grad_user,
+                    MatrixView<float> grad_item, Stream stream);
+
+}  // namespace cuda
 }  // namespace rec

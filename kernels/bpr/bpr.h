@@ -10,6 +10,7 @@
 #pragma once
 #include "kernels/batch_gradient/batch_gradient.h"
 #include "kernels/common/check.h"
+#include "kernels/common/stream.h"
 #include "kernels/common/views.h"
 #include "kernels/sampler/sampler.h"
 
@@ -26,4 +27,11 @@ double bpr(MatrixView<const float> user, MatrixView<const float> item, const Bat
            const BatchGradientView& grad);
 
 }  // namespace cpu
+namespace cuda {
+
+// As above; the loss is added to *loss_sum, which lies in device memory.
+void bpr(MatrixView<const float> user, MatrixView<const float> item, const BatchView& batch,
+         const BatchGradientView& grad, double* loss_sum, Stream stream);
+
+}  // namespace cuda
 }  // namespace rec

@@ -10,12 +10,16 @@
 // derivative is the sum of the negatives', not p - 1, which loses its digits as p nears 1.
 // Sums over rows give the users' and items' gradients: kernels/batch_gradient.
 //
-// Repeatable: yes, for any number of threads (row losses are added in row order, in double).
+// Repeatable: yes, for any number of threads (row losses are added in a fixed order, in double).
 // Why it works: docs/kernels/info_nce.md   Test: tests/kernels/test_info_nce.cpp
 // Speed: bench/kernels/bench_info_nce.cpp
 #pragma once
+#include <algorithm>
+#include <limits>
+
 #include "kernels/batch_gradient/batch_gradient.h"
 #include "kernels/common/check.h"
+#include "kernels/common/stream.h"
 #include "kernels/common/views.h"
 #include "kernels/sampler/sampler.h"
 
@@ -23,6 +27,18 @@ namespace rec {
 
 inline void require_info_nce(float tau) {
   require(tau > 0.0f, "info_nce: tau must be greater than 0");
+}
+
+// What the formula multiplies by.
+struct InfoNceScales {
+  double inverse_tau;  // 1 / tau
+  double gradient;     // 1 / (tau B)
+};
+// Within float, so that 0 / tau stays 0 for the smallest tau.
+inline InfoNceScales info_nce_scales(float tau, int64_t batch_rows) {
+  constexpr double kLargest = std::numeric_limits<float>::max();
+  return {std::min(1.0 / double(tau), kLargest),
+          std::min(1.0 / (double(tau) * double(batch_rows)), kLargest)};
 }
 
 namespace cpu {
@@ -33,4 +49,11 @@ double info_nce(MatrixView<const float> user, MatrixView<const float> item, cons
                 float tau, const BatchGradientView& grad);
 
 }  // namespace cpu
+namespace cuda {
+
+// As above; the loss is added to *loss_sum, which lies in device memory.
+void info_nce(MatrixView<const float> user, MatrixView<const float> item, const BatchView& batch,
+              float tau, const BatchGradientView& grad, double* loss_sum, Stream stream);
+
+}  // namespace cuda
 }  // namespace rec

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "kernels/batch_gradient/sampled_objective_cpu.h"
 #include "kernels/common/exp.h"
@@ -55,13 +54,10 @@ REC_SIMD_CLONES double contrast_row(float* score, int64_t count, double inverse_
 double info_nce(MatrixView<const float> user, MatrixView<const float> item, const BatchView& batch,
                 float tau, const BatchGradientView& grad) {
   require_info_nce(tau);
-  // Within float, so that 0 / tau stays 0 for the smallest tau.
-  constexpr double kLargest = std::numeric_limits<float>::max();
-  const double inverse_tau = std::min(1.0 / double(tau), kLargest);
-  const double gradient_scale = std::min(1.0 / (double(tau) * double(batch.rows())), kLargest);
+  const InfoNceScales scales = info_nce_scales(tau, batch.rows());
   const int64_t count = 1 + batch.negatives();
   return sampled_objective(user, item, batch, grad, [=](float* score) {
-    return contrast_row(score, count, inverse_tau, gradient_scale);
+    return contrast_row(score, count, scales.inverse_tau, scales.gradient);
   });
 }
 

@@ -1,7 +1,9 @@
 // batch_gradient against plain sums over the batch in double precision.
 #include <catch2/catch.hpp>
 
+#include <functional>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "kernels/batch_gradient/batch_gradient.h"
@@ -9,9 +11,27 @@
 #include "tests/support/agreement.h"
 #include "tests/support/batches.h"
 #include "tests/support/closeness.h"
+#include "tests/support/objectives.h"
+#include "tests/support/on_backends.h"
 
 namespace rec::test {
 namespace {
+
+struct BatchGradient {
+  std::string backend;
+  std::function<void(MatrixView<const float>, const BatchView&, const BatchGradientView&,
+                     MatrixView<float>, MatrixView<float>)>
+      run;
+};
+std::vector<BatchGradient> backends() {
+  return on_backends<BatchGradient>(
+      [] {
+        return BatchGradient{"cpu", cpu::batch_gradient};
+      },
+      [](auto) {
+        return BatchGradient{"cuda", on_device(cuda::batch_gradient)};
+      });
+}
 
 // An objective's result and the tables it belongs to, filled at random.
 struct Fixture {
@@ -19,23 +39,24 @@ struct Fixture {
   GuardedMatrix user, grad_user, grad_item;
   HostBatchGradient from;
 
-  Fixture(HostBatch b, int64_t dim, uint64_t seed)
+  Fixture(HostBatch b, int64_t dim, uint64_t seed, bool aligned = false)
       : batch(std::move(b)),
-        user(batch.users, dim),
-        grad_user(batch.users, dim),
-        grad_item(batch.items, dim),
+        user(guarded(batch.users, dim, aligned)),
+        grad_user(user),
+        grad_item(guarded(batch.items, dim, aligned)),
         from(batch, dim, /*score_padding=*/0) {
+    from.user_row = guarded(batch.rows(), dim, aligned);
     std::mt19937_64 random(seed);
     user.fill_normal(random);
     from.score.fill_normal(random);
     from.user_row.fill_normal(random);
   }
-  void run() {
-    cpu::batch_gradient(user.view(), batch.view(), from.view(), grad_user.view(), grad_item.view());
+  void run(const BatchGradient& on) {
+    on.run(user.view(), batch.view(), from.view(), grad_user.view(), grad_item.view());
   }
 };
 
-void check(Fixture& f) {
+void check(const BatchGradient& on, Fixture& f) {
   const int64_t dim = f.user.view().cols;
   CAPTURE(f.batch.name, dim);
   std::vector<Sum> user_sum(size_t(f.batch.users * dim)), item_sum(size_t(f.batch.items * dim));
@@ -47,7 +68,7 @@ void check(Fixture& f) {
         item_sum[size_t(f.batch.item_of(b, slot) * dim + c)].add(
             double(f.from.score.view()(b, slot)) * double(f.user.view()(u, c)));
     }
-  f.run();
+  f.run(on);
   Agreement agreement;
   for (int64_t u = 0; u < f.batch.users; ++u)
     for (int64_t c = 0; c < dim; ++c) {
@@ -67,17 +88,35 @@ void check(Fixture& f) {
   CHECK(f.grad_item.guards_untouched());
 }
 
+// The lengths of the items' lists stand around what a warp of a GPU fetches at once (128) and what it
+// sums alone (256); the last has more than a third of all uses.
+HostBatch skewed_batch() {
+  constexpr int64_t kRows = 640, kUsers = 70;
+  const int64_t uses[] = {0, 1, 31, 32, 33, 127, 128, 129, 255, 256, 257, 0, 30, 2, 0, 0, 0, 0, 0};
+  Values<int32_t> positive, negative, user;
+  for (int32_t i = 0; i < int32_t(std::size(uses)); ++i)
+    for (int64_t k = 0; k < uses[i]; ++k)
+      (int64_t(positive.size()) < kRows ? positive : negative).push_back(i);
+  while (int64_t(positive.size()) < kRows) positive.push_back(13);
+  while (int64_t(negative.size()) < kRows * 2) negative.push_back(18);
+  for (int64_t b = 0; b < kRows; ++b) user.push_back(int32_t(b * b % kUsers));
+  return make_batch("lists of all lengths", kUsers, std::size(uses), 2, std::move(user),
+                    std::move(positive), std::move(negative));
+}
+
 }  // namespace
 
 // docs/kernels/batch_gradient.md, "A small example"
 TEST_CASE("batch_gradient: the example worked by hand", "[kernels]") {
+  const BatchGradient on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   Fixture f(make_batch("hand", 3, 4, 2, {2, 0, 2}, {0, 1, 1}, {1, 3, 0, 0, 3, 0}), 1, 1);
   const float user[] = {2, 7, 3};
   const float score[] = {-3, 1, 2, -5, 4, 1, -9, 4, 5};
   for (int64_t u = 0; u < 3; ++u) f.user.view()(u, 0) = user[u];
   for (int64_t use = 0; use < 9; ++use) f.from.score.view()(use / 3, use % 3) = score[use];
   for (int64_t b = 0; b < 3; ++b) f.from.user_row.view()(b, 0) = float(10 * (b + 1));
-  f.run();
+  f.run(on);
   CHECK(f.grad_user.view()(0, 0) == 20);
   CHECK(f.grad_user.view()(1, 0) == 0);
   CHECK(f.grad_user.view()(2, 0) == 40);
@@ -88,18 +127,28 @@ TEST_CASE("batch_gradient: the example worked by hand", "[kernels]") {
 }
 
 TEST_CASE("batch_gradient: matches plain sums", "[kernels]") {
-  for (int64_t dim : {1, 31, 32, 33, 64, 200, 300}) {
-    Fixture one(random_batch("one row", 5, 6, 1, 1, 31), dim, 41);
-    Fixture few(random_batch("users and items repeat", 3, 4, 30, 9, 32), dim, 42);
-    Fixture sparse(random_batch("most nodes untouched", 90, 400, 12, 5, 33), dim, 43);
-    Fixture popular(random_batch("an item with more uses than one run", 40, 3, 60, 32, 34), dim,
-                    44);
-    for (Fixture* f : {&one, &few, &sparse, &popular}) check(*f);
+  const BatchGradient on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  const bool aligned = GENERATE(false, true);
+  CAPTURE(aligned);
+  for (int64_t dim : {1, 4, 31, 32, 33, 64, 66, 128, 200, 300}) {
+    Fixture one(random_batch("one row", 5, 6, 1, 1, 31), dim, 41, aligned);
+    Fixture few(random_batch("users and items repeat", 3, 4, 30, 9, 32), dim, 42, aligned);
+    Fixture sparse(random_batch("most nodes untouched", 90, 400, 12, 5, 33), dim, 43, aligned);
+    for (Fixture* f : {&one, &few, &sparse}) check(on, *f);
+  }
+  for (int64_t dim : {1, 33, 64, 200}) {
+    Fixture popular(random_batch("items with more uses than one run", 40, 3, 60, 32, 34), dim, 44,
+                    aligned);
+    Fixture skewed(skewed_batch(), dim, 48, aligned);
+    for (Fixture* f : {&popular, &skewed}) check(on, *f);
   }
 }
 
 // Whole numbers, so that every sum is exact and one use given to the wrong row would show.
 TEST_CASE("batch_gradient: first and last slot of 4096 rows of 257", "[kernels]") {
+  const BatchGradient on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   Fixture f(random_batch("257 slots", 900, 50, 4096, 256, 37), 1, 47);
   for (int64_t u = 0; u < f.batch.users; ++u) f.user.view()(u, 0) = float(u % 31);
   std::vector<double> want(size_t(f.batch.items), 0.0);
@@ -109,15 +158,26 @@ TEST_CASE("batch_gradient: first and last slot of 4096 rows of 257", "[kernels]"
       want[size_t(f.batch.item_of(b, slot))] +=
           double(f.from.score.view()(b, slot)) * double(f.batch.user[size_t(b)] % 31);
     }
-  f.run();
+  f.run(on);
   for (int64_t i = 0; i < f.batch.items; ++i) CHECK(f.grad_item.view()(i, 0) == want[size_t(i)]);
+}
+
+TEST_CASE("batch_gradient: two runs give the same bits", "[kernels]") {
+  const BatchGradient on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  Fixture f(skewed_batch(), 33, 49);
+  f.run(on);
+  const GuardedMatrix grad_user = f.grad_user, grad_item = f.grad_item;
+  f.run(on);
+  CHECK(same_bits(f.grad_user.view(), grad_user.view()));
+  CHECK(same_bits(f.grad_item.view(), grad_item.view()));
 }
 
 TEST_CASE("batch_gradient: same bits with 1, 2 and 3 threads", "[kernels][threads]") {
   Fixture f(random_batch("threads", 50, 40, 97, 31, 35), 33, 45);
   const auto run = [&](int threads) {
     const cpu::ThreadsInUse count(threads);
-    f.run();
+    f.run({"cpu", cpu::batch_gradient});
   };
   run(1);
   const GuardedMatrix grad_user = f.grad_user, grad_item = f.grad_item;
@@ -129,18 +189,20 @@ TEST_CASE("batch_gradient: same bits with 1, 2 and 3 threads", "[kernels][thread
 }
 
 TEST_CASE("batch_gradient: refuses shapes that do not match", "[kernels]") {
+  const BatchGradient on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   Fixture f(random_batch("refused", 3, 4, 6, 2, 36), 8, 46);
   GuardedMatrix narrow(4, 7), short_items(3, 8);
   HostBatchGradient padded(f.batch, 8);
-  CHECK_THROWS_AS(cpu::batch_gradient(f.user.view(), f.batch.view(), f.from.view(),
-                                      f.grad_user.view(), narrow.view()),
-                  std::invalid_argument);
-  CHECK_THROWS_AS(cpu::batch_gradient(f.user.view(), f.batch.view(), f.from.view(),
-                                      f.grad_user.view(), short_items.view()),
-                  std::invalid_argument);
-  CHECK_THROWS_AS(cpu::batch_gradient(f.user.view(), f.batch.view(), padded.view(),
-                                      f.grad_user.view(), f.grad_item.view()),
-                  std::invalid_argument);
+  CHECK_THROWS_AS(
+      on.run(f.user.view(), f.batch.view(), f.from.view(), f.grad_user.view(), narrow.view()),
+      std::invalid_argument);
+  CHECK_THROWS_AS(
+      on.run(f.user.view(), f.batch.view(), f.from.view(), f.grad_user.view(), short_items.view()),
+      std::invalid_argument);
+  CHECK_THROWS_AS(
+      on.run(f.user.view(), f.batch.view(), padded.view(), f.grad_user.view(), f.grad_item.view()),
+      std::invalid_argument);
 }
 
 }  // namespace rec::test

@@ -2,16 +2,40 @@
 #include <catch2/catch.hpp>
 
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <random>
+#include <string>
+#include <vector>
 
 #include "kernels/bpr/bpr.h"
 #include "tests/support/objectives.h"
+#include "tests/support/on_backends.h"
 
 namespace rec::test {
 namespace {
 
 constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
+
+struct Bpr {
+  std::string backend;
+  std::function<double(MatrixView<const float>, MatrixView<const float>, const BatchView&,
+                       const BatchGradientView&)>
+      run;
+};
+std::vector<Bpr> backends() {
+  return on_backends<Bpr>(
+      [] {
+        return Bpr{"cpu", cpu::bpr};
+      },
+      [](auto) {
+        return Bpr{"cuda", [](auto... arguments) {
+                     Values<double> loss_sum = {0.0};
+                     on_device(cuda::bpr)(arguments..., loss_sum.data());
+                     return loss_sum[0];
+                   }};
+      });
+}
 
 // softplus(m) and sigmoid(m) / B of the margin m = s_1 - s_0. An error d of the margin changes
 // softplus by at most sigmoid * expm1(d), and sigmoid by the same factor.
@@ -28,11 +52,11 @@ RowOracle pairwise(const RowScores& scores, int64_t batch_rows) {
   return row;
 }
 
-void check_case(const GuardedMatrix& user, const GuardedMatrix& item, HostBatch& batch,
-                bool exact_scores) {
+void check_case(const Bpr& on, const GuardedMatrix& user, const GuardedMatrix& item,
+                HostBatch& batch, bool exact_scores) {
   CAPTURE(batch.name, user.view().cols);
   HostBatchGradient got(batch, user.view().cols);
-  const double loss = cpu::bpr(user.view(), item.view(), batch.view(), got.view());
+  const double loss = on.run(user.view(), item.view(), batch.view(), got.view());
   check_objective(user.view(), item.view(), batch, got, loss, exact_scores,
                   [&](const RowScores& s) { return pairwise(s, batch.rows()); });
 }
@@ -41,12 +65,14 @@ void check_case(const GuardedMatrix& user, const GuardedMatrix& item, HostBatch&
 
 // docs/kernels/bpr.md, "A small example"
 TEST_CASE("bpr: the example worked by hand", "[kernels]") {
+  const Bpr on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   HostBatch batch = make_batch("hand", 1, 2, 1, {0, 0}, {0, 1}, {1, 1});
   GuardedMatrix user(1, 1), item(2, 1);
   user.view()(0, 0) = 1;
   item.view()(0, 0) = 3, item.view()(1, 0) = 5;
   HostBatchGradient got(batch, 1);
-  const double loss = cpu::bpr(user.view(), item.view(), batch.view(), got.view());
+  const double loss = on.run(user.view(), item.view(), batch.view(), got.view());
   CHECK(std::abs(loss - (std::log1p(std::exp(2.0)) + std::log(2.0)) / 2) < 1e-15);
   CHECK(got.score.view()(0, 1) == Approx(0.5 * 0.8807970779778823).epsilon(1e-7));
   CHECK(got.score.view()(0, 0) == -got.score.view()(0, 1));
@@ -57,23 +83,30 @@ TEST_CASE("bpr: the example worked by hand", "[kernels]") {
 }
 
 TEST_CASE("bpr: matches plain sums", "[kernels]") {
-  for (int64_t dim : {1, 31, 32, 33, 64, 200}) {
+  const Bpr on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  const bool aligned = GENERATE(false, true);
+  for (int64_t dim : {1, 4, 31, 32, 33, 64, 66, 128, 200}) {
+    CAPTURE(aligned);
     std::mt19937_64 random(21);
     HostBatch few = random_batch("few users and items", 3, 4, 40, 1, 22);
     HostBatch many = random_batch("many", 50, 60, 90, 1, 23);
     for (HostBatch* batch : {&few, &many}) {
-      GuardedMatrix user(batch->users, dim), item(batch->items, dim);
+      GuardedMatrix user = guarded(batch->users, dim, aligned);
+      GuardedMatrix item = guarded(batch->items, dim, aligned);
       user.fill_normal(random);
       item.fill_normal(random);
-      check_case(user, item, *batch, false);
+      check_case(on, user, item, *batch, false);
       fill_dyadic(user, random);
       fill_dyadic(item, random);
-      check_case(user, item, *batch, true);
+      check_case(on, user, item, *batch, true);
     }
   }
 }
 
 TEST_CASE("bpr: margins far from 0", "[kernels]") {
+  const Bpr on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   GuardedMatrix user(1, 1), item(6, 1);
   user.view()(0, 0) = 1;
   const float score[] = {-1e4f, -80, 0, 1, 80, 1e4f};
@@ -83,7 +116,7 @@ TEST_CASE("bpr: margins far from 0", "[kernels]") {
     for (int32_t n = 0; n < 6; ++n) positive.push_back(p), negative.push_back(n);
   HostBatch batch = make_batch("all pairs of extremes", 1, 6, 1, users, positive, negative);
   HostBatchGradient got(batch, 1);
-  const double loss = cpu::bpr(user.view(), item.view(), batch.view(), got.view());
+  const double loss = on.run(user.view(), item.view(), batch.view(), got.view());
   CHECK(std::isfinite(loss));
   for (int64_t b = 0; b < batch.rows(); ++b) {
     const double margin = double(score[negative[size_t(b)]]) - score[positive[size_t(b)]];
@@ -99,6 +132,19 @@ TEST_CASE("bpr: the oracle's derivative is the derivative of its loss", "[kernel
     check_oracle_derivative(1, seed, [](const RowScores& s) { return pairwise(s, 1); });
 }
 
+TEST_CASE("bpr: two runs give the same bits", "[kernels]") {
+  const Bpr on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  HostBatch batch = random_batch("two runs", 50, 60, 300, 1, 30);
+  std::mt19937_64 random(31);
+  GuardedMatrix user(50, 33), item(60, 33);
+  user.fill_normal(random);
+  item.fill_normal(random);
+  check_same_bits_of_two_runs(batch, 33, [&](const BatchGradientView& got) {
+    return on.run(user.view(), item.view(), batch.view(), got);
+  });
+}
+
 TEST_CASE("bpr: same bits with 1, 2 and 3 threads", "[kernels][threads]") {
   HostBatch batch = random_batch("threads", 50, 60, 97, 1, 27);
   std::mt19937_64 random(28);
@@ -111,10 +157,12 @@ TEST_CASE("bpr: same bits with 1, 2 and 3 threads", "[kernels][threads]") {
 }
 
 TEST_CASE("bpr: refuses more than one negative a row", "[kernels]") {
+  const Bpr on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   HostBatch batch = random_batch("refused", 3, 4, 6, 2, 29);
   GuardedMatrix user(3, 8), item(4, 8);
   HostBatchGradient got(batch, 8);
-  CHECK_THROWS_AS(cpu::bpr(user.view(), item.view(), batch.view(), got.view()),
+  CHECK_THROWS_AS(on.run(user.view(), item.view(), batch.view(), got.view()),
                   std::invalid_argument);
 }
 

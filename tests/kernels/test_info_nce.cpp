@@ -4,29 +4,57 @@
 
 #include <bit>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <random>
+#include <string>
+#include <vector>
 
 #include "kernels/common/exp.h"
 #include "kernels/info_nce/info_nce.h"
 #include "tests/support/objectives.h"
+#include "tests/support/on_backends.h"
 
 namespace rec::test {
 namespace {
 
 constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
+
+struct InfoNce {
+  std::string backend;
+  std::function<double(MatrixView<const float>, MatrixView<const float>, const BatchView&, float,
+                       const BatchGradientView&)>
+      run;
+  double exp_error;  // of a weight in (0, 1], relative
+};
+std::vector<InfoNce> backends() {
+  return on_backends<InfoNce>(
+      [] {
+        return InfoNce{"cpu", cpu::info_nce, kEpsilon};
+      },
+      [](auto) {
+        return InfoNce{"cuda",
+                       [](auto... arguments) {
+                         Values<double> loss_sum = {0.0};
+                         on_device(cuda::info_nce)(arguments..., loss_sum.data());
+                         return loss_sum[0];
+                       },
+                       2 * kEpsilon};  // CUDA's expf: 2 units in the last place
+      });
+}
+
 constexpr double kDropped = 0x1p-99;  // above exp(kSmallestExponent): a weight that became 0
 const float kTaus[] = {0.2f, 0.15f, 0.05f, 0.01f, 1e-3f};
 
 // loss = log1p(sum_j exp((s_j - s_0) / tau)): long double has the range for it at tau 1e-3.
-RowOracle contrast(const RowScores& scores, float tau, int64_t batch_rows) {
+RowOracle contrast(const RowScores& scores, float tau, int64_t batch_rows, double exp_error) {
   const auto& s = scores.value;
   double largest = s[0];
   for (double value : s) largest = std::max(largest, value);
   double h = 0;
   for (size_t j = 0; j < s.size(); ++j) {
     const double x = std::min((largest - s[j]) / tau, -double(kSmallestExponent));
-    h = std::max(h, scores.error[j] / tau + 2 * kEpsilon * x + kEpsilon);
+    h = std::max(h, scores.error[j] / tau + 2 * kEpsilon * x + exp_error);
   }
   const double relative = std::expm1(2 * h);
 
@@ -51,48 +79,70 @@ RowOracle contrast(const RowScores& scores, float tau, int64_t batch_rows) {
   return row;
 }
 
-void check_case(const GuardedMatrix& user, const GuardedMatrix& item, HostBatch& batch, float tau,
-                bool exact_scores) {
+void check_case(const InfoNce& on, const GuardedMatrix& user, const GuardedMatrix& item,
+                HostBatch& batch, float tau, bool exact_scores) {
   CAPTURE(batch.name, tau, user.view().cols);
   HostBatchGradient got(batch, user.view().cols);
-  const double loss = cpu::info_nce(user.view(), item.view(), batch.view(), tau, got.view());
+  const double loss = on.run(user.view(), item.view(), batch.view(), tau, got.view());
   check_objective(user.view(), item.view(), batch, got, loss, exact_scores,
-                  [&](const RowScores& s) { return contrast(s, tau, batch.rows()); });
+                  [&](const RowScores& s) { return contrast(s, tau, batch.rows(), on.exp_error); });
 }
 
-std::vector<HostBatch> batches() {
-  std::vector<HostBatch> all;
-  all.push_back(random_batch("one row, one negative", 2, 5, 1, 1, 1));
-  all.push_back(random_batch("items repeat within rows, users between rows", 3, 4, 21, 19, 2));
-  all.push_back(random_batch("one item only: every score equal", 4, 1, 5, 16, 3));
-  all.push_back(random_batch("256 negatives", 40, 70, 33, 256, 4));
-  return all;
+// Every width and tau, with the rows of users and items made by fill.
+void check_batch(const InfoNce& on, HostBatch batch, bool aligned, std::vector<int64_t> dims,
+                 std::vector<float> taus, void (*fill)(GuardedMatrix&, std::mt19937_64&),
+                 bool exact_scores) {
+  for (int64_t dim : dims)
+    for (float tau : taus) {
+      CAPTURE(aligned);
+      std::mt19937_64 random(7);
+      GuardedMatrix user = guarded(batch.users, dim, aligned);
+      GuardedMatrix item = guarded(batch.items, dim, aligned);
+      fill(user, random);
+      fill(item, random);
+      check_case(on, user, item, batch, tau, exact_scores);
+    }
 }
 
-// Every batch, width and tau, with the rows of users and items made by fill.
-void check_batches(void (*fill)(GuardedMatrix&, std::mt19937_64&), bool exact_scores) {
-  for (HostBatch& batch : batches())
-    for (int64_t dim : {1, 31, 32, 33, 64, 200})
-      for (float tau : kTaus) {
-        std::mt19937_64 random(7);
-        GuardedMatrix user(batch.users, dim), item(batch.items, dim);
-        fill(user, random);
-        fill(item, random);
-        check_case(user, item, batch, tau, exact_scores);
-      }
+void check_batches(const InfoNce& on, void (*fill)(GuardedMatrix&, std::mt19937_64&),
+                   bool exact_scores) {
+  const std::vector<float> taus(std::begin(kTaus), std::end(kTaus));
+  for (bool aligned : {false, true}) {
+    const auto check = [&](HostBatch batch, std::vector<int64_t> dims, std::vector<float> some) {
+      check_batch(on, std::move(batch), aligned, dims, some, fill, exact_scores);
+    };
+    const std::vector<int64_t> dims = {1, 31, 32, 33, 64, 200};
+    check(random_batch("one row, one negative", 2, 5, 1, 1, 1), dims, taus);
+    check(random_batch("items repeat within rows, users between rows", 3, 4, 21, 19, 2), dims,
+          on.backend == "cpu" ? taus : std::vector<float>{0.15f, 0.01f});
+    check(random_batch("one item only: every score equal", 4, 1, 5, 16, 3), dims, taus);
+    if (on.backend == "cpu") {
+      check(random_batch("256 negatives", 40, 70, 33, 256, 4), dims, taus);
+    } else {
+      // A thread a lane takes its time. The tiles of a GPU: rows held in full, in part, not at all.
+      check(random_batch("256 negatives", 40, 70, 3, 256, 4), {12, 33, 64, 66, 128, 132, 200},
+            {0.15f});
+      check(random_batch("271 and 272 candidates in pairs of rows", 40, 70, 1, 271, 8), {64},
+            {0.15f});
+      check(random_batch("the last tile half empty", 40, 70, 1, 272, 8), {64}, {0.15f});
+      check(random_batch("fewer negatives than a tile has rows", 5, 7, 2, 2, 9), {4, 32}, {0.15f});
+    }
+  }
 }
 
 }  // namespace
 
 // docs/kernels/info_nce.md, "A small example"
 TEST_CASE("info_nce: the example worked by hand", "[kernels]") {
+  const InfoNce on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   HostBatch batch = make_batch("hand", 1, 4, 3, {0}, {0}, {1, 2, 3});
   GuardedMatrix user(1, 2), item(4, 2);
   user.view()(0, 0) = 1, user.view()(0, 1) = 0;
   const float second[] = {1, 2, -1, 1};
   for (int64_t i = 0; i < 4; ++i) item.view()(i, 0) = 0, item.view()(i, 1) = second[i];
   HostBatchGradient got(batch, 2);
-  const double loss = cpu::info_nce(user.view(), item.view(), batch.view(), 0.5f, got.view());
+  const double loss = on.run(user.view(), item.view(), batch.view(), 0.5f, got.view());
   CHECK(std::abs(loss - std::log(4.0)) < 1e-15);
   CHECK(got.score.view()(0, 0) == -1.5f);
   for (int64_t j = 1; j <= 3; ++j) CHECK(got.score.view()(0, j) == 0.5f);
@@ -101,15 +151,21 @@ TEST_CASE("info_nce: the example worked by hand", "[kernels]") {
 }
 
 TEST_CASE("info_nce: matches plain sums on unit rows", "[kernels]") {
-  check_batches(fill_unit_rows, false);
+  const InfoNce on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  check_batches(on, fill_unit_rows, false);
 }
 
 TEST_CASE("info_nce: matches plain sums tightly where scores are exact", "[kernels]") {
-  check_batches(fill_dyadic, true);
+  const InfoNce on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  check_batches(on, fill_dyadic, true);
 }
 
 TEST_CASE("info_nce: scores at and slightly above 1, and a positive that has nearly won",
           "[kernels]") {
+  const InfoNce on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   // Scores of user (1, 0): exactly the items' first column.
   const float first[] = {1.0000002f, 1.0f, 0.99999994f, -1.0f, -1.0000002f, 0.5f};
   GuardedMatrix user(1, 2), item(6, 2);
@@ -121,10 +177,12 @@ TEST_CASE("info_nce: scores at and slightly above 1, and a positive that has nea
   cases.push_back(make_batch("positive won", 1, 6, 3, {0}, {0}, {3, 4, 3}));
   cases.push_back(make_batch("positive lost", 1, 6, 3, {0}, {4}, {0, 0, 5}));
   for (HostBatch& batch : cases)
-    for (float tau : kTaus) check_case(user, item, batch, tau, true);
+    for (float tau : kTaus) check_case(on, user, item, batch, tau, true);
 }
 
 TEST_CASE("info_nce: finite for the smallest tau there is", "[kernels]") {
+  const InfoNce on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   HostBatch batch = random_batch("smallest tau", 3, 9, 12, 5, 5);
   std::mt19937_64 random(9);
   GuardedMatrix user(3, 8), item(9, 8);
@@ -134,13 +192,15 @@ TEST_CASE("info_nce: finite for the smallest tau there is", "[kernels]") {
        {1e-20f, std::numeric_limits<float>::min(), std::numeric_limits<float>::denorm_min()}) {
     CAPTURE(tau);
     HostBatchGradient got(batch, 8);
-    CHECK(std::isfinite(cpu::info_nce(user.view(), item.view(), batch.view(), tau, got.view())));
+    CHECK(std::isfinite(on.run(user.view(), item.view(), batch.view(), tau, got.view())));
     for (int64_t b = 0; b < batch.rows(); ++b)
       for (int64_t j = 0; j <= batch.negatives; ++j) CHECK(std::isfinite(got.score.view()(b, j)));
   }
 }
 
 TEST_CASE("info_nce: a NaN shows in the loss", "[kernels]") {
+  const InfoNce on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   HostBatch batch = random_batch("NaN", 2, 3, 4, 40, 6);
   std::mt19937_64 random(10);
   GuardedMatrix user(2, 5), item(3, 5);
@@ -148,7 +208,7 @@ TEST_CASE("info_nce: a NaN shows in the loss", "[kernels]") {
   fill_unit_rows(item, random);
   item.view()(1, 2) = std::numeric_limits<float>::quiet_NaN();
   HostBatchGradient got(batch, 5);
-  CHECK(std::isnan(cpu::info_nce(user.view(), item.view(), batch.view(), 0.15f, got.view())));
+  CHECK(std::isnan(on.run(user.view(), item.view(), batch.view(), 0.15f, got.view())));
 }
 
 TEST_CASE("info_nce: the oracle's derivative is the derivative of its loss", "[kernels]") {
@@ -156,8 +216,32 @@ TEST_CASE("info_nce: the oracle's derivative is the derivative of its loss", "[k
     for (int64_t negatives : {1, 7, 256}) {
       CAPTURE(tau, negatives);
       check_oracle_derivative(negatives, 11,
-                              [&](const RowScores& s) { return contrast(s, tau, 1); });
+                              [&](const RowScores& s) { return contrast(s, tau, 1, 0); });
     }
+}
+
+TEST_CASE("info_nce: more scores than shared memory holds", "[kernels]") {
+  const InfoNce on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  HostBatch batch = random_batch("8193 candidates", 2, 50, 2, 8192, 15);
+  std::mt19937_64 random(16);
+  GuardedMatrix user = guarded(2, 4, true), item = guarded(50, 4, true);
+  fill_unit_rows(user, random);
+  fill_unit_rows(item, random);
+  check_case(on, user, item, batch, 0.15f, false);
+}
+
+TEST_CASE("info_nce: two runs give the same bits", "[kernels]") {
+  const InfoNce on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  HostBatch batch = random_batch("two runs", 50, 60, 23, 70, 17);
+  std::mt19937_64 random(18);
+  GuardedMatrix user(50, 33), item(60, 33);
+  fill_unit_rows(user, random);
+  fill_unit_rows(item, random);
+  check_same_bits_of_two_runs(batch, 33, [&](const BatchGradientView& got) {
+    return on.run(user.view(), item.view(), batch.view(), 0.15f, got);
+  });
 }
 
 TEST_CASE("info_nce: same bits with 1, 2 and 3 threads", "[kernels][threads]") {
@@ -172,15 +256,17 @@ TEST_CASE("info_nce: same bits with 1, 2 and 3 threads", "[kernels][threads]") {
 }
 
 TEST_CASE("info_nce: refuses wrong use", "[kernels]") {
+  const InfoNce on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   HostBatch batch = random_batch("refused", 3, 4, 6, 2, 14);
   GuardedMatrix user(3, 8), item(4, 8), narrow(4, 7);
   HostBatchGradient got(batch, 8), wrong(batch, 7);
   for (float tau : {0.0f, -0.1f, std::numeric_limits<float>::quiet_NaN()})
-    CHECK_THROWS_AS(cpu::info_nce(user.view(), item.view(), batch.view(), tau, got.view()),
+    CHECK_THROWS_AS(on.run(user.view(), item.view(), batch.view(), tau, got.view()),
                     std::invalid_argument);
-  CHECK_THROWS_AS(cpu::info_nce(user.view(), narrow.view(), batch.view(), 0.1f, got.view()),
+  CHECK_THROWS_AS(on.run(user.view(), narrow.view(), batch.view(), 0.1f, got.view()),
                   std::invalid_argument);
-  CHECK_THROWS_AS(cpu::info_nce(user.view(), item.view(), batch.view(), 0.1f, wrong.view()),
+  CHECK_THROWS_AS(on.run(user.view(), item.view(), batch.view(), 0.1f, wrong.view()),
                   std::invalid_argument);
 }
 

@@ -39,6 +39,11 @@ inline void fill_dyadic(GuardedMatrix& matrix, std::mt19937_64& random) {
     for (int64_t c = 0; c < v.cols; ++c) v(r, c) = float(uniform(random)) / 64.0f;
 }
 
+// A matrix whose rows are read in one float a load, or in as many as its width allows.
+inline GuardedMatrix guarded(int64_t rows, int64_t cols, bool aligned) {
+  return aligned ? GuardedMatrix::aligned(rows, cols) : GuardedMatrix(rows, cols);
+}
+
 inline void fill_unit_rows(GuardedMatrix& matrix, std::mt19937_64& random) {
   matrix.fill_normal(random);
   const MatrixView<float> v = matrix.view();
@@ -101,6 +106,17 @@ void check_objective(MatrixView<const float> user, MatrixView<const float> item,
         loss_error / double(batch.rows()) + in_double * loss_sum.magnitude);
   CHECK(got.score.guards_untouched());
   CHECK(got.user_row.guards_untouched());
+}
+
+// call: BatchGradientView -> loss.
+template <class Call>
+void check_same_bits_of_two_runs(const HostBatch& batch, int64_t dim, Call call) {
+  HostBatchGradient one(batch, dim), two(batch, dim);
+  const double loss = call(one.view());
+  CHECK(call(two.view()) == loss);
+  CHECK(same_bits(two.score.view(), one.score.view()));
+  CHECK(same_bits(two.user_row.view(), one.user_row.view()));
+  CHECK(two.row_loss == one.row_loss);
 }
 
 // call: BatchGradientView -> loss.
