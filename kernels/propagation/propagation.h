@@ -6,11 +6,13 @@
 // the result. Nodes of degree 0 give 0 in every hop, so their e is x / (K + 1). K = 0 copies x.
 // A~ is symmetric, so the adjoint is the same function: grad_x = propagate(grad_e).
 //
-// Repeatable: one owner sums each value in stored edge order, for any number of threads.
+// Repeatable: every value is summed in a fixed order, on the CPU in stored edge order for any number
+// of threads.
 // Why it works: docs/kernels/propagation.md   Test: tests/kernels/test_propagation.cpp
 // Speed: bench/kernels/bench_propagation.cpp
 #pragma once
 #include "kernels/common/check.h"
+#include "kernels/common/stream.h"
 #include "kernels/common/views.h"
 
 namespace rec {
@@ -34,4 +36,11 @@ void propagate(const GraphView& graph, int layers, MatrixView<const float> x,
                MatrixView<float> scratch, MatrixView<float> e);
 
 }  // namespace cpu
+namespace cuda {
+
+// As above. A row of many neighbours is summed in parts, always the same ones.
+void propagate(const GraphView& graph, int layers, MatrixView<const float> x,
+               MatrixView<float> scratch, MatrixView<float> e, Stream stream);
+
+}  // namespace cuda
 }  // namespace rec
