@@ -8,10 +8,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <deque>
+#include <exception>
 #include <map>
 #include <memory>
 #include <new>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,19 +30,26 @@ struct Node {
   std::vector<size_t> after;
 };
 
+// What a stream still has to do. Outlives it where events or waits still name it.
+struct Queue {
+  std::deque<Work> work;
+  uint64_t put = 0, done = 0;  // pieces of work ever put in, and run or dropped
+};
+
 }  // namespace
 
 struct CUgraph_st {
   std::vector<Node> nodes;
+  bool ended = false;    // the capture that made it is over
+  bool invalid = false;  // a call that a capture forbids was made
 };
 
 struct CUgraphExec_st {
-  std::vector<Node> nodes;
+  std::shared_ptr<const std::vector<Node>> nodes;
 };
 
 struct CUstream_st {
-  std::deque<Work> queue;
-  uint64_t put = 0, done = 0;  // pieces of work ever put in, and run
+  std::shared_ptr<Queue> queue = std::make_shared<Queue>();
   std::shared_ptr<CUgraph_st> captured;
   bool began_capture = false;
   std::vector<size_t> last;  // of the captured graph: what the next node comes after
@@ -50,8 +57,8 @@ struct CUstream_st {
 
 // A place in a stream, or in a captured graph.
 struct CUevent_st {
-  CUstream_st* stream = nullptr;
-  uint64_t place = 0;  // reached when the stream has done so many pieces
+  std::shared_ptr<Queue> queue;
+  uint64_t place = 0;  // reached when the queue has done so many pieces
   std::shared_ptr<CUgraph_st> captured;
   std::vector<size_t> last;
 };
@@ -63,14 +70,22 @@ namespace {
 struct Device {
   std::map<uintptr_t, size_t> memory;  // first byte, bytes
   size_t used = 0;
-  std::set<CUstream_st*> streams;
+  std::vector<CUstream_st*> streams;  // in the order in which they were made
+  std::exception_ptr lost;            // what work threw that ran where nothing may be thrown
   std::map<std::string, long> calls_until_failure;
   std::string failure_text;
   int chosen = 0;
   cudaError_t last_error = cudaSuccess;
 };
 Device& device() {
-  static Device& one = *new Device;
+  static Device& one = [&]() -> Device& {
+    std::atexit([] {  // an error that no wait has thrown
+      if (!device().lost) return;
+      std::fputs("a kernel went wrong, and nothing waited for it\n", stderr);
+      std::_Exit(1);
+    });
+    return *new Device;
+  }();
   return one;
 }
 
@@ -107,17 +122,51 @@ cudaError_t result(cudaError_t error) {
   return error;
 }
 
-void run_until(CUstream_st* stream, uint64_t place) {
-  while (stream->done < place) {
-    const Work work = std::move(stream->queue.front());
-    stream->queue.pop_front();
-    ++stream->done;
+void run_one(Queue& queue) {
+  const Work work = std::move(queue.work.front());
+  queue.work.pop_front();
+  ++queue.done;
+  try {
     work();
+  } catch (...) {
+    // As on a GPU nothing runs after a kernel that went wrong: it would use memory that whoever
+    // catches this has given back.
+    for (const CUstream_st* stream : device().streams) {
+      stream->queue->work.clear();
+      stream->queue->done = stream->queue->put;
+    }
+    throw;
   }
 }
-void run_all(CUstream_st* stream) { run_until(stream, stream->put); }
+void run_until(Queue& queue, uint64_t place) {
+  while (queue.done < place) run_one(queue);
+}
+
+// Runs what every stream has, in an order of the schedule's.
 void run_everything() {
-  for (CUstream_st* stream : device().streams) run_all(stream);
+  for (;;) {
+    std::vector<std::shared_ptr<Queue>> waiting;
+    for (const CUstream_st* stream : device().streams)
+      if (!stream->queue->work.empty()) waiting.push_back(stream->queue);
+    if (waiting.empty()) return;
+    run_one(*waiting[choose(waiting.size())]);
+  }
+}
+
+// For calls that wait as a side effect and are made by destructors: what the work throws is thrown
+// by the next call whose purpose is to wait.
+template <class Run>
+void run_and_keep_error(Run run) {
+  try {
+    run();
+  } catch (...) {
+    if (!device().lost) device().lost = std::current_exception();
+  }
+}
+template <class Run>
+void run_and_throw(Run run) {
+  if (device().lost) std::rethrow_exception(std::exchange(device().lost, nullptr));
+  run();
 }
 
 void put(CUstream_st* stream, Work work) {
@@ -126,8 +175,8 @@ void put(CUstream_st* stream, Work work) {
     stream->last = {stream->captured->nodes.size() - 1};
     return;
   }
-  stream->queue.push_back(std::move(work));
-  ++stream->put;
+  stream->queue->work.push_back(std::move(work));
+  ++stream->queue->put;
 }
 
 // Runs the nodes in an order of the schedule's that the edges allow.
@@ -151,9 +200,16 @@ bool capturing() {
                      [](const CUstream_st* stream) { return stream->captured != nullptr; });
 }
 
+// For calls that a capture forbids: refuses them, and what is captured with them.
+bool refused_by_capture() {
+  for (CUstream_st* stream : device().streams)
+    if (stream->captured) stream->captured->invalid = true;
+  return capturing();
+}
+
 cudaError_t allocate(const char* call, void** p, size_t bytes) {
   Device& d = device();
-  if (capturing()) return cudaErrorStreamCaptureUnsupported;
+  if (refused_by_capture()) return cudaErrorStreamCaptureUnsupported;
   if (fails(call) || device_count() == 0) return cudaErrorDevicesUnavailable;
   if (bytes > memory_size() - std::min(memory_size(), d.used)) return cudaErrorMemoryAllocation;
   if (bytes == 0) {
@@ -209,8 +265,8 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
 
 cudaError_t cudaDeviceSynchronize() {
   if (fails("cudaDeviceSynchronize")) return result(cudaErrorDevicesUnavailable);
-  if (capturing()) return result(cudaErrorStreamCaptureUnsupported);
-  run_everything();
+  if (refused_by_capture()) return result(cudaErrorStreamCaptureUnsupported);
+  run_and_throw(run_everything);
   return cudaSuccess;
 }
 
@@ -230,23 +286,24 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 }
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-  event->stream = stream;
+  event->queue = stream->queue;
+  event->place = stream->queue->put;
   event->captured = stream->captured;
   event->last = stream->last;
-  event->place = stream->put;
   return cudaSuccess;
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   if (event->captured) return result(cudaErrorCapturedEvent);
-  if (event->stream != nullptr) run_until(event->stream, event->place);
+  if (event->queue) run_and_throw([&] { run_until(*event->queue, event->place); });
   return cudaSuccess;
 }
 
 cudaError_t cudaFree(void* p) {
   if (p == nullptr) return cudaSuccess;
   Device& d = device();
-  if (!capturing()) run_everything();
+  if (refused_by_capture()) return result(cudaErrorStreamCaptureUnsupported);
+  run_and_keep_error(run_everything);
   const auto found = d.memory.find(reinterpret_cast<uintptr_t>(p));
   if (found == d.memory.end()) return result(cudaErrorInvalidValue);
   d.used -= found->second;
@@ -286,6 +343,9 @@ const char* cudaGetErrorName(cudaError_t error) {
     case cudaErrorInsufficientDriver: return "cudaErrorInsufficientDriver";
     case cudaErrorDevicesUnavailable: return "cudaErrorDevicesUnavailable";
     case cudaErrorStreamCaptureUnsupported: return "cudaErrorStreamCaptureUnsupported";
+    case cudaErrorStreamCaptureInvalidated: return "cudaErrorStreamCaptureInvalidated";
+    case cudaErrorStreamCaptureUnjoined: return "cudaErrorStreamCaptureUnjoined";
+    case cudaErrorStreamCaptureIsolation: return "cudaErrorStreamCaptureIsolation";
     default: return "cudaError";
   }
 }
@@ -300,7 +360,6 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
 }
 
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph) {
-  if (!capturing()) run_everything();
   delete graph;
   return cudaSuccess;
 }
@@ -308,13 +367,13 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph) {
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
                                  unsigned long long) {
   if (fails("cudaGraphInstantiate")) return result(cudaErrorDevicesUnavailable);
-  *executable = new CUgraphExec_st{graph->nodes};
+  *executable = new CUgraphExec_st{std::make_shared<const std::vector<Node>>(graph->nodes)};
   return cudaSuccess;
 }
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t stream) {
   if (fails("cudaGraphLaunch")) return result(cudaErrorDevicesUnavailable);
-  put(stream, [graph] { run_graph(graph->nodes); });
+  put(stream, [nodes = graph->nodes] { run_graph(*nodes); });
   return cudaSuccess;
 }
 
@@ -366,58 +425,67 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   if (fails("cudaStreamCreateWithFlags") || device_count() == 0)
     return result(cudaErrorDevicesUnavailable);
   *stream = new CUstream_st;
-  device().streams.insert(*stream);
+  device().streams.push_back(*stream);
   return cudaSuccess;
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-  if (!stream->captured) run_all(stream);
-  device().streams.erase(stream);
+  run_and_keep_error([&] { run_until(*stream->queue, stream->queue->put); });
+  std::erase(device().streams, stream);
   delete stream;
   return cudaSuccess;
 }
 
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
-  if (!stream->captured || !stream->began_capture) return result(cudaErrorIllegalState);
+  *graph = nullptr;
+  if (!stream->captured) return result(cudaErrorIllegalState);
+  if (!stream->began_capture) return result(cudaErrorStreamCaptureUnmatched);
   const std::shared_ptr<CUgraph_st> captured = stream->captured;
-  // Streams that joined must have been waited for: each one's last work is what something follows.
-  bool joined = true;
+  const std::vector<size_t> last = stream->last;
   for (CUstream_st* other : device().streams) {
     if (other->captured != captured) continue;
-    if (other != stream)
-      for (size_t last : other->last)
-        joined = joined &&
-                 std::any_of(captured->nodes.begin(), captured->nodes.end(), [&](const Node& node) {
-                   return std::count(node.after.begin(), node.after.end(), last) > 0;
-                 });
     other->captured = nullptr;
     other->began_capture = false;
     other->last.clear();
   }
-  *graph = nullptr;
-  if (!joined) return result(cudaErrorStreamCaptureUnjoined);
+  captured->ended = true;
+  if (captured->invalid) return result(cudaErrorStreamCaptureInvalidated);
+  // What other streams did must have been waited for: whatever nothing follows is this stream's.
+  std::vector<char> followed(captured->nodes.size(), 0);
+  for (const Node& node : captured->nodes)
+    for (size_t before : node.after) followed[before] = 1;
+  for (size_t node : last) followed[node] = 1;
+  if (std::count(followed.begin(), followed.end(), 0) > 0)
+    return result(cudaErrorStreamCaptureUnjoined);
   *graph = new CUgraph_st(*captured);
   return cudaSuccess;
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   if (fails("cudaStreamSynchronize")) return result(cudaErrorDevicesUnavailable);
-  if (stream->captured) return result(cudaErrorStreamCaptureUnsupported);
-  run_all(stream);
+  if (stream->captured) {
+    stream->captured->invalid = true;
+    return result(cudaErrorStreamCaptureUnsupported);
+  }
+  run_and_throw([&] { run_until(*stream->queue, stream->queue->put); });
   return cudaSuccess;
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
   if (event->captured) {
+    if (event->captured->ended) return result(cudaErrorCapturedEvent);
     if (!stream->captured) stream->captured = event->captured;  // joins the capture
+    if (stream->captured != event->captured) return result(cudaErrorStreamCaptureMerge);
     for (size_t last : event->last)
       if (std::count(stream->last.begin(), stream->last.end(), last) == 0)
         stream->last.push_back(last);
     return cudaSuccess;
   }
-  if (event->stream == nullptr) return cudaSuccess;
-  CUstream_st* const other = event->stream;
-  const uint64_t place = event->place;
-  put(stream, [=] { run_until(other, place); });
+  if (!event->queue) return cudaSuccess;
+  if (stream->captured) {  // a graph cannot wait for what is outside it
+    stream->captured->invalid = true;
+    return result(cudaErrorStreamCaptureIsolation);
+  }
+  put(stream, [queue = event->queue, place = event->place] { run_until(*queue, place); });
   return cudaSuccess;
 }

@@ -106,7 +106,7 @@ size_t arena_used, static_used;
 char* dynamic_memory;
 uint64_t block_count = 0;                       // of all grids so far: names the running block
 [[maybe_unused]] char* sync_objects = nullptr;  // the running block's
-uint64_t random_state = 1;
+uint64_t random_state = 0;                      // of the schedule's seed
 std::string error;
 bool failing = false;
 
@@ -384,9 +384,23 @@ void abandon_block() {
   }
 }
 
-Schedule schedule_from_environment() {
-  const char* const text = std::getenv("REC_EMU_ORDER");
-  if (text == nullptr) return {};
+uint64_t first_state(uint64_t seed) {  // never 0
+  return (seed * 2 + 1) * 0x9E3779B97F4A7C15ull;
+}
+
+Schedule& chosen_schedule() {
+  static Schedule chosen = [] {
+    const char* const text = std::getenv("REC_EMU_ORDER");
+    const Schedule first = text == nullptr ? Schedule{} : schedule_of(text);
+    random_state = first_state(first.seed);
+    return first;
+  }();
+  return chosen;
+}
+
+}  // namespace
+
+Schedule schedule_of(const char* text) {
   const std::string_view order = text, random = "random:";
   if (order == "forward") return {Order::forward, 0};
   if (order == "reverse") return {Order::reverse, 0};
@@ -399,11 +413,11 @@ Schedule schedule_from_environment() {
                               ": must be forward, reverse or random:SEED");
 }
 
-}  // namespace
+const Schedule& schedule() { return chosen_schedule(); }
 
-Schedule& schedule() {
-  static Schedule chosen = schedule_from_environment();
-  return chosen;
+void set_schedule(Schedule chosen) {
+  chosen_schedule() = chosen;
+  random_state = first_state(chosen.seed);
 }
 
 uint64_t choose(uint64_t n) {
@@ -570,7 +584,6 @@ void run_grid(dim3 grid, dim3 block, size_t dynamic_shared_bytes,
   if (dynamic_shared_bytes > kMostShared) throw Error("more than 227 KiB of shared memory");
   if (current != &main_fibre) throw Error("a kernel launched a kernel");
 
-  random_state = (schedule().seed + 1) * 0x9E3779B97F4A7C15ull + (random_state >> 32) + 1;
   const size_t place_count = places_for(threads);
   need_places(place_count, threads);
   body = &thread_body;

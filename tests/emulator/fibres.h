@@ -28,9 +28,13 @@ struct Schedule {
   Order order = Order::random;
   uint64_t seed = 1;
 };
-// Read from REC_EMU_ORDER when the program starts; tests may change it.
+// Read from REC_EMU_ORDER when the program starts.
 // Throws std::invalid_argument naming the variable when it says anything else.
-Schedule& schedule();
+const Schedule& schedule();
+// What REC_EMU_ORDER=text says.
+Schedule schedule_of(const char* text);
+// From here on: the same seed gives the same orders again.
+void set_schedule(Schedule chosen);
 
 // A number below n from the schedule's seed: which of n possible things happens next.
 uint64_t choose(uint64_t n);
