@@ -21,7 +21,8 @@ constexpr int kRows = kLanes == kWide ? 12 : 6;
 constexpr int64_t kDims = 256;         // products of a sum before it is put down: 32 KB of a strip
 constexpr int64_t kDimsTogether = 16;  // packed at once: so much of a strip stays in L1
 
-// c [kRows, kStrip] (+)= the products of dims values of each row with a strip
+// c [kRows, kStrip] (+)= the products of dims values of each row with a strip. g++ unrolls its loops
+// as they are, with bounds that are constants, and so keeps the sums in registers.
 template <int64_t kLanes>
 REC_INTO_CLONES void multiply_block(const float* const (&row)[kRows<kLanes>], const float* strip,
                                     int64_t dims, bool add, float* c, int64_t stride) {
@@ -35,12 +36,14 @@ REC_INTO_CLONES void multiply_block(const float* const (&row)[kRows<kLanes>], co
       sum[r][1] += row[r][d] * next;
     }
   }
-  for (int r = 0; add && r < kRows<kLanes>; ++r) {
-    Lanes<kLanes> one, next;
-    load(c + r * stride, one);
-    load(c + r * stride + kLanes, next);
-    sum[r][0] += one;
-    sum[r][1] += next;
+  if (add) {
+    for (int r = 0; r < kRows<kLanes>; ++r) {
+      Lanes<kLanes> one, next;
+      load(c + r * stride, one);
+      load(c + r * stride + kLanes, next);
+      sum[r][0] += one;
+      sum[r][1] += next;
+    }
   }
   for (int r = 0; r < kRows<kLanes>; ++r) {
     store(sum[r][0], c + r * stride);
