@@ -22,8 +22,7 @@ void rank_all(benchmark::State& state, const Shape& shape) {
   request.mask[0] = graph_of(shape).view().items_of_user;
   request.masks = 1;
   // Every score is dim multiplications and additions; nothing else is a flop. A thread's tile of
-  // scores, up to 384 lists x 4096 items (6 MiB), does not fit in L2: scores go through the caches
-  // beyond it and, where those are small, through memory. Only the vectors are counted.
+  // scores, 48 lists x up to 5120 items, is made and used up in L2: only the vectors are counted.
   const double flops = 2.0 * double(shape.users) * double(shape.items) * double(shape.dim);
   const double bytes = 4.0 * double(shape.nodes()) * double(shape.dim);
   measure(state, {.bytes = bytes, .flops = flops, .limit = Limit::sgemm()}, [&] {

@@ -1,57 +1,15 @@
 #include "kernels/common/row_ops.h"
 
-#include <string_view>
-
+#include "kernels/common/lanes.h"
 #include "kernels/common/simd.h"
-
-// Helpers go into each clone of their callers, and so are compiled for each CPU.
-#define REC_INTO_CLONES [[gnu::always_inline]] inline
 
 namespace rec::cpu {
 namespace {
 
-// A register's worth of floats. g++ keeps running sums of this type in registers; arrays of floats,
-// and of vectors longer than a register, it leaves in memory.
-template <int64_t kLanes>
-struct Register;
-template <>
-struct Register<4> {
-  using Type = float __attribute__((vector_size(16)));
-};
-template <>
-struct Register<8> {
-  using Type = float __attribute__((vector_size(32)));
-};
-template <>
-struct Register<16> {
-  using Type = float __attribute__((vector_size(64)));
-};
-template <int64_t kLanes>
-using Lanes = typename Register<kLanes>::Type;
-
-constexpr int64_t kWide = 16, kNarrow = 8;  // floats in a register of AVX-512, and of AVX2
-constexpr int64_t kColumns = 64;            // summed at once, in registers
-
-// Whether this CPU has the wide registers. Each clone holds both forms and takes the one it was
-// made for.
-bool has_wide_registers() {
-  static const bool wide = std::string_view(simd_level()) == "AVX-512";
-  return wide;
-}
+constexpr int64_t kColumns = 64;  // summed at once, in registers
 
 constexpr int64_t kRowsAhead = 8;  // scattered rows are asked for this early
 constexpr int64_t kCacheLine = 64;
-
-// Through memory, by reference: x need not be aligned, and vectors as arguments have no settled
-// ABI.
-template <class V>
-REC_INTO_CLONES void load(const float* x, V& v) {
-  __builtin_memcpy(&v, x, sizeof(v));
-}
-template <class V>
-REC_INTO_CLONES void store(const V& v, float* x) {
-  __builtin_memcpy(x, &v, sizeof(v));
-}
 
 // sum += x y
 template <class V>
@@ -165,27 +123,27 @@ REC_INTO_CLONES void all_dots(const float* u, MatrixView<const float> x, const i
 }  // namespace
 
 REC_SIMD_CLONES float dot(const float* x, const float* y, int64_t n) {
-  return has_wide_registers() ? dot_of<kWide>(x, y, n) : dot_of<kNarrow>(x, y, n);
+  return lanes_of_cpu() == kWide ? dot_of<kWide>(x, y, n) : dot_of<kNarrow>(x, y, n);
 }
 
 REC_SIMD_CLONES void dots_with_rows(const float* u, MatrixView<const float> x, const int32_t* rows,
                                     int64_t count, float* out) {
-  has_wide_registers() ? all_dots<kWide>(u, x, rows, count, out)
-                       : all_dots<kNarrow>(u, x, rows, count, out);
+  lanes_of_cpu() == kWide ? all_dots<kWide>(u, x, rows, count, out)
+                          : all_dots<kNarrow>(u, x, rows, count, out);
 }
 
 REC_SIMD_CLONES void sum_of_rows(MatrixView<const float> x, const int32_t* rows, int64_t count,
                                  float* out) {
   const auto one = [](int64_t) { return 1.0f; };
-  has_wide_registers() ? sum_all_columns<kWide>(x, rows, one, count, out)
-                       : sum_all_columns<kNarrow>(x, rows, one, count, out);
+  lanes_of_cpu() == kWide ? sum_all_columns<kWide>(x, rows, one, count, out)
+                          : sum_all_columns<kNarrow>(x, rows, one, count, out);
 }
 
 REC_SIMD_CLONES void weighted_sum_of_rows(MatrixView<const float> x, const int32_t* rows,
                                           const float* weight, int64_t count, float* out) {
   const auto of_row = [weight](int64_t j) { return weight[j]; };
-  has_wide_registers() ? sum_all_columns<kWide>(x, rows, of_row, count, out)
-                       : sum_all_columns<kNarrow>(x, rows, of_row, count, out);
+  lanes_of_cpu() == kWide ? sum_all_columns<kWide>(x, rows, of_row, count, out)
+                          : sum_all_columns<kNarrow>(x, rows, of_row, count, out);
 }
 
 REC_SIMD_CLONES void scale_row(float a, const float* x, float* y, int64_t n) {

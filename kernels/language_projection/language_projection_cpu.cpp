@@ -85,7 +85,7 @@ class SlabCopies {
   }
 
   int64_t rows_, columns_, slabs_, together_;
-  std::unique_ptr<float[]> memory_;
+  Scratch<float> memory_;
 };
 
 }  // namespace

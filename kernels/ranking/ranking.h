@@ -7,8 +7,7 @@
 // candidates is filled up with id -1 and score -infinity. A score that is not finite is refused,
 // also where it is masked.
 //
-// Repeatable: yes, for any number of threads. Which lists are asked for together can show in the last
-// bits of their scores.
+// Repeatable: yes, for any number of threads, and whichever lists are asked for together.
 // Why it works: docs/kernels/ranking.md   Test: tests/kernels/test_ranking.cpp
 // Speed: bench/kernels/bench_ranking.cpp
 #pragma once

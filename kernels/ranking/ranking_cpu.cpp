@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "kernels/common/ceil_div.h"
-#include "kernels/common/gemm.h"
+#include "kernels/common/packed_product.h"
 #include "kernels/common/row_ops.h"
 #include "kernels/common/scratch.h"
 #include "kernels/common/simd.h"
@@ -20,16 +20,23 @@ namespace rec::cpu {
 namespace {
 
 constexpr float kMasked = -std::numeric_limits<float>::infinity();
-constexpr int64_t kTileItems = 4096;
 constexpr int64_t kFewestLanes = 256;
+constexpr int64_t kLanesTogether = 32;
 constexpr int64_t kFewKeys = 64;  // up to here comparing all pairs beats std::sort
 
-// Lists of a tile, whose scores one thread makes and uses up. Many, because OpenBLAS packs the
-// items anew for each tile, but enough tiles to share out. By the number of lists alone: how they
-// are cut can show in the last bits of a score.
+// Items whose vectors are packed and ranked together: at most 4 MiB of them, where they are wide.
+int64_t panel_items_of(int64_t items, int64_t dim) {
+  constexpr int64_t kFloats = int64_t{1} << 20, kFewest = 256, kMost = 5120;
+  const int64_t most = std::clamp(kFloats / std::max<int64_t>(dim, 1), kFewest, kMost);
+  return ceil_div(items, std::max<int64_t>(1, ceil_div(items, most)));
+}
+
+// Lists of a tile, whose scores one thread makes and uses up: few enough for its scores to stay in
+// L2, many enough to share what it costs to read the packed items.
 int64_t tile_lists_of(int64_t lists) {
-  constexpr int64_t kTiles = 16, kStep = 16, kMost = 384;
-  return std::clamp(ceil_div(ceil_div(lists, kTiles), kStep) * kStep, kStep, kMost);
+  constexpr int64_t kTilesPerThread = 4, kStep = 12, kMost = 48;
+  const int64_t share = ceil_div(lists, kTilesPerThread * omp_get_max_threads());
+  return std::clamp(ceil_div(share, kStep) * kStep, kStep, kMost);
 }
 
 // A score and its item as one number that sorts as (higher score, then smaller id) does. Never 0.
@@ -69,30 +76,34 @@ float largest_magnitude(MatrixView<const float> m) {
   return std::bit_cast<float>(largest);
 }
 
-// maximum[l] = the largest of score[l], score[l + lanes], score[l + 2 lanes], ...
+// maximum[l] = the largest of score[l], score[l + lanes], score[l + 2 lanes], ...; lanes <= n, and
+// lanes is a multiple of kLanesTogether
 REC_SIMD_CLONES void lane_maxima(const float* score, int64_t n, int64_t lanes, float* maximum) {
-  for (int64_t l = 0; l < lanes; ++l) maximum[l] = score[l];
-  for (int64_t first = lanes; first < n; first += lanes) {
-    const int64_t here = std::min(lanes, n - first);
+  for (int64_t l = 0; l < lanes; l += kLanesTogether) {
+    float largest[kLanesTogether];
+    for (int64_t j = 0; j < kLanesTogether; ++j) largest[j] = score[l + j];
+    int64_t i = l + lanes;
+    for (; i + kLanesTogether <= n; i += lanes) {
 #pragma omp simd
-    for (int64_t l = 0; l < here; ++l) {
-      const float s = score[first + l];
-      maximum[l] = maximum[l] > s ? maximum[l] : s;
+      for (int64_t j = 0; j < kLanesTogether; ++j)
+        largest[j] = largest[j] > score[i + j] ? largest[j] : score[i + j];
     }
+    for (int64_t j = 0; j < std::min(kLanesTogether, n - i); ++j)
+      largest[j] = largest[j] > score[i + j] ? largest[j] : score[i + j];
+    for (int64_t j = 0; j < kLanesTogether; ++j) maximum[l + j] = largest[j];
   }
 }
 
-// The k-th largest value, k <= n <= kFewKeys: the smallest of those that fewer than k values
-// exceed.
-REC_SIMD_CLONES float kth_largest_of_few(const float* value, int32_t n, int32_t k) {
+// The k-th largest of kFewKeys values: the smallest of those that fewer than k values exceed.
+REC_SIMD_CLONES float kth_largest_of_few(const float* value, int32_t k) {
   int32_t above[kFewKeys] = {};
-  for (int32_t i = 0; i < n; ++i) {
+  for (int64_t i = 0; i < kFewKeys; ++i) {
 #pragma omp simd
-    for (int32_t j = 0; j < n; ++j) above[j] += int32_t(value[i] > value[j]);
+    for (int64_t j = 0; j < kFewKeys; ++j) above[j] += int32_t(value[i] > value[j]);
   }
   float smallest = std::numeric_limits<float>::infinity();
 #pragma omp simd reduction(min : smallest)
-  for (int32_t j = 0; j < n; ++j) {
+  for (int64_t j = 0; j < kFewKeys; ++j) {
     const float kept = above[j] < k ? value[j] : std::numeric_limits<float>::infinity();
     smallest = smallest < kept ? smallest : kept;
   }
@@ -111,14 +122,28 @@ REC_SIMD_CLONES void sort_few(Key* key, int64_t n) {
   std::copy_n(sorted, n, key);
 }
 
-// Appends l to found for each lane whose maximum reaches the bound; returns how many.
-int64_t lanes_reaching(const float* maximum, int64_t lanes, float bound, int32_t* found) {
-  int64_t n = 0;
-  for (int64_t l = 0; l < lanes; ++l) {
-    found[n] = int32_t(l);
-    n += maximum[l] >= bound;
+// Puts the places of the values that reach the bound into found; returns how many. found has room
+// for all that are looked at.
+int64_t reaching(const float* value, int64_t n, float bound, int32_t* found) {
+  int64_t count = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    found[count] = int32_t(i);
+    count += value[i] >= bound;
   }
-  return n;
+  return count;
+}
+
+// The same for some lanes only: lane[f], lane[f] + lanes, lane[f] + 2 lanes, ... for f < those.
+int64_t reaching(const float* value, int64_t n, int64_t lanes, const int32_t* lane, int64_t those,
+                 float bound, int32_t* found) {
+  int64_t count = 0;
+  for (int64_t f = 0; f < those; ++f) {
+    for (int64_t i = lane[f]; i < n; i += lanes) {
+      found[count] = int32_t(i);
+      count += value[i] >= bound;
+    }
+  }
+  return count;
 }
 
 // The best k candidates of one list among the items of one panel and those it already had.
@@ -128,35 +153,34 @@ class Selector {
       : k_(k),
         lanes_(std::max<int64_t>(kFewestLanes, int64_t(std::bit_ceil(uint64_t(4 * k))))),
         maximum_(size_t(lanes_)),
+        order_(size_t(lanes_)),
         lane_(size_t(lanes_)),
+        place_(size_t(panel_items)),
         key_(size_t(k + panel_items)) {}
 
-  // score [n]: of items first .. first + n, kMasked where the item may not be shown. best [k]: the
-  // keys found so far, descending, updated; returns how many there are now.
-  int64_t select(const float* score, int64_t n, int64_t first, Key* best, int64_t have) {
-    std::copy_n(best, have, key_.data());
-    int64_t keys = have;
+  // score [n]: of items first .. first + n, kMasked where the item may not be shown. top_item [k],
+  // top_score [k]: the `have` candidates found so far, best first, updated; returns how many there
+  // are now.
+  int64_t select(const float* score, int64_t n, int64_t first, int32_t* top_item, float* top_score,
+                 int64_t have) {
     // What is on the list is at least as good as the last of k that are known.
-    float bound = have == k_ ? score_of(best[k_ - 1]) : std::numeric_limits<float>::lowest();
+    float bound = have == k_ ? top_score[k_ - 1] : std::numeric_limits<float>::lowest();
+    int64_t places;
     if (lanes_ < n) {
       lane_maxima(score, n, lanes_, maximum_.data());
       // A full list's bound is usually high enough already.
-      int64_t lanes =
-          have == k_ ? lanes_reaching(maximum_.data(), lanes_, bound, lane_.data()) : lanes_;
+      int64_t lanes = have == k_ ? reaching(maximum_.data(), lanes_, bound, lane_.data()) : lanes_;
       if (lanes > 2 * k_) lanes = lanes_bound(bound);
-      for (int64_t f = 0; f < lanes; ++f) {
-        for (int64_t i = lane_[size_t(f)]; i < n; i += lanes_) {
-          key_[size_t(keys)] = key_of(score[i], first + i);
-          keys += score[i] >= bound;
-        }
-      }
+      places = reaching(score, n, lanes_, lane_.data(), lanes, bound, place_.data());
     } else {
-      for (int64_t i = 0; i < n; ++i) {
-        key_[size_t(keys)] = key_of(score[i], first + i);
-        keys += score[i] >= bound;
-      }
+      places = reaching(score, n, bound, place_.data());
     }
-    const int64_t kept = std::min(k_, keys);
+    for (int64_t c = 0; c < have; ++c) key_[size_t(c)] = key_of(top_score[c], top_item[c]);
+    for (int64_t f = 0; f < places; ++f) {
+      const int64_t i = place_[size_t(f)];
+      key_[size_t(have + f)] = key_of(score[i], first + i);
+    }
+    const int64_t keys = have + places, kept = std::min(k_, keys);
     if (keys <= kFewKeys) {
       sort_few(key_.data(), keys);
     } else {
@@ -164,7 +188,10 @@ class Selector {
       if (keys > kept) std::nth_element(begin, begin + (kept - 1), end, std::greater<Key>());
       std::sort(begin, begin + kept, std::greater<Key>());
     }
-    std::copy_n(key_.data(), kept, best);
+    for (int64_t c = 0; c < kept; ++c) {
+      top_item[c] = item_of(key_[size_t(c)]);
+      top_score[c] = score_of(key_[size_t(c)]);
+    }
     return kept;
   }
 
@@ -172,23 +199,25 @@ class Selector {
   // Raises bound to the k-th largest maximum: k lanes hold a score at least as large, so no score
   // below it is among the best k. Lists the lanes that reach the bound; returns how many.
   int64_t lanes_bound(float& bound) {
-    float folded[kFewKeys];
     if (3 * k_ <= kFewKeys) {
       // Lanes of lanes: few enough to compare all pairs.
+      float folded[kFewKeys];
+      int32_t fold[kFewKeys];
       lane_maxima(maximum_.data(), lanes_, kFewKeys, folded);
-      bound = std::max(bound, kth_largest_of_few(folded, kFewKeys, int32_t(k_)));
-    } else {
-      order_.assign(maximum_.begin(), maximum_.end());
-      std::nth_element(order_.begin(), order_.begin() + (k_ - 1), order_.end(),
-                       std::greater<float>());
-      bound = std::max(bound, order_[size_t(k_ - 1)]);
+      bound = std::max(bound, kth_largest_of_few(folded, int32_t(k_)));
+      const int64_t folds = reaching(folded, kFewKeys, bound, fold);
+      return reaching(maximum_.data(), lanes_, kFewKeys, fold, folds, bound, lane_.data());
     }
-    return lanes_reaching(maximum_.data(), lanes_, bound, lane_.data());
+    order_ = maximum_;
+    std::nth_element(order_.begin(), order_.begin() + (k_ - 1), order_.end(),
+                     std::greater<float>());
+    bound = std::max(bound, order_[size_t(k_ - 1)]);
+    return reaching(maximum_.data(), lanes_, bound, lane_.data());
   }
 
   int64_t k_, lanes_;
   std::vector<float> maximum_, order_;
-  std::vector<int32_t> lane_;
+  std::vector<int32_t> lane_, place_;
   std::vector<Key> key_;
 };
 
@@ -219,16 +248,12 @@ int64_t first_not_finite(MatrixView<const float> tile, int64_t first_list, int64
 
 // What a thread needs for a tile.
 struct TileMemory {
-  TileMemory(int64_t lists, int64_t items, int64_t dim, int64_t k)
+  TileMemory(int64_t lists, int64_t stride, int64_t dim, int64_t k)
       : users(make_scratch<float>(lists * dim)),
-        scores(make_scratch<float>(lists * items)),
-        best(make_scratch<Key>(lists * k)),
-        have(size_t(lists)),
-        selector(k, items) {}
+        scores(make_scratch<float>(lists * stride)),
+        selector(k, stride) {}
 
-  std::unique_ptr<float[]> users, scores;  // [lists, dim], [lists, items of a panel]
-  std::unique_ptr<Key[]> best;             // [lists, k]
-  std::vector<int64_t> have;               // [lists]: how many keys of best are there
+  Scratch<float> users, scores;  // [lists, dim], [lists, items of a panel]
   Selector selector;
 };
 
@@ -256,48 +281,49 @@ void rank(const RankingRequest& request, MatrixView<int32_t> top_item,
   if (request.allowed.size > 0)
     for (uint8_t allowed : request.allowed) forbidden.push_back(allowed ? 0.0f : kMasked);
 
-  const int64_t panels = std::max<int64_t>(1, ceil_div(items, kTileItems));
-  const int64_t panel_items = ceil_div(items, panels);
-  const int64_t tile_lists = tile_lists_of(lists);
+  const int64_t panel_items = panel_items_of(items, dim), tile_lists = tile_lists_of(lists);
+  const int64_t stride = ceil_div(panel_items, strip_rows()) * strip_rows();  // whole cache lines
   const int64_t places = lists * items;
   int64_t not_finite = places;
+  const auto packed = make_scratch<float>(packed_size(panel_items, dim));
+  std::vector<int64_t> have(size_t(lists), 0);  // candidates found so far, in the list's results
   std::vector<TileMemory> memory;
   for (int t = 0; t < omp_get_max_threads(); ++t)
-    memory.emplace_back(tile_lists, panel_items, dim, k);
-#pragma omp parallel reduction(min : not_finite)
+    memory.emplace_back(std::min(tile_lists, lists), stride, dim, k);
+#pragma omp parallel
   {
     TileMemory& own = memory[size_t(omp_get_thread_num())];
-#pragma omp for schedule(dynamic, 1)
-    for (int64_t first = 0; first < lists; first += tile_lists) {
-      const int64_t rows = std::min(tile_lists, lists - first);
-      const MatrixView<float> vectors(own.users.get(), rows, dim);
-      for (int64_t r = 0; r < rows; ++r)
-        std::copy_n(request.user.row(request.user_row[first + r]), dim, vectors.row(r));
-      std::fill(own.have.begin(), own.have.end(), 0);
-      for (int64_t panel = 0; panel < items; panel += panel_items) {
-        const int64_t n = std::min(panel_items, items - panel);
-        const MatrixView<float> tile(own.scores.get(), rows, n);
-        gemm_a_bt(vectors, request.item.rows_from(panel, n), Into::overwrite, tile);
+    for (int64_t panel = 0; panel < items; panel += panel_items) {
+      const int64_t n = std::min(panel_items, items - panel);
+      const MatrixView<const float> item = request.item.rows_from(panel, n);
+#pragma omp for schedule(static)
+      for (int64_t s = 0; s < ceil_div(n, strip_rows()); ++s) pack_strip(item, s, packed.get());
+#pragma omp for schedule(dynamic, 1) reduction(min : not_finite)
+      for (int64_t first = 0; first < lists; first += tile_lists) {
+        const int64_t rows = std::min(tile_lists, lists - first);
+        const MatrixView<float> vectors(own.users.get(), rows, dim);
+        for (int64_t r = 0; r < rows; ++r)
+          std::copy_n(request.user.row(request.user_row[first + r]), dim, vectors.row(r));
+        const MatrixView<float> tile(own.scores.get(), rows, n, stride);
+        multiply_packed(vectors, {packed.get(), n, dim}, tile);
         if (!surely_finite)
           not_finite = std::min(not_finite, first_not_finite(tile, first, panel, items, places));
         if (not_finite < places) continue;  // refused below; NaN has no order to select by
         for (int64_t r = 0; r < rows; ++r) {
+          const int64_t l = first + r;
           float* score = tile.row(r);
           for (int m = 0; m < request.masks; ++m)
-            mask_row(request.mask[m], request.user_id[first + r], panel, n, score);
+            mask_row(request.mask[m], request.user_id[l], panel, n, score);
           if (!forbidden.empty()) add_scaled(1.0f, forbidden.data() + panel, score, n);
-          int64_t& have = own.have[size_t(r)];
-          have = own.selector.select(score, n, panel, own.best.get() + r * k, have);
+          have[size_t(l)] = own.selector.select(score, n, panel, top_item.row(l), top_score.row(l),
+                                                have[size_t(l)]);
         }
       }
-      for (int64_t r = 0; r < rows; ++r) {
-        for (int64_t c = 0; c < k; ++c) {
-          const bool found = c < own.have[size_t(r)];
-          const Key key = own.best[size_t(r * k + c)];
-          top_item(first + r, c) = found ? item_of(key) : -1;
-          top_score(first + r, c) = found ? score_of(key) : kMasked;
-        }
-      }
+    }
+#pragma omp for schedule(static)
+    for (int64_t l = 0; l < lists; ++l) {
+      std::fill(top_item.row(l) + have[size_t(l)], top_item.row(l) + k, -1);
+      std::fill(top_score.row(l) + have[size_t(l)], top_score.row(l) + k, kMasked);
     }
   }
   if (not_finite < places) refuse_score(not_finite / items, not_finite % items);

@@ -163,11 +163,21 @@ TEST_CASE("ranking: equals sorting everything, with many ties", "[kernels]") {
 
 TEST_CASE("ranking: long lists and item tables of several panels", "[kernels]") {
   std::mt19937_64 random(82);
-  for (int64_t items : {4095, 4096, 4097, 8193, 12289}) {
+  for (int64_t items : {5119, 5120, 5121, 10241, 15361}) {
     for (int64_t k : {1, 20, 1000}) {
       CAPTURE(items, k);
       check_exactly(Case(3, items, 4).fill_whole(random, 3).mask_random(random, 40), k);
       check_exactly(Case(3, items, 4).fill_whole(random, 200), k);
+    }
+  }
+}
+
+TEST_CASE("ranking: panels of wide vectors hold fewer items", "[kernels]") {
+  std::mt19937_64 random(89);
+  for (int64_t dim : {1000, 5000}) {
+    for (int64_t k : {5, 300}) {
+      CAPTURE(dim, k);
+      check_exactly(Case(3, 1100, dim).fill_whole(random, 2).mask_random(random, 9), k);
     }
   }
 }
@@ -259,6 +269,24 @@ TEST_CASE("ranking: real-valued scores, within rounding", "[kernels]") {
   }
 }
 
+TEST_CASE("ranking: a list is the same whichever others are asked for", "[kernels]") {
+  std::mt19937_64 random(90);
+  Case from(100, 6000, 40);
+  from.user.fill_normal(random);
+  from.item.fill_normal(random);
+  from.mask_random(random, 6);
+  const Lists all = ranked(from, 20);
+  for (int32_t l : {0, 13, 47, 48, 99}) {
+    CAPTURE(l);
+    from.user_row = from.user_id = {l};
+    const Lists alone = ranked(from, 20);
+    for (int64_t place = 0; place < 20; ++place) {
+      CHECK(alone.item_at(0, place) == all.item_at(l, place));
+      CHECK(alone.score.view()(0, place) == all.score.view()(l, place));
+    }
+  }
+}
+
 TEST_CASE("ranking: the same lists with 1, 2 and 3 threads", "[kernels][threads]") {
   std::mt19937_64 random(86);
   Case from(300, 500, 33);
@@ -299,6 +327,15 @@ TEST_CASE("ranking: refuses scores that are not finite, masked or not", "[kernel
   refused(3, kInfinity, 7, 1);
   refused(3, 1, 7, -kInfinity);
   refused(199, 1e30f, 300, 1e30f);  // finite vectors, a product that is not
+
+  // The first place is named, though its panel of items comes later.
+  Case panels(30, 5200, 2);
+  panels.fill_whole(random, 1);
+  panels.item.view()(5199, 0) = kInfinity;
+  panels.user.view()(7, 1) = kNan;
+  Lists none(30, 4);
+  CHECK_THROWS_WITH(cpu::rank(panels.request(), none.items(), none.score.view()),
+                    Catch::Contains("list 0 for item 5199 is not finite"));
 
   Case from(2, 300, 3);
   from.fill_whole(random, 1);
