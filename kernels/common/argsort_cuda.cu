@@ -88,7 +88,6 @@ __global__ __launch_bounds__(kThreads) void place_by_digit(
   const int in_tile = int(count - tile_begin < kTile ? count - tile_begin : kTile);
 
   for (int d = lane; d < kDigits; d += kWarpSize) warp_count[warp][d] = 0;
-  __syncwarp();
   int32_t keys[kKeysPerThread], orders[kKeysPerThread];
   int32_t rank[kKeysPerThread];  // among the keys of this warp with the same digit
 #pragma unroll
@@ -106,11 +105,11 @@ __global__ __launch_bounds__(kThreads) void place_by_digit(
     const int digit = digit_of(keys[i], shift);
     const bool has_key = row + lane < in_tile;
     const unsigned alike = lanes_alike(digit, has_key);
+    __syncwarp();  // what other lanes have written is there
     const int32_t before = warp_count[warp][digit];
     rank[i] = before + __popc(alike & ((1u << lane) - 1));
     __syncwarp();  // all have read
     if (has_key && rank[i] == before) warp_count[warp][digit] = before + __popc(alike);
-    __syncwarp();
   }
   __syncthreads();
 
