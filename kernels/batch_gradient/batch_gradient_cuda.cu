@@ -8,7 +8,6 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / kWarpSize;
-constexpr int kBlocksAtOnce = 3;  // to a multiprocessor: 80 registers a thread
 constexpr int kUsesAtOnce = 128;  // whose scores and users a warp fetches before it adds rows
 constexpr int kRowsAtOnce = 8;    // of user rows, that a lane has asked for
 constexpr int kLongList = 256;    // longer lists are shared by the warps of a block
@@ -71,11 +70,11 @@ __device__ Floats<Tile::kWidth> sum_of_uses(const Uses& from, const int32_t* use
 }
 
 // A warp an item, items_per_block to a block; then the block's long lists one after another, each
-// cut into kWarps shares that are added in order.
+// cut into kWarps shares that are added in order. Three blocks to a multiprocessor: 80 registers.
 template <class Tile>
-__global__ __launch_bounds__(kThreads, kBlocksAtOnce) void sum_items(int items_per_block, Uses from,
-                                                                     MatrixView<const float> user,
-                                                                     MatrixView<float> grad_item) {
+__global__ __launch_bounds__(kThreads, 3) void sum_items(int items_per_block, Uses from,
+                                                         MatrixView<const float> user,
+                                                         MatrixView<float> grad_item) {
   REC_SHARED_ARRAY(Use, fetched, [kWarps][kUsesAtOnce]);
   REC_SHARED_ARRAY(float, share, [kWarps][Tile::kColumns]);
   const int warp = int(threadIdx.x) / kWarpSize;

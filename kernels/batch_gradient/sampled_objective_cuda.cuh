@@ -1,7 +1,8 @@
-// What every objective with sampled negatives does around its own formula, as sampled_objective_cpu.h
-// does on the CPU: a block a batch row. Its warps score the row's items and keep the item rows in
-// registers, the objective turns the scores into derivatives, and the user's own gradient is summed
-// from the rows still held. So an item row is read once; only what does not fit is read again.
+// What every objective with sampled negatives does around its own formula, as
+// sampled_objective_cpu.h does on the CPU: a block a batch row. Its warps score the row's items and
+// keep the item rows in registers, the objective turns the scores into derivatives, and the user's
+// own gradient is summed from the rows still held. So an item row is read once; only what does not
+// fit is read again.
 #pragma once
 #include <algorithm>
 

@@ -88,8 +88,8 @@ void check(const BatchGradient& on, Fixture& f) {
   CHECK(f.grad_item.guards_untouched());
 }
 
-// The lengths of the items' lists stand around what a warp of a GPU fetches at once (128) and what it
-// sums alone (256); the last has more than a third of all uses.
+// The lengths of the items' lists stand around what a warp of a GPU fetches at once (128) and what
+// it sums alone (256); the last has a third of all uses.
 HostBatch skewed_batch() {
   constexpr int64_t kRows = 640, kUsers = 70;
   const int64_t uses[] = {0, 1, 31, 32, 33, 127, 128, 129, 255, 256, 257, 0, 30, 2, 0, 0, 0, 0, 0};

@@ -19,21 +19,26 @@ constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
 
 struct Bpr {
   std::string backend;
-  std::function<double(MatrixView<const float>, MatrixView<const float>, const BatchView&,
-                       const BatchGradientView&)>
-      run;
+  std::function<void(MatrixView<const float>, MatrixView<const float>, const BatchView&,
+                     const BatchGradientView&, double*)>
+      add_loss;
+
+  double run(MatrixView<const float> user, MatrixView<const float> item, const BatchView& batch,
+             const BatchGradientView& grad) const {
+    Values<double> loss = {0.0};
+    add_loss(user, item, batch, grad, loss.data());
+    return loss[0];
+  }
 };
 std::vector<Bpr> backends() {
   return on_backends<Bpr>(
       [] {
-        return Bpr{"cpu", cpu::bpr};
+        return Bpr{"cpu", [](auto user, auto item, auto& batch, auto& grad, double* loss) {
+                     *loss += cpu::bpr(user, item, batch, grad);
+                   }};
       },
       [](auto) {
-        return Bpr{"cuda", [](auto... arguments) {
-                     Values<double> loss_sum = {0.0};
-                     on_device(cuda::bpr)(arguments..., loss_sum.data());
-                     return loss_sum[0];
-                   }};
+        return Bpr{"cuda", on_device(cuda::bpr)};
       });
 }
 
@@ -130,6 +135,21 @@ TEST_CASE("bpr: margins far from 0", "[kernels]") {
 TEST_CASE("bpr: the oracle's derivative is the derivative of its loss", "[kernels]") {
   for (uint64_t seed : {24, 25, 26})
     check_oracle_derivative(1, seed, [](const RowScores& s) { return pairwise(s, 1); });
+}
+
+TEST_CASE("bpr: the loss is added", "[kernels]") {
+  const Bpr on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  HostBatch batch = random_batch("added", 3, 9, 30, 1, 32);
+  std::mt19937_64 random(33);
+  GuardedMatrix user(3, 8), item(9, 8);
+  user.fill_normal(random);
+  item.fill_normal(random);
+  HostBatchGradient got(batch, 8);
+  const double loss = on.run(user.view(), item.view(), batch.view(), got.view());
+  Values<double> sum = {2.5};
+  on.add_loss(user.view(), item.view(), batch.view(), got.view(), sum.data());
+  CHECK(sum[0] == 2.5 + loss);
 }
 
 TEST_CASE("bpr: two runs give the same bits", "[kernels]") {

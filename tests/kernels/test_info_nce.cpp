@@ -22,24 +22,30 @@ constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
 
 struct InfoNce {
   std::string backend;
-  std::function<double(MatrixView<const float>, MatrixView<const float>, const BatchView&, float,
-                       const BatchGradientView&)>
-      run;
+  std::function<void(MatrixView<const float>, MatrixView<const float>, const BatchView&, float,
+                     const BatchGradientView&, double*)>
+      add_loss;
   double exp_error;  // of a weight in (0, 1], relative
+
+  double run(MatrixView<const float> user, MatrixView<const float> item, const BatchView& batch,
+             float tau, const BatchGradientView& grad) const {
+    Values<double> loss = {0.0};
+    add_loss(user, item, batch, tau, grad, loss.data());
+    return loss[0];
+  }
 };
 std::vector<InfoNce> backends() {
   return on_backends<InfoNce>(
       [] {
-        return InfoNce{"cpu", cpu::info_nce, kEpsilon};
+        return InfoNce{"cpu",
+                       [](auto user, auto item, auto& batch, float tau, auto& grad, double* loss) {
+                         *loss += cpu::info_nce(user, item, batch, tau, grad);
+                       },
+                       kEpsilon};
       },
       [](auto) {
-        return InfoNce{"cuda",
-                       [](auto... arguments) {
-                         Values<double> loss_sum = {0.0};
-                         on_device(cuda::info_nce)(arguments..., loss_sum.data());
-                         return loss_sum[0];
-                       },
-                       2 * kEpsilon};  // CUDA's expf: 2 units in the last place
+        // CUDA's expf is within 2 units in the last place.
+        return InfoNce{"cuda", on_device(cuda::info_nce), 2 * kEpsilon};
       });
 }
 
@@ -229,6 +235,24 @@ TEST_CASE("info_nce: more scores than shared memory holds", "[kernels]") {
   fill_unit_rows(user, random);
   fill_unit_rows(item, random);
   check_case(on, user, item, batch, 0.15f, false);
+}
+
+TEST_CASE("info_nce: the loss is added, and is nothing without rows", "[kernels]") {
+  const InfoNce on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  HostBatch batch = random_batch("added", 3, 9, 300, 2, 19), none = batch;
+  none.user.clear(), none.positive.clear(), none.negative.clear();
+  std::mt19937_64 random(20);
+  GuardedMatrix user(3, 8), item(9, 8);
+  fill_unit_rows(user, random);
+  fill_unit_rows(item, random);
+  HostBatchGradient got(batch, 8), nothing(none, 8);
+  const double loss = on.run(user.view(), item.view(), batch.view(), 0.15f, got.view());
+  Values<double> sum = {2.5};
+  on.add_loss(user.view(), item.view(), batch.view(), 0.15f, got.view(), sum.data());
+  CHECK(sum[0] == 2.5 + loss);
+  on.add_loss(user.view(), item.view(), none.view(), 0.15f, nothing.view(), sum.data());
+  CHECK(sum[0] == 2.5 + loss);
 }
 
 TEST_CASE("info_nce: two runs give the same bits", "[kernels]") {
