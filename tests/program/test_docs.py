@@ -19,7 +19,7 @@ from engine_program import PROGRAM, ROOT, make_dataset, run
 
 PAGES = sorted(page for page in ROOT.rglob("*.md")
                if not {"build", "runs", ".venv", ".cuda_headers"} & set(page.relative_to(ROOT).parts))
-SCRIPT_FOLDERS = (".", ".ci", "bench", "bench/peers", "data")
+SCRIPT_FOLDERS = (".", ".ci", "bench", "bench/peers", "data", "tests/mutation")
 BUILD_TOOLS = ["cmake", "ctest"]
 LISTING = {"rec_tests": '--list-test-names-only "$@" | grep .', "rec_bench": '--benchmark_list_tests=true "$@"'}
 SMALL = ["--epochs", "1", "--set", "hidden=16", "--set", "negatives=8"]
@@ -64,8 +64,10 @@ class Checkout:
         self.folder = pathlib.Path(folder)
         for file in scripts():
             script(self.folder / file, "")
-        for entry in ("data/debian-deps", "docs", "tests"):
-            (self.folder / entry).symlink_to(ROOT / entry)
+        for entry in ("data/debian-deps", "docs", *(f"tests/{each.name}" for each in (ROOT / "tests").iterdir())):
+            if entry not in SCRIPT_FOLDERS:
+                (self.folder / entry).parent.mkdir(parents=True, exist_ok=True)
+                (self.folder / entry).symlink_to(ROOT / entry)
         program = shlex.quote(str(pathlib.Path(PROGRAM).resolve()))
         script(self.folder / "build/cpu/rec_engine",
                f'[ "$1" = train ] && set -- "$@" {shlex.join(SMALL)}\n'
