@@ -3,11 +3,10 @@
 #pragma once
 #include <string>
 
+#include "kernels/common/into.h"
 #include "kernels/common/views.h"
 
 namespace rec::cpu {
-
-enum class Into { overwrite, add };
 
 // c [m, n] = a [m, k] b[n, k]^T
 void gemm_a_bt(MatrixView<const float> a, MatrixView<const float> b, Into into,

@@ -14,7 +14,10 @@
 // Why it works: docs/kernels/hidden_layer.md   Test: tests/kernels/test_hidden_layer.cpp
 // Speed: bench/kernels/bench_hidden_layer.cpp
 #pragma once
+#include <cstddef>
+
 #include "kernels/common/check.h"
+#include "kernels/common/stream.h"
 #include "kernels/common/views.h"
 #include "kernels/language_projection/language_projection.h"  // LinearView
 
@@ -31,6 +34,13 @@ inline void require_hidden_shapes(MatrixView<const float> act, const LinearView&
           "hidden_layer: the bias must match the output width");
 }
 
+inline void require_hidden_gradient_shapes(const LinearView& layer,
+                                           const LinearGradientView& grad) {
+  require(grad.weight.rows == layer.weight.rows && grad.weight.cols == layer.weight.cols &&
+              grad.bias.size == layer.bias.size,
+          "hidden_layer: gradients must have the parameters' shapes");
+}
+
 namespace cpu {
 
 // Bytes that one call of hidden_layer_backward takes for itself, at most, with the threads in use.
@@ -44,4 +54,18 @@ void hidden_layer_backward(MatrixView<float> act, const LinearView& layer,
                            MatrixView<const float> grad_y, const LinearGradientView& grad);
 
 }  // namespace cpu
+namespace cuda {
+
+int64_t hidden_layer_scratch_bytes(int64_t nodes, int64_t in, int64_t out);  // of the backward pass
+
+// act is read and written once for up to 128 outputs, and read once more for each further 128.
+void hidden_layer(MatrixView<float> act, const LinearView& layer, MatrixView<float> y,
+                  Stream stream);
+
+// act is read and written once for up to 64 outputs, and read once more for each further 64.
+void hidden_layer_backward(MatrixView<float> act, const LinearView& layer,
+                           MatrixView<const float> grad_y, const LinearGradientView& grad,
+                           VectorView<std::byte> scratch, Stream stream);
+
+}  // namespace cuda
 }  // namespace rec

@@ -57,9 +57,7 @@ void hidden_layer(MatrixView<float> act, const LinearView& layer, MatrixView<flo
 void hidden_layer_backward(MatrixView<float> act, const LinearView& layer,
                            MatrixView<const float> grad_y, const LinearGradientView& grad) {
   require_hidden_shapes(act, layer, grad_y);
-  require(grad.weight.rows == layer.weight.rows && grad.weight.cols == layer.weight.cols &&
-              grad.bias.size == layer.bias.size,
-          "hidden_layer: gradients must have the parameters' shapes");
+  require_hidden_gradient_shapes(layer, grad);
   const int64_t out = layer.weight.rows, in = layer.weight.cols;
   // The rows are cut into groups that depend on the shape alone; each group sums its panels in
   // order.

@@ -21,7 +21,11 @@
 // Why it works: docs/kernels/language_projection.md
 // Test: tests/kernels/test_language_projection.cpp   Speed: bench/kernels/bench_language_projection.cpp
 #pragma once
+#include <cstddef>
+
 #include "kernels/common/check.h"
+#include "kernels/common/gemm_cuda.h"
+#include "kernels/common/stream.h"
 #include "kernels/common/views.h"
 
 namespace rec {
@@ -79,4 +83,20 @@ void project_language_backward(const LanguageView& z, const GraphView& graph,
                                MatrixView<float> grad_pre, const LinearGradientView& grad);
 
 }  // namespace cpu
+namespace cuda {
+
+// From what an H100 should do in fp32: computed, not yet measured (docs page).
+int64_t hybrid_degree(int64_t language_width);
+
+int64_t projection_scratch_bytes(int64_t users, int64_t items, int64_t heavy_users, int64_t out);
+
+// The products are gemm's, in its precision. Besides its workspace, only scratch is used.
+void project_language(Gemm& gemm, const LanguageView& z, const GraphView& graph,
+                      const LinearView& layer, MatrixView<float> pre, VectorView<std::byte> scratch,
+                      Stream stream);
+void project_language_backward(Gemm& gemm, const LanguageView& z, const GraphView& graph,
+                               MatrixView<float> grad_pre, const LinearGradientView& grad,
+                               VectorView<std::byte> scratch, Stream stream);
+
+}  // namespace cuda
 }  // namespace rec

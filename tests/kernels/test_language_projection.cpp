@@ -2,9 +2,11 @@
 #include <catch2/catch.hpp>
 
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <random>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "kernels/common/threads.h"
@@ -14,9 +16,55 @@
 #include "tests/support/graphs.h"
 #include "tests/support/guarded_matrix.h"
 #include "tests/support/language.h"
+#include "tests/support/on_backends.h"
 
 namespace rec::test {
 namespace {
+
+struct Projection {
+  std::string backend;
+  std::function<void(const LanguageView&, const GraphView&, const LinearView&, MatrixView<float>)>
+      forward;
+  std::function<void(const LanguageView&, const GraphView&, MatrixView<float>,
+                     const LinearGradientView&)>
+      backward;
+};
+const Projection kCpu{"cpu", cpu::project_language, cpu::project_language_backward};
+
+#if defined(REC_CUDA)
+// Runs one of cuda's functions with a product library and scratch of its own.
+template <class Kernel, class... Arguments>
+void run_on_device(Kernel kernel, const LanguageView& z, const GraphView& graph, int64_t out,
+                   Arguments... arguments) {
+  cuda::Gemm gemm(cuda::Precision::fp32);
+  Values<std::byte> scratch(
+      size_t(cuda::projection_scratch_bytes(graph.users(), graph.items(), z.heavy.rows, out)));
+  kernel(gemm, z, graph, arguments...,
+         VectorView<std::byte>(scratch.data(), int64_t(scratch.size())), test_stream());
+  wait_for_device();
+}
+#endif
+
+std::vector<Projection> backends() {
+  return on_backends<Projection>(
+      [] { return kCpu; },
+      [](auto) {
+        return Projection {
+#if defined(REC_CUDA)
+          "cuda",
+              [](const LanguageView& z, const GraphView& graph, const LinearView& layer,
+                 MatrixView<float> pre) {
+                run_on_device(cuda::project_language, z, graph, pre.cols, layer, pre);
+              },
+              [](const LanguageView& z, const GraphView& graph, MatrixView<float> grad_pre,
+                 const LinearGradientView& grad) {
+                run_on_device(cuda::project_language_backward, z, graph, grad_pre.cols, grad_pre,
+                              grad);
+              }
+#endif
+        };
+      });
+}
 
 // Everyone a row of the GEMM; long histories only; everyone gathered.
 constexpr int64_t kThresholds[] = {0, 2, kNobodyHeavy};
@@ -24,9 +72,14 @@ constexpr int64_t kThresholds[] = {0, 2, kNobodyHeavy};
 struct Widths {
   int64_t language, out;
   bool has_bias = true;
+  bool aligned = false;
 };
-constexpr Widths kWidths[] = {{1, 1, true},    {31, 33, false},  {32, 64, true},  {33, 31, false},
-                              {64, 200, true}, {33, 200, false}, {200, 32, false}};
+GuardedMatrix matrix(int64_t rows, int64_t cols, bool aligned) {
+  return aligned ? GuardedMatrix::aligned(rows, cols) : GuardedMatrix(rows, cols, 5);
+}
+constexpr Widths kWidths[] = {{1, 1, true},     {31, 33, false},       {32, 64, true},
+                              {33, 31, false},  {64, 200, true},       {33, 200, false},
+                              {200, 32, false}, {32, 132, true, true}, {8, 66, false, true}};
 
 // Values in double, row-major, and how far the float answer may be from each.
 struct Expected {
@@ -152,7 +205,8 @@ struct Parameters {
   GuardedMatrix weight, bias;
 
   explicit Parameters(Widths widths)
-      : weight(widths.out, widths.language), bias(widths.has_bias ? 1 : 0, widths.out) {}
+      : weight(matrix(widths.out, widths.language, widths.aligned)),
+        bias(widths.has_bias ? 1 : 0, widths.out) {}
   Parameters& fill_normal(std::mt19937_64& random) {
     weight.fill_normal(random);
     bias.fill_normal(random);
@@ -163,20 +217,20 @@ struct Parameters {
   bool guards_untouched() const { return weight.guards_untouched() && bias.guards_untouched(); }
 };
 
-GuardedMatrix projected(const GraphView& graph, const GuardedMatrix& z, int64_t hybrid_degree,
-                        const Parameters& parameters) {
+GuardedMatrix projected(const Projection& on, const GraphView& graph, const GuardedMatrix& z,
+                        int64_t hybrid_degree, const Parameters& parameters, bool aligned = false) {
   const HostLanguage language = make_language(graph, z.view(), hybrid_degree);
-  GuardedMatrix pre(graph.nodes(), parameters.weight.view().rows, 5);
-  cpu::project_language(language.view(), graph, parameters.view(), pre.view());
+  GuardedMatrix pre = matrix(graph.nodes(), parameters.weight.view().rows, aligned);
+  on.forward(language.view(), graph, parameters.view(), pre.view());
   CHECK(pre.guards_untouched());
   return pre;
 }
 
-Parameters gradient(const GraphView& graph, const GuardedMatrix& z, int64_t hybrid_degree,
-                    GuardedMatrix grad_pre, bool has_bias = true) {
+Parameters gradient(const Projection& on, const GraphView& graph, const GuardedMatrix& z,
+                    int64_t hybrid_degree, GuardedMatrix grad_pre, bool has_bias = true) {
   const HostLanguage language = make_language(graph, z.view(), hybrid_degree);
   Parameters grad({z.view().cols, grad_pre.view().cols, has_bias});
-  cpu::project_language_backward(language.view(), graph, grad_pre.view(), grad.gradient_view());
+  on.backward(language.view(), graph, grad_pre.view(), grad.gradient_view());
   CHECK(grad_pre.guards_untouched());
   CHECK(grad.guards_untouched());
   return grad;
@@ -186,6 +240,8 @@ Parameters gradient(const GraphView& graph, const GuardedMatrix& z, int64_t hybr
 
 // docs/kernels/language_projection.md, "A small example"
 TEST_CASE("language_projection: the example worked by hand", "[kernels]") {
+  const Projection on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   const HostGraph graph = make_graph("three users, two items", {{0, 1}, {}, {1}}, 2);
   GuardedMatrix z(2, 1), grad_pre(5, 2);
   z.view()(0, 0) = 2, z.view()(1, 0) = 6;
@@ -198,10 +254,10 @@ TEST_CASE("language_projection: the example worked by hand", "[kernels]") {
     for (int64_t o = 0; o < 2; ++o) grad_pre.view()(n, o) = grad_of[n][o];
   for (int64_t hybrid_degree : {int64_t{0}, int64_t{1}, kNobodyHeavy}) {
     CAPTURE(hybrid_degree);
-    const GuardedMatrix pre = projected(graph.view(), z, hybrid_degree, parameters);
+    const GuardedMatrix pre = projected(on, graph.view(), z, hybrid_degree, parameters);
     for (int64_t n = 0; n < 5; ++n)
       for (int64_t o = 0; o < 2; ++o) CHECK(pre.view()(n, o) == want[n][o]);
-    const Parameters grad = gradient(graph.view(), z, hybrid_degree, grad_pre);
+    const Parameters grad = gradient(on, graph.view(), z, hybrid_degree, grad_pre);
     CHECK(grad.weight.view()(0, 0) == 34);
     CHECK(grad.weight.view()(1, 0) == 16);
     CHECK(grad.bias.view()(0, 0) == 7);
@@ -210,6 +266,8 @@ TEST_CASE("language_projection: the example worked by hand", "[kernels]") {
 }
 
 TEST_CASE("language_projection: equals projecting every node's own vector", "[kernels]") {
+  const Projection on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   for (const HostGraph& graph : awkward_graphs())
     for (Widths widths : kWidths) {
       std::mt19937_64 random(91);
@@ -221,25 +279,29 @@ TEST_CASE("language_projection: equals projecting every node's own vector", "[ke
                                              parameters.weight.view(), parameters.bias.view());
       for (int64_t hybrid_degree : kThresholds) {
         CAPTURE(graph.name, widths.language, widths.out, widths.has_bias, hybrid_degree);
-        check(projected(graph.view(), z, hybrid_degree, parameters).view(), want);
+        check(projected(on, graph.view(), z, hybrid_degree, parameters, widths.aligned).view(),
+              want);
       }
     }
 }
 
 TEST_CASE("language_projection: backward equals the plain form's gradient", "[kernels]") {
+  const Projection on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   for (const HostGraph& graph : awkward_graphs())
     for (Widths widths : kWidths) {
       std::mt19937_64 random(92);
       GuardedMatrix z(graph.view().items(), widths.language);
       z.fill_normal(random);
-      GuardedMatrix grad_pre(graph.view().nodes(), widths.out);
+      GuardedMatrix grad_pre = matrix(graph.view().nodes(), widths.out, widths.aligned);
       grad_pre.fill_normal(random);
       const NodeVectors vectors(graph.view(), z.view());
       const Expected weight = plain_weight_gradient(vectors, graph.view().users(), grad_pre.view());
       const Expected bias = plain_bias_gradient(vectors, graph.view().users(), grad_pre.view());
       for (int64_t hybrid_degree : kThresholds) {
         CAPTURE(graph.name, widths.language, widths.out, widths.has_bias, hybrid_degree);
-        const Parameters grad = gradient(graph.view(), z, hybrid_degree, grad_pre, widths.has_bias);
+        const Parameters grad =
+            gradient(on, graph.view(), z, hybrid_degree, grad_pre, widths.has_bias);
         check(grad.weight.view(), weight);
         check(grad.bias.view(), bias);
       }
@@ -250,6 +312,8 @@ TEST_CASE("language_projection: backward equals the plain form's gradient", "[ke
 // is <Y, P(V)>, and the gradient must give it: <Y, P(V)> = <P^T(Y), V>.
 // First in double, then the kernel.
 TEST_CASE("language_projection: backward is the transpose of forward", "[kernels]") {
+  const Projection on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   for (const HostGraph& graph : awkward_graphs())
     for (Widths widths : {Widths{33, 31}, Widths{64, 200}}) {
       std::mt19937_64 random(93);
@@ -281,8 +345,8 @@ TEST_CASE("language_projection: backward is the transpose of forward", "[kernels
 
       for (int64_t hybrid_degree : kThresholds) {
         CAPTURE(hybrid_degree);
-        const GuardedMatrix got = projected(graph.view(), z, hybrid_degree, v);
-        const Parameters grad = gradient(graph.view(), z, hybrid_degree, y);
+        const GuardedMatrix got = projected(on, graph.view(), z, hybrid_degree, v);
+        const Parameters grad = gradient(on, graph.view(), z, hybrid_degree, y);
         Product left, right;
         left.add(got.view(), pre, y.view());
         right.add(grad.weight.view(), weight, v.weight.view());
@@ -294,6 +358,8 @@ TEST_CASE("language_projection: backward is the transpose of forward", "[kernels
 
 TEST_CASE("language_projection: users without training items give 0 and take no part in gradients",
           "[kernels]") {
+  const Projection on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   const HostGraph graph = make_graph("a user with nothing between two", {{0, 2}, {}, {1, 2}}, 4);
   std::mt19937_64 random(94);
   GuardedMatrix z(4, 33);
@@ -306,10 +372,10 @@ TEST_CASE("language_projection: users without training items give 0 and take no 
   for (int64_t o = 0; o < 64; ++o) other.view()(1, o) = std::numeric_limits<float>::quiet_NaN();
   for (int64_t hybrid_degree : {int64_t{0}, int64_t{1}, kNobodyHeavy}) {
     CAPTURE(hybrid_degree);
-    const GuardedMatrix pre = projected(graph.view(), z, hybrid_degree, parameters);
+    const GuardedMatrix pre = projected(on, graph.view(), z, hybrid_degree, parameters);
     for (int64_t o = 0; o < 64; ++o) CHECK(pre.view()(1, o) == 0.0f);
-    const Parameters grad = gradient(graph.view(), z, hybrid_degree, grad_pre);
-    const Parameters same = gradient(graph.view(), z, hybrid_degree, other);
+    const Parameters grad = gradient(on, graph.view(), z, hybrid_degree, grad_pre);
+    const Parameters same = gradient(on, graph.view(), z, hybrid_degree, other);
     CHECK(same_bits(same.weight.view(), grad.weight.view()));
     CHECK(same_bits(same.bias.view(), grad.bias.view()));
   }
@@ -329,11 +395,11 @@ TEST_CASE("language_projection: same bits with 1, 2 and 3 threads", "[kernels][t
       grad_pre.fill_normal(random);
       const auto forward = [&](int threads) {
         const cpu::ThreadsInUse count(threads);
-        return projected(graph.view(), z, hybrid_degree, parameters);
+        return projected(kCpu, graph.view(), z, hybrid_degree, parameters);
       };
       const auto backward = [&](int threads) {
         const cpu::ThreadsInUse count(threads);
-        return gradient(graph.view(), z, hybrid_degree, grad_pre);
+        return gradient(kCpu, graph.view(), z, hybrid_degree, grad_pre);
       };
       const GuardedMatrix one = forward(1);
       const Parameters grad = backward(1);
@@ -346,7 +412,33 @@ TEST_CASE("language_projection: same bits with 1, 2 and 3 threads", "[kernels][t
     }
 }
 
+TEST_CASE("language_projection: two runs have the same bits", "[kernels]") {
+  const Projection on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  for (const HostGraph& graph : awkward_graphs())
+    for (int64_t hybrid_degree : {int64_t{2}, kNobodyHeavy}) {
+      CAPTURE(graph.name, hybrid_degree);
+      std::mt19937_64 random(97);
+      GuardedMatrix z(graph.view().items(), 33);
+      z.fill_normal(random);
+      Parameters parameters({33, 70});
+      parameters.fill_normal(random);
+      GuardedMatrix grad_pre(graph.view().nodes(), 70);
+      grad_pre.fill_normal(random);
+      const auto forward = [&] {
+        return projected(on, graph.view(), z, hybrid_degree, parameters);
+      };
+      const auto backward = [&] { return gradient(on, graph.view(), z, hybrid_degree, grad_pre); };
+      CHECK(same_bits(forward().view(), forward().view()));
+      const Parameters one = backward(), again = backward();
+      CHECK(same_bits(again.weight.view(), one.weight.view()));
+      CHECK(same_bits(again.bias.view(), one.bias.view()));
+    }
+}
+
 TEST_CASE("language_projection: refuses shapes that do not match", "[kernels]") {
+  const Projection on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   const HostGraph graph = make_graph("small", {{0, 1}, {1}}, 2);
   GuardedMatrix z(2, 5);
   std::mt19937_64 random(96);
@@ -359,11 +451,10 @@ TEST_CASE("language_projection: refuses shapes that do not match", "[kernels]") 
     parameters.fill_normal(random);
     GuardedMatrix pre(rows, cols), grad_pre(rows, cols);
     grad_pre.fill_normal(random);
-    std::vector<float> vector(static_cast<size_t>(bias));
-    cpu::project_language(from, graph.view(), {parameters.weight.view(), {vector.data(), bias}},
-                          pre.view());
-    cpu::project_language_backward(from, graph.view(), grad_pre.view(),
-                                   {parameters.weight.view(), {vector.data(), bias}});
+    Values<float> vector(static_cast<size_t>(bias));
+    on.forward(from, graph.view(), {parameters.weight.view(), {vector.data(), bias}}, pre.view());
+    on.backward(from, graph.view(), grad_pre.view(),
+                {parameters.weight.view(), {vector.data(), bias}});
   };
   CHECK_NOTHROW(call(right, {5, 3}, 3, 4, 3));
   CHECK_NOTHROW(call(right, {5, 3}, 0, 4, 3));

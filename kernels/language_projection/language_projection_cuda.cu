@@ -1,0 +1,264 @@
+#include <algorithm>
+
+#include "kernels/common/carve.h"
+#include "kernels/common/ceil_div.h"
+#include "kernels/common/column_sums.h"
+#include "kernels/common/gpu.h"
+#include "kernels/common/vector_io.cuh"
+#include "kernels/language_projection/language_projection.h"
+
+namespace rec::cuda {
+namespace {
+
+// What one GEMM row and one gathered edge cost on an H100 in fp32: computed, not measured.
+constexpr double kProductFlops = 55e12;    // a second
+constexpr double kGatheredBytes = 5.5e12;  // a second, out of L2
+
+constexpr int kThreads = 256;
+constexpr int kWarps = kThreads / kWarpSize;
+constexpr int kBlocksAtOnce = 3;    // on a multiprocessor: what the registers must leave room for
+constexpr int kRowsInFlight = 4;    // rows that a thread has asked for before it adds them
+constexpr int64_t kLongList = 256;  // entries; longer ones are shared out among the block
+
+// ---- sums of gathered rows ----
+
+// What is gathered forward: a light user's mean of her items' rows.
+struct UserMeans {
+  MatrixView<const float> from;  // the items' rows
+  MatrixView<float> to;          // the users'
+  CsrView items_of_user;
+  VectorView<const int32_t> light_user;
+
+  __device__ int64_t lists() const { return light_user.size; }
+  __device__ int64_t owner(int64_t list) const { return light_user[list]; }
+  __device__ const CsrView& entries() const { return items_of_user; }
+  static constexpr bool kWeighted = false;
+  template <int Width>
+  __device__ void put(int64_t user, int64_t column, Floats<Width> sum) const {
+    const float share = 1.0f / float(items_of_user.degree(user));
+#pragma unroll
+    for (int w = 0; w < Width; ++w) sum[w] *= share;
+    store(to.row(user) + column, sum);
+  }
+};
+
+// What is gathered backward: 1 / degree of each light user's row, added to an item's.
+struct ItemGradients {
+  MatrixView<const float> from;  // the users' rows
+  MatrixView<float> to;          // the items'
+  CsrView light_users_of_item;
+  const float* share;  // [users], 1 / degree
+
+  __device__ int64_t lists() const { return light_users_of_item.rows; }
+  __device__ int64_t owner(int64_t list) const { return list; }
+  __device__ const CsrView& entries() const { return light_users_of_item; }
+  static constexpr bool kWeighted = true;
+  __device__ float weight(int32_t user) const { return share[user]; }
+  template <int Width>
+  __device__ void put(int64_t item, int64_t column, Floats<Width> sum) const {
+    const Floats<Width> own = load<Width>(to.row(item) + column);
+#pragma unroll
+    for (int w = 0; w < Width; ++w) sum[w] += own[w];
+    store(to.row(item) + column, sum);
+  }
+};
+
+// sum over j in [begin, end) of weight(entry[j]) from[entry[j], column ..], in order. All lanes of
+// the warp call, with the same list and columns side by side; `inside` is false beyond the last.
+template <int Width, class Rows>
+__device__ Floats<Width> sum_of_rows(const Rows& rows, const int32_t* entry, int64_t begin,
+                                     int64_t end, int64_t column, bool inside) {
+  const int lane = threadIdx.x % kWarpSize;
+  Floats<Width> sum{};
+  for (int64_t first = begin; first < end; first += kWarpSize) {
+    // A lane reads one entry for all.
+    const int count = int(min(end - first, int64_t{kWarpSize}));
+    const int32_t own = lane < count ? entry[first + lane] : 0;
+    [[maybe_unused]] float own_weight = 0.0f;
+    if constexpr (Rows::kWeighted) own_weight = lane < count ? rows.weight(own) : 0.0f;
+    for (int j = 0; j < count; j += kRowsInFlight) {
+      Floats<Width> row[kRowsInFlight];
+#pragma unroll
+      for (int k = 0; k < kRowsInFlight; ++k) {
+        const int32_t r = __shfl_sync(kFullWarp, own, j + k);
+        row[k] = inside && j + k < count ? load<Width>(rows.from.row(r) + column) : Floats<Width>{};
+      }
+#pragma unroll
+      for (int k = 0; k < kRowsInFlight; ++k) {
+        float weight = 1.0f;
+        if constexpr (Rows::kWeighted) weight = __shfl_sync(kFullWarp, own_weight, j + k);
+#pragma unroll
+        for (int w = 0; w < Width; ++w) sum[w] += weight * row[k][w];
+      }
+    }
+  }
+  return sum;
+}
+
+// Block x = slab * list_blocks + b makes the sums of lists b, b + list_blocks, ... in the columns
+// of one slab. Slabs come one after another, so that the blocks at work at a time gather from the
+// same columns, and L2 holds them. Long lists tend to be neighbours: they go to different blocks.
+template <int Width, class Rows>
+__global__ __launch_bounds__(kThreads, kBlocksAtOnce) void gather(Rows rows, int64_t list_blocks) {
+  REC_SHARED_ARRAY(float, part, [kWarps][kWarpSize * Width]);
+  const int warp = threadIdx.x / kWarpSize, lane = threadIdx.x % kWarpSize;
+  const int64_t column = (blockIdx.x / list_blocks * kWarpSize + lane) * Width;
+  const bool inside = column < rows.to.cols;
+  const int64_t first_list = blockIdx.x % list_blocks;
+  const CsrView& entries = rows.entries();
+
+  // A warp a list, but for the long ones.
+  const int64_t list = first_list + warp * list_blocks;
+  if (list < rows.lists()) {
+    const int64_t owner = rows.owner(list), degree = entries.degree(owner);
+    if (degree > 0 && degree <= kLongList) {
+      const Floats<Width> sum =
+          sum_of_rows<Width>(rows, entries.row(owner), 0, degree, column, inside);
+      if (inside) rows.template put<Width>(owner, column, sum);
+    }
+  }
+  // Those, one after another: each warp sums a part, and the parts are added in order.
+  for (int n = 0; n < kWarps; ++n) {
+    const int64_t long_list = first_list + n * list_blocks;
+    if (long_list >= rows.lists()) break;
+    const int64_t owner = rows.owner(long_list), degree = entries.degree(owner);
+    if (degree <= kLongList) continue;
+    const Floats<Width> sum = sum_of_rows<Width>(rows, entries.row(owner), warp * degree / kWarps,
+                                                 (warp + 1) * degree / kWarps, column, inside);
+    store(&part[warp][lane * Width], sum);
+    __syncthreads();
+    if (warp == 0 && inside) {
+      Floats<Width> total = sum;
+      for (int other = 1; other < kWarps; ++other) {
+        const Floats<Width> x = load<Width>(&part[other][lane * Width]);
+#pragma unroll
+        for (int w = 0; w < Width; ++w) total[w] += x[w];
+      }
+      rows.template put<Width>(owner, column, total);
+    }
+    __syncthreads();
+  }
+}
+
+template <class Rows>
+void launch_gather(const Rows& rows, int64_t lists, Stream stream) {
+  const int64_t list_blocks = ceil_div(lists, kWarps);
+  with_width(vector_width({rows.from, rows.to}), [&]<int Width>() {
+    const int64_t slabs = ceil_div(rows.to.cols, int64_t{kWarpSize} * Width);
+    launch(gather<Width, Rows>, unsigned(list_blocks * slabs), kThreads, 0, stream, rows,
+           list_blocks);
+  });
+}
+
+// ---- rows copied, cleared ----
+
+// to[to_row(r)] = from[from_row(r)], a warp a row; an empty list of rows is 0, 1, 2 ...
+template <int Width>
+__global__ __launch_bounds__(kThreads) void copy_rows(MatrixView<const float> from,
+                                                      VectorView<const int32_t> from_row,
+                                                      MatrixView<float> to,
+                                                      VectorView<const int32_t> to_row,
+                                                      int64_t rows) {
+  const int64_t r = int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarpSize;
+  if (r >= rows) return;
+  const float* const source = from.row(from_row.size > 0 ? from_row[r] : r);
+  float* const target = to.row(to_row.size > 0 ? to_row[r] : r);
+  for (int64_t c = int64_t{threadIdx.x % kWarpSize} * Width; c < to.cols; c += kWarpSize * Width)
+    store(target + c, load<Width>(source + c));
+}
+
+void launch_copy_rows(MatrixView<const float> from, VectorView<const int32_t> from_row,
+                      MatrixView<float> to, VectorView<const int32_t> to_row, int64_t rows,
+                      Stream stream) {
+  with_width(vector_width({from, to}), [&]<int Width>() {
+    launch(copy_rows<Width>, unsigned(ceil_div(rows, kWarps)), kThreads, 0, stream, from, from_row,
+           to, to_row, rows);
+  });
+}
+
+__global__ __launch_bounds__(kThreads) void clear_rows_without_items(CsrView items_of_user,
+                                                                     MatrixView<float> users) {
+  const int64_t u = int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarpSize;
+  if (u >= users.rows || items_of_user.degree(u) > 0) return;
+  for (int64_t c = threadIdx.x % kWarpSize; c < users.cols; c += kWarpSize) users(u, c) = 0.0f;
+}
+
+__global__ __launch_bounds__(kThreads) void shares_of_users(CsrView items_of_user, float* share) {
+  const int64_t u = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (u >= items_of_user.rows) return;
+  const int64_t degree = items_of_user.degree(u);
+  share[u] = degree > 0 ? 1.0f / float(degree) : 0.0f;
+}
+
+struct Scratch {
+  VectorView<float> heavy;  // [heavy users, out]
+  VectorView<float> share;  // [users]
+  VectorView<std::byte> column_sums;
+
+  Scratch(Carver carver, int64_t users, int64_t items, int64_t heavy_users, int64_t out)
+      : heavy(carver.take<float>(heavy_users * out)),
+        share(carver.take<float>(users)),
+        column_sums(carver.take<std::byte>(column_sums_scratch_bytes(items + heavy_users, out))),
+        bytes(carver.bytes()) {}
+  Scratch(VectorView<std::byte> memory, const GraphView& graph, const LanguageView& z, int64_t out)
+      : Scratch(Carver(memory.data), graph.users(), graph.items(), z.heavy.rows, out) {
+    require_scratch(memory, bytes,
+                    "language_projection: scratch needs projection_scratch_bytes, aligned to 256");
+  }
+  int64_t bytes;
+};
+
+}  // namespace
+
+int64_t hybrid_degree(int64_t language_width) {
+  // A row costs 2 D H flops, an edge 4 H bytes: H drops out.
+  const double row = 2.0 * double(language_width) / kProductFlops;
+  const double edge = double(sizeof(float)) / kGatheredBytes;
+  return int64_t(row / edge);
+}
+
+int64_t projection_scratch_bytes(int64_t users, int64_t items, int64_t heavy_users, int64_t out) {
+  return Scratch(Carver(nullptr), users, items, heavy_users, out).bytes;
+}
+
+void project_language(Gemm& gemm, const LanguageView& z, const GraphView& graph,
+                      const LinearView& layer, MatrixView<float> pre, VectorView<std::byte> scratch,
+                      Stream stream) {
+  require_language_shapes(z, graph, layer, pre.rows, pre.cols);
+  const Scratch own(scratch, graph, z, pre.cols);
+  const MatrixView<float> users = pre.rows_from(0, graph.users());
+  const MatrixView<float> items = pre.rows_from(graph.users(), graph.items());
+  gemm.a_bt(z.item, layer.weight, layer.bias, Into::overwrite, items, stream);
+  if (z.heavy.rows > 0) {
+    const MatrixView<float> heavy(own.heavy.data, z.heavy.rows, pre.cols);
+    gemm.a_bt(z.heavy, layer.weight, layer.bias, Into::overwrite, heavy, stream);
+    launch_copy_rows(heavy, {}, users, z.heavy_user, heavy.rows, stream);
+  }
+  launch(clear_rows_without_items, unsigned(ceil_div(users.rows, kWarps)), kThreads, 0, stream,
+         graph.items_of_user, users);
+  launch_gather(UserMeans{items, users, graph.items_of_user, z.light_user}, z.light_user.size,
+                stream);
+}
+
+void project_language_backward(Gemm& gemm, const LanguageView& z, const GraphView& graph,
+                               MatrixView<float> grad_pre, const LinearGradientView& grad,
+                               VectorView<std::byte> scratch, Stream stream) {
+  require_language_shapes(z, graph, {grad.weight, grad.bias}, grad_pre.rows, grad_pre.cols);
+  const Scratch own(scratch, graph, z, grad_pre.cols);
+  const MatrixView<float> users = grad_pre.rows_from(0, graph.users());
+  const MatrixView<float> items = grad_pre.rows_from(graph.users(), graph.items());
+  const MatrixView<float> heavy(own.heavy.data, z.heavy.rows, grad_pre.cols);
+  launch_copy_rows(users, z.heavy_user, heavy, {}, heavy.rows, stream);
+  if (z.light_user.size > 0) {
+    launch(shares_of_users, unsigned(ceil_div(graph.users(), kThreads)), kThreads, 0, stream,
+           graph.items_of_user, own.share.data);
+    launch_gather(ItemGradients{users, items, z.light_users_of_item, own.share.data}, items.rows,
+                  stream);
+  }
+  // What the users add to grad_b lies in G as well: their shares of their items add up to 1.
+  if (grad.bias.size > 0) column_sums(items, heavy, grad.bias, own.column_sums, stream);
+  gemm.at_b(items, z.item, Into::overwrite, grad.weight, stream);
+  if (heavy.rows > 0) gemm.at_b(heavy, z.heavy, Into::add, grad.weight, stream);
+}
+
+}  // namespace rec::cuda
