@@ -193,7 +193,9 @@ class CudaBackend final : public Backend {
   void rank(const RankingRequest& request, MatrixView<int32_t> top_item,
             MatrixView<float> top_score) override {
     cuda::rank(request, top_item, top_score,
-               scratch_.take(cuda::rank_scratch_bytes(request, top_item.cols)), stream());
+               scratch_.take(cuda::rank_scratch_bytes(request.user_row.size, request.item.rows,
+                                                      top_item.cols)),
+               stream());
   }
 
  private:

@@ -11,7 +11,12 @@
 // Why it works: docs/kernels/ranking.md   Test: tests/kernels/test_ranking.cpp
 // Speed: bench/kernels/bench_ranking.cpp
 #pragma once
+#include <cstddef>
+#include <stdexcept>
+#include <string>
+
 #include "kernels/common/check.h"
+#include "kernels/common/stream.h"
 #include "kernels/common/views.h"
 
 namespace rec {
@@ -44,6 +49,12 @@ inline void require_ranking_shapes(const RankingRequest& request,
           "ranking: results must be [lists, k] with k > 0");
 }
 
+[[noreturn]] inline void refuse_ranking_score(int64_t list, int64_t item) {
+  throw std::domain_error(
+      "ranking: the score of list " + std::to_string(list) + " for item " + std::to_string(item) +
+      " is not finite; check the vectors of both for NaN, infinity or huge values");
+}
+
 namespace cpu {
 
 // top_item [lists, k], top_score [lists, k] overwritten, best first. Throws std::domain_error
@@ -51,4 +62,16 @@ namespace cpu {
 void rank(const RankingRequest& request, MatrixView<int32_t> top_item, MatrixView<float> top_score);
 
 }  // namespace cpu
+namespace cuda {
+
+// As above, and which lists are asked for together changes no bit. Alone among the kernels it waits
+// for the stream: what is refused is known when the scores are.
+//
+// Lists of up to 32 are kept in shared memory. Longer ones are kept in scratch, and beyond 2,048
+// they are sorted there too and the items of a list are not shared out: slower.
+int64_t rank_scratch_bytes(int64_t lists, int64_t items, int64_t k);
+void rank(const RankingRequest& request, MatrixView<int32_t> top_item, MatrixView<float> top_score,
+          VectorView<std::byte> scratch, Stream stream);
+
+}  // namespace cuda
 }  // namespace rec

@@ -15,6 +15,7 @@
 #include "kernels/common/scratch.h"
 #include "kernels/common/simd.h"
 #include "kernels/ranking/ranking.h"
+#include "kernels/ranking/ranking_key.h"
 
 namespace rec::cpu {
 namespace {
@@ -39,18 +40,7 @@ int64_t tile_lists_of(int64_t lists) {
   return std::clamp(ceil_div(share, kStep) * kStep, kStep, kMost);
 }
 
-// A score and its item as one number that sorts as (higher score, then smaller id) does. Never 0.
-using Key = uint64_t;
-Key key_of(float score, int64_t item) {
-  const uint32_t bits = std::bit_cast<uint32_t>(score + 0.0f);  // -0 ties with 0
-  const uint32_t ascending = bits >> 31 ? ~bits : bits | 0x80000000u;
-  return Key{ascending} << 32 | ~uint32_t(item);
-}
-int32_t item_of(Key key) { return int32_t(~uint32_t(key)); }
-float score_of(Key key) {
-  const uint32_t ascending = uint32_t(key >> 32);
-  return std::bit_cast<float>(ascending >> 31 ? ascending & 0x7FFFFFFFu : ~ascending);
-}
+using Key = RankingKey;
 
 // The bits of the largest |value|: at least those of infinity when any value is not finite.
 REC_SIMD_CLONES uint32_t largest_magnitude(const float* value, int64_t n) {
@@ -228,12 +218,6 @@ void mask_row(CsrView mask, int64_t user, int64_t first, int64_t n, float* score
   for (; item != end && *item < first + n; ++item) score[*item - first] = kMasked;
 }
 
-[[noreturn]] void refuse_score(int64_t list, int64_t item) {
-  throw std::domain_error(
-      "ranking: the score of list " + std::to_string(list) + " for item " + std::to_string(item) +
-      " is not finite; check the vectors of both for NaN, infinity or huge values");
-}
-
 // The smallest place list * items + item whose score is not finite, or places when there is none.
 int64_t first_not_finite(MatrixView<const float> tile, int64_t first_list, int64_t first_item,
                          int64_t items, int64_t places) {
@@ -326,7 +310,7 @@ void rank(const RankingRequest& request, MatrixView<int32_t> top_item,
       std::fill(top_score.row(l) + have[size_t(l)], top_score.row(l) + k, kMasked);
     }
   }
-  if (not_finite < places) refuse_score(not_finite / items, not_finite % items);
+  if (not_finite < places) refuse_ranking_score(not_finite / items, not_finite % items);
 }
 
 }  // namespace rec::cpu

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <random>
@@ -15,6 +17,7 @@
 #include "tests/support/closeness.h"
 #include "tests/support/graphs.h"
 #include "tests/support/guarded_matrix.h"
+#include "tests/support/on_backends.h"
 
 namespace rec::test {
 namespace {
@@ -22,14 +25,41 @@ namespace {
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
+struct Ranking {
+  std::string backend;
+  std::function<void(const RankingRequest&, MatrixView<int32_t>, MatrixView<float>)> rank;
+};
+std::vector<Ranking> backends() {
+  return on_backends<Ranking>(
+      [] {
+        return Ranking{"cpu", cpu::rank};
+      },
+      [](auto) {
+        return Ranking{
+            "cuda", [](const RankingRequest& request, MatrixView<int32_t> top_item,
+                       MatrixView<float> top_score) {
+              constexpr size_t kGuards = 64;
+              constexpr std::byte kGuard{0xA5};
+              const size_t bytes = size_t(cuda::rank_scratch_bytes(
+                  request.user_row.size, request.item.rows, top_item.cols));
+              Values<std::byte> scratch(bytes + kGuards, kGuard);
+              on_device(cuda::rank)(request, top_item, top_score, {scratch.data(), int64_t(bytes)});
+              CHECK(std::count(scratch.begin() + int64_t(bytes), scratch.end(), kGuard) ==
+                    int64_t(kGuards));
+            }};
+      });
+}
+
 // Lists to make, everything they need, and where they go.
 struct Case {
   GuardedMatrix user, item;
-  std::vector<int32_t> user_row, user_id;
+  Values<int32_t> user_row, user_id;
   std::vector<HostGraph> masks;
-  std::vector<uint8_t> allowed;
+  Values<uint8_t> allowed;
 
-  Case(int64_t vectors, int64_t items, int64_t dim) : user(vectors, dim), item(items, dim) {
+  Case(int64_t vectors, int64_t items, int64_t dim, bool aligned = false)
+      : user(aligned ? GuardedMatrix::aligned(vectors, dim) : GuardedMatrix(vectors, dim)),
+        item(aligned ? GuardedMatrix::aligned(items, dim) : GuardedMatrix(items, dim)) {
     user_row.resize(size_t(vectors));
     std::iota(user_row.begin(), user_row.end(), 0);
     user_id = user_row;
@@ -83,7 +113,7 @@ struct Lists {
   static constexpr int64_t kPadding = 2;
   static constexpr int32_t kGuard = -77;
   int64_t lists, k;
-  std::vector<int32_t> item;
+  Values<int32_t> item;
   GuardedMatrix score;
 
   Lists(int64_t list_count, int64_t length)
@@ -103,15 +133,15 @@ struct Lists {
   }
 };
 
-Lists ranked(const Case& from, int64_t k) {
+Lists ranked(const Ranking& on, const Case& from, int64_t k) {
   Lists got(int64_t(from.user_row.size()), k);
-  cpu::rank(from.request(), got.items(), got.score.view());
+  on.rank(from.request(), got.items(), got.score.view());
   return got;
 }
 
 // Scores must be exact: ids and scores then equal the oracle's.
-void check_exactly(const Case& from, int64_t k) {
-  const Lists got = ranked(from, k);
+void check_exactly(const Ranking& on, const Case& from, int64_t k) {
+  const Lists got = ranked(on, from, k);
   const int64_t items = from.item.view().rows;
   for (size_t l = 0; l < from.user_row.size(); ++l) {
     std::vector<std::pair<double, int32_t>> order;  // -score, id
@@ -137,54 +167,140 @@ void check_exactly(const Case& from, int64_t k) {
 
 // docs/kernels/ranking.md, "A small example"
 TEST_CASE("ranking: the example worked by hand", "[kernels]") {
+  const Ranking on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   Case from(1, 6, 1);
   from.user.view()(0, 0) = 1;
   const float scores[] = {2, 5, 3, 5, 7, 1};
   for (int64_t i = 0; i < 6; ++i) from.item.view()(i, 0) = scores[i];
   from.masks.push_back(make_graph("seen", {{4}}, 6));
-  const Lists got = ranked(from, 3);
+  const Lists got = ranked(on, from, 3);
   CHECK((got.item_at(0, 0) == 1 && got.item_at(0, 1) == 3 && got.item_at(0, 2) == 2));
   CHECK(
       (got.score.view()(0, 0) == 5 && got.score.view()(0, 1) == 5 && got.score.view()(0, 2) == 3));
 }
 
 TEST_CASE("ranking: equals sorting everything, with many ties", "[kernels]") {
+  const Ranking on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   std::mt19937_64 random(81);
-  for (int64_t items : {1, 2, 19, 20, 21, 64, 255, 256, 257, 320, 1000}) {
-    for (int64_t k : {1, 2, 20, 21, 22, 64, 65, 300}) {
+  const bool emulated = on.backend == "cuda";
+  for (int64_t items : {1, 2, 19, 20, 21, 64, 127, 128, 129, 255, 256, 257, 320, 1000}) {
+    for (int64_t k : {1, 2, 20, 21, 22, 31, 32, 33, 64, 65, 300}) {
+      if (emulated && (k == 2 || k == 22 || k == 31 || items == 19 || items == 255)) continue;
       for (int largest : {1, 9}) {  // 1: hardly any score is alone
+        if (emulated && largest == 9 && items % 2 == 0) continue;
         CAPTURE(items, k, largest);
-        check_exactly(Case(5, items, 6).fill_whole(random, largest), k);
-        check_exactly(Case(5, items, 6).fill_whole(random, largest).mask_random(random, 5), k);
+        check_exactly(on, Case(5, items, 6).fill_whole(random, largest), k);
+        check_exactly(on, Case(5, items, 6).fill_whole(random, largest).mask_random(random, 5), k);
       }
     }
   }
 }
 
 TEST_CASE("ranking: long lists and item tables of several panels", "[kernels]") {
+  const Ranking on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   std::mt19937_64 random(82);
   for (int64_t items : {5119, 5120, 5121, 10241, 15361}) {
     for (int64_t k : {1, 20, 1000}) {
+      if (on.backend == "cuda" && items != 5120 && items != 5121) continue;
       CAPTURE(items, k);
-      check_exactly(Case(3, items, 4).fill_whole(random, 3).mask_random(random, 40), k);
-      check_exactly(Case(3, items, 4).fill_whole(random, 200), k);
+      check_exactly(on, Case(3, items, 4).fill_whole(random, 3).mask_random(random, 40), k);
+      check_exactly(on, Case(3, items, 4).fill_whole(random, 200), k);
     }
   }
 }
 
 TEST_CASE("ranking: panels of wide vectors hold fewer items", "[kernels]") {
+  const Ranking on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   std::mt19937_64 random(89);
   for (int64_t dim : {1000, 5000}) {
+    if (on.backend == "cuda" && dim > 1000) continue;
     for (int64_t k : {5, 300}) {
       CAPTURE(dim, k);
-      check_exactly(Case(3, 1100, dim).fill_whole(random, 2).mask_random(random, 9), k);
+      check_exactly(on, Case(3, 1100, dim).fill_whole(random, 2).mask_random(random, 9), k);
     }
   }
 }
 
+// More splits than a block has threads; lists that fit no shared memory.
+TEST_CASE("ranking: one list of very many items, and lists of thousands", "[kernels]") {
+  const Ranking on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  std::mt19937_64 random(89);
+  for (int64_t k : {1, 20, 40}) {
+    CAPTURE(k);
+    check_exactly(on, Case(1, 33'000, 1).fill_whole(random, 1000).mask_random(random, 30), k);
+  }
+  for (int64_t k : {2047, 2049, 2500}) {
+    CAPTURE(k);
+    check_exactly(on, Case(2, 2600, 2).fill_whole(random, 30).mask_random(random, 30), k);
+  }
+}
+
+TEST_CASE("ranking: more lists than one launch makes", "[kernels]") {
+  const Ranking on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  Case from(3, 1, 1);
+  for (int64_t u = 0; u < 3; ++u) from.user.view()(u, 0) = float(u);
+  from.item.view()(0, 0) = 2;
+  from.user_row.resize(131'100, 1);
+  from.user_row.back() = 2;
+  from.user_id = from.user_row;
+  check_exactly(on, from, 1);
+}
+
+TEST_CASE("ranking: rising scores, each better than all before", "[kernels]") {
+  const Ranking on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  for (int64_t k : {1, 20, 32, 50}) {
+    CAPTURE(k);
+    Case rising(65, 700, 1);
+    for (int64_t u = 0; u < 65; ++u) rising.user.view()(u, 0) = u % 2 == 0 ? 1.0f : -1.0f;
+    for (int64_t i = 0; i < 700; ++i) rising.item.view()(i, 0) = float(i);
+    check_exactly(on, rising, k);
+  }
+}
+
+TEST_CASE("ranking: zeros of either sign tie", "[kernels]") {
+  const Ranking on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  Case from(2, 200, 1);
+  from.user.view()(0, 0) = 1.0f, from.user.view()(1, 0) = -1.0f;
+  for (int64_t i = 0; i < 200; ++i) from.item.view()(i, 0) = i % 3 == 0 ? -0.0f : 0.0f;
+  check_exactly(on, from, 30);
+}
+
+TEST_CASE("ranking: the same bits again, and with other lists beside on a device", "[kernels]") {
+  const Ranking on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  std::mt19937_64 random(90);
+  for (int64_t k : {20, 70}) {
+    Case from(70, 500, 40, true);
+    from.user.fill_normal(random);
+    from.item.fill_normal(random);
+    from.mask_random(random, 6);
+    const Lists all = ranked(on, from, k), again = ranked(on, from, k);
+    CHECK(all.item == again.item);
+    CHECK(same_bits(all.score.view(), again.score.view()));
+    if (on.backend == "cpu") continue;
+    const Values<int32_t> alone = {65};
+    from.user_row = from.user_id = alone;
+    const Lists one = ranked(on, from, k);
+    CHECK(same_bits(one.score.view(), all.score.view().rows_from(65, 1)));
+    for (int64_t place = 0; place < k; ++place)
+      CHECK(one.item_at(0, place) == all.item_at(65, place));
+  }
+}
+
 TEST_CASE("ranking: lists of several tiles, vectors and masks in any order", "[kernels]") {
+  const Ranking on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   std::mt19937_64 random(83);
-  for (int64_t lists : {127, 128, 129, 300}) {
+  for (int64_t lists : {63, 64, 65, 127, 128, 129, 300}) {
+    if (on.backend == "cuda" && (lists == 63 || lists == 127 || lists == 129)) continue;
     CAPTURE(lists);
     Case from(40, 330, 3);
     from.fill_whole(random, 5).mask_random(random, 4).mask_random(random, 9).mask_random(random, 1);
@@ -193,18 +309,20 @@ TEST_CASE("ranking: lists of several tiles, vectors and masks in any order", "[k
       from.user_row.push_back(int32_t(random() % 40));
       from.user_id.push_back(int32_t(random() % 40));
     }
-    check_exactly(from, 10);
+    check_exactly(on, from, 10);
   }
 }
 
 TEST_CASE("ranking: all scores equal, everything masked, only some items allowed", "[kernels]") {
+  const Ranking on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   std::mt19937_64 random(84);
   for (int64_t items : {7, 300, 5000}) {
     for (int64_t k : {3, 20, 100}) {
       CAPTURE(items, k);
       Case equal(2, items, 2);
       equal.fill_whole(random, 0);
-      check_exactly(equal, k);
+      check_exactly(on, equal, k);
 
       Case masked(3, items, 4);
       masked.fill_whole(random, 4);
@@ -213,34 +331,41 @@ TEST_CASE("ranking: all scores equal, everything masked, only some items allowed
       std::vector<int32_t> all_but_one = all;
       all_but_one.erase(all_but_one.begin() + items / 2);
       masked.masks.push_back(make_graph("most", {all, all_but_one, {}}, items));
-      check_exactly(masked, k);
+      check_exactly(on, masked, k);
 
       Case allowed(3, items, 4);
       allowed.fill_whole(random, 4).mask_random(random, 3);
       for (int64_t i = 0; i < items; ++i) allowed.allowed.push_back(i % 9 == 4);
-      check_exactly(allowed, k);
+      check_exactly(on, allowed, k);
       std::fill(allowed.allowed.begin(), allowed.allowed.end(), uint8_t{0});
-      check_exactly(allowed, k);
+      check_exactly(on, allowed, k);
     }
   }
 }
 
 TEST_CASE("ranking: no items, no lists, no dimensions", "[kernels]") {
-  check_exactly(Case(3, 0, 4), 5);
-  check_exactly(Case(0, 9, 4), 5);
-  check_exactly(Case(3, 9, 0), 5);
+  const Ranking on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  check_exactly(on, Case(3, 0, 4), 5);
+  check_exactly(on, Case(0, 9, 4), 5);
+  check_exactly(on, Case(3, 9, 0), 5);
 }
 
 TEST_CASE("ranking: real-valued scores, within rounding", "[kernels]") {
+  const Ranking on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   std::mt19937_64 random(85);
-  for (int64_t dim : {1, 31, 32, 33, 64, 200}) {
+  const bool aligned = GENERATE(false, true);
+  for (int64_t dim : {1, 2, 31, 32, 33, 64, 128, 129, 132, 200}) {
     for (int64_t k : {1, 20, 150}) {
-      CAPTURE(dim, k);
-      Case from(6, 700, dim);
+      if (aligned && dim % 2 != 0) continue;
+      if (on.backend == "cuda" && k == 150 && dim != 33 && dim != 132) continue;
+      CAPTURE(dim, k, aligned);
+      Case from(6, 700, dim, aligned);
       from.user.fill_normal(random);
       from.item.fill_normal(random);
       from.mask_random(random, 6);
-      const Lists got = ranked(from, k);
+      const Lists got = ranked(on, from, k);
       Agreement agreement;
       for (size_t l = 0; l < 6; ++l) {
         std::vector<bool> listed(700, false);
@@ -270,16 +395,18 @@ TEST_CASE("ranking: real-valued scores, within rounding", "[kernels]") {
 }
 
 TEST_CASE("ranking: a list is the same whichever others are asked for", "[kernels]") {
+  const Ranking on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   std::mt19937_64 random(90);
   Case from(100, 6000, 40);
   from.user.fill_normal(random);
   from.item.fill_normal(random);
   from.mask_random(random, 6);
-  const Lists all = ranked(from, 20);
+  const Lists all = ranked(on, from, 20);
   for (int32_t l : {0, 13, 47, 48, 99}) {
     CAPTURE(l);
     from.user_row = from.user_id = {l};
-    const Lists alone = ranked(from, 20);
+    const Lists alone = ranked(on, from, 20);
     for (int64_t place = 0; place < 20; ++place) {
       CHECK(alone.item_at(0, place) == all.item_at(l, place));
       CHECK(alone.score.view()(0, place) == all.score.view()(l, place));
@@ -296,7 +423,7 @@ TEST_CASE("ranking: the same lists with 1, 2 and 3 threads", "[kernels][threads]
   std::vector<Lists> lists;
   for (int threads : {1, 2, 3}) {
     const cpu::ThreadsInUse use(threads);
-    lists.push_back(ranked(from, 20));
+    lists.push_back(ranked({"cpu", cpu::rank}, from, 20));
   }
   for (size_t n : {size_t{1}, size_t{2}}) {
     CHECK(lists[0].item == lists[n].item);
@@ -305,28 +432,31 @@ TEST_CASE("ranking: the same lists with 1, 2 and 3 threads", "[kernels][threads]
 }
 
 TEST_CASE("ranking: refuses scores that are not finite, masked or not", "[kernels]") {
+  const Ranking on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   std::mt19937_64 random(87);
+  const int64_t lists = on.backend == "cuda" ? 70 : 200;
   const auto refused = [&](int64_t row, float user_value, int64_t item, float item_value) {
     for (bool masked : {false, true}) {
-      Case from(200, 310, 5);
+      Case from(lists, 310, 5);
       from.fill_whole(random, 3);
       if (masked) {
-        std::vector<std::vector<int32_t>> seen(200);
+        std::vector<std::vector<int32_t>> seen(static_cast<size_t>(lists));
         for (int32_t i = 0; i < 310; ++i) seen[size_t(row)].push_back(i);
         from.masks.push_back(make_graph("seen", seen, 310));
         from.allowed.assign(310, 0);
       }
       from.user.view()(row, 2) = user_value;
       from.item.view()(item, 2) = item_value;
-      Lists got(200, 20);
-      CHECK_THROWS_AS(cpu::rank(from.request(), got.items(), got.score.view()), std::domain_error);
+      Lists got(lists, 20);
+      CHECK_THROWS_AS(on.rank(from.request(), got.items(), got.score.view()), std::domain_error);
     }
   };
-  refused(150, kNan, 0, 1);
+  refused(lists * 3 / 4, kNan, 0, 1);
   refused(0, 1, 309, kNan);
   refused(3, kInfinity, 7, 1);
   refused(3, 1, 7, -kInfinity);
-  refused(199, 1e30f, 300, 1e30f);  // finite vectors, a product that is not
+  refused(lists - 1, 1e30f, 300, 1e30f);  // finite vectors, a product that is not
 
   // The first place is named, though its panel of items comes later.
   Case panels(30, 5200, 2);
@@ -334,33 +464,37 @@ TEST_CASE("ranking: refuses scores that are not finite, masked or not", "[kernel
   panels.item.view()(5199, 0) = kInfinity;
   panels.user.view()(7, 1) = kNan;
   Lists none(30, 4);
-  CHECK_THROWS_WITH(cpu::rank(panels.request(), none.items(), none.score.view()),
+  CHECK_THROWS_WITH(on.rank(panels.request(), none.items(), none.score.view()),
                     Catch::Contains("list 0 for item 5199 is not finite"));
 
   Case from(2, 300, 3);
   from.fill_whole(random, 1);
   from.user.view()(1, 0) = kNan;
   Lists got(2, 4);
-  CHECK_THROWS_WITH(cpu::rank(from.request(), got.items(), got.score.view()),
+  CHECK_THROWS_WITH(on.rank(from.request(), got.items(), got.score.view()),
                     Catch::Contains("list 1 for item 0 is not finite"));
 }
 
 TEST_CASE("ranking: accepts large scores that are finite", "[kernels]") {
+  const Ranking on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   Case from(1, 3, 2);
   from.user.view()(0, 0) = 1e19f, from.user.view()(0, 1) = 0;
   for (int64_t i = 0; i < 3; ++i)
     from.item.view()(i, 0) = float(1 + i) * 1e19f, from.item.view()(i, 1) = 0;
-  const Lists got = ranked(from, 3);
+  const Lists got = ranked(on, from, 3);
   CHECK((got.item_at(0, 0) == 2 && got.item_at(0, 1) == 1 && got.item_at(0, 2) == 0));
 }
 
 TEST_CASE("ranking: refuses shapes that do not fit", "[kernels]") {
+  const Ranking on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
   std::mt19937_64 random(88);
   Case from(4, 30, 3);
   from.fill_whole(random, 2).mask_random(random, 3);
   Lists got(4, 5);
   const auto refused = [&](const RankingRequest& request, const char* why) {
-    CHECK_THROWS_WITH(cpu::rank(request, got.items(), got.score.view()), Catch::Contains(why));
+    CHECK_THROWS_WITH(on.rank(request, got.items(), got.score.view()), Catch::Contains(why));
   };
   RankingRequest request = from.request();
   request.item.cols = 2;
@@ -375,13 +509,13 @@ TEST_CASE("ranking: refuses shapes that do not fit", "[kernels]") {
   request.mask[0].cols = 29;
   refused(request, "cover all items");
   request = from.request();
-  const uint8_t flags[29] = {};
-  request.allowed = {flags, 29};
+  const Values<uint8_t> flags(29);
+  request.allowed = {flags.data(), 29};
   refused(request, "one allowed flag per item");
   request = from.request();
   request.user_row.size = request.user_id.size = 3;
   refused(request, "[lists, k]");
-  std::vector<int32_t> beyond = {0, 1, 4, 2};
+  const Values<int32_t> beyond = {0, 1, 4, 2};
   request = from.request();
   request.user_row = {beyond.data(), 4};
   refused(request, "user_row");
