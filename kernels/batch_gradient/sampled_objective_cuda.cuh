@@ -50,8 +50,8 @@ __global__ __launch_bounds__(kMostObjectiveThreads, kBlocksAtOnce<Holds>) void s
   const auto candidate_of = [=](int t) { return first_of(t) + Tile::row(); };
   const auto id_of = [&](int j) { return j == 0 ? batch.positive[b] : negative[j - 1]; };
   // All lanes call.
-  const auto put_score = [=](int t, float lane_sum) {
-    const float s = Tile::sum_along_row(lane_sum);
+  const auto put_score = [=](int t, float sum) {
+    const float s = Tile::sum_along_row(sum);
     const int j = candidate_of(t);
     if (Tile::column() == 0 && j < count) score[j] = s;
   };
@@ -68,14 +68,26 @@ __global__ __launch_bounds__(kMostObjectiveThreads, kBlocksAtOnce<Holds>) void s
     for (int t = 0; t < kHeld; ++t)
       held[t] = id[t] >= 0 ? load<kWidth>(item.row(id[t]) + column) : Floats<kWidth>{};
     const Floats<kWidth> u = in_row ? load<kWidth>(user_of_row + column) : Floats<kWidth>{};
-#pragma unroll
-    for (int t = 0; t < kHeld; ++t) {
-      if (first_of(t) >= count) continue;
+    const auto lane_sum = [&](int t) {
       float sum = 0.0f;
 #pragma unroll
       for (int w = 0; w < kWidth; ++w) sum += u[w] * held[t][w];
-      put_score(t, sum);
+      return sum;
+    };
+    constexpr int kTogether = Tile::kLanes < 16 ? Tile::kLanes : 16;
+#pragma unroll
+    for (int first = 0; first + kTogether <= kHeld; first += kTogether) {
+      if (first_of(first) >= count) continue;
+      float sum[kTogether];
+#pragma unroll
+      for (int k = 0; k < kTogether; ++k) sum[k] = lane_sum(first + k);
+      const float s = Tile::sums_along_row(sum);
+      const int j = candidate_of(first + Tile::template sum_of_lane<kTogether>());
+      if (Tile::lane() % (Tile::kLanes / kTogether) == 0 && j < count) score[j] = s;
     }
+#pragma unroll
+    for (int t = kHeld / kTogether * kTogether; t < kHeld; ++t)
+      if (first_of(t) < count) put_score(t, lane_sum(t));
   }
   constexpr int kAtOnce = Holds ? 1 : 4;  // tiles, of those that are not held
   for (int t = kHeld; first_of(t) < count; t += kAtOnce) {

@@ -162,6 +162,31 @@ TEST_CASE("batch_gradient: first and last slot of 4096 rows of 257", "[kernels]"
   for (int64_t i = 0; i < f.batch.items; ++i) CHECK(f.grad_item.view()(i, 0) == want[size_t(i)]);
 }
 
+// Arrays that end with their last value: AddressSanitizer reports what is touched after it.
+TEST_CASE("batch_gradient: touches nothing past the arrays", "[kernels]") {
+  const BatchGradient on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  for (int64_t dim : {31, 33, 60, 66, 132}) {
+    CAPTURE(dim);
+    HostBatch batch =
+        make_batch("last user, last item", 2, 3, 3, {1, 0}, {2, 2}, {2, 1, 2, 0, 2, 2});
+    const Values<float> user(size_t(2 * dim), 1.0f);
+    Values<float> score(8, 2.0f), user_row(size_t(2 * dim), 3.0f);
+    Values<float> grad_user(size_t(2 * dim)), grad_item(size_t(3 * dim));
+    BatchGradientView from;
+    from.score = {score.data(), 2, 4};
+    from.user_row = {user_row.data(), 2, dim};
+    on.run({user.data(), 2, dim}, batch.view(), from, {grad_user.data(), 2, dim},
+           {grad_item.data(), 3, dim});
+    CHECK(grad_user == user_row);
+    for (int64_t c = 0; c < dim; ++c) {
+      CHECK(grad_item[size_t(c)] == 2.0f);
+      CHECK(grad_item[size_t(dim + c)] == 2.0f);
+      CHECK(grad_item[size_t(2 * dim + c)] == 12.0f);
+    }
+  }
+}
+
 TEST_CASE("batch_gradient: two runs give the same bits", "[kernels]") {
   const BatchGradient on = GENERATE(from_range(backends()));
   CAPTURE(on.backend);

@@ -237,6 +237,27 @@ TEST_CASE("info_nce: more scores than shared memory holds", "[kernels]") {
   check_case(on, user, item, batch, 0.15f, false);
 }
 
+// Arrays that end with their last value: AddressSanitizer reports what is read after it.
+TEST_CASE("info_nce: touches nothing past the arrays", "[kernels]") {
+  const InfoNce on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  for (int64_t dim : {31, 33, 60, 66, 132}) {
+    CAPTURE(dim);
+    HostBatch batch =
+        make_batch("last user, last item", 2, 3, 3, {1, 0}, {2, 2}, {2, 1, 2, 0, 2, 2});
+    const Values<float> user(size_t(2 * dim), 0.125f), item(size_t(3 * dim), 0.125f);
+    Values<float> score(8), user_row(size_t(2 * dim));
+    Values<double> row_loss(2);
+    BatchGradientView got;
+    got.score = {score.data(), 2, 4};
+    got.user_row = {user_row.data(), 2, dim};
+    got.row_loss = {row_loss.data(), 2};
+    const double loss =
+        on.run({user.data(), 2, dim}, {item.data(), 3, dim}, batch.view(), 0.15f, got);
+    CHECK(std::abs(loss - std::log(4.0)) < 1e-15);  // all scores are equal
+  }
+}
+
 TEST_CASE("info_nce: the loss is added, and is nothing without rows", "[kernels]") {
   const InfoNce on = GENERATE(from_range(backends()));
   CAPTURE(on.backend);
@@ -248,6 +269,10 @@ TEST_CASE("info_nce: the loss is added, and is nothing without rows", "[kernels]
   fill_unit_rows(item, random);
   HostBatchGradient got(batch, 8), nothing(none, 8);
   const double loss = on.run(user.view(), item.view(), batch.view(), 0.15f, got.view());
+  Sum rows;
+  for (double row_loss : got.row_loss) rows.add(row_loss);
+  CHECK(std::abs(loss - rows.value / 300) <=
+        4 * std::numeric_limits<double>::epsilon() * rows.magnitude);
   Values<double> sum = {2.5};
   on.add_loss(user.view(), item.view(), batch.view(), 0.15f, got.view(), sum.data());
   CHECK(sum[0] == 2.5 + loss);
