@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 
+#include <exception>
 #include <map>
 #include <string>
 #include <vector>
@@ -87,8 +88,13 @@ int main(int argc, char** argv) {
 
   for (const auto& [name, value] : facts()) benchmark::AddCustomContext(name, value);
   Table table;
-  if (benchmark::RunSpecifiedBenchmarks(&table) == 0) {
-    fmt::print(stderr, "rec_bench: no bench matches\n");
+  try {
+    if (benchmark::RunSpecifiedBenchmarks(&table) == 0) {
+      fmt::print(stderr, "rec_bench: no bench matches\n");
+      return 1;
+    }
+  } catch (const std::exception& error) {  // a GPU that failed, or has too little memory
+    fmt::print(stderr, "rec_bench: {}\n", error.what());
     return 1;
   }
 }
