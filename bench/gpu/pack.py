@@ -157,7 +157,7 @@ def write_archive(stage, file):
         return entry
 
     unfinished = file.with_name(file.name + ".unfinished")
-    with lzma.open(unfinished, "wb", preset=4) as compressed, tarfile.open(fileobj=compressed, mode="w") as archive:
+    with lzma.open(unfinished, "wb", preset=1) as compressed, tarfile.open(fileobj=compressed, mode="w") as archive:
         for entry in sorted(stage.rglob("*")):
             if not entry.is_dir() or entry.is_symlink():
                 archive.add(entry, entry.relative_to(stage), filter=plain)

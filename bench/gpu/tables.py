@@ -40,7 +40,8 @@ def recorded():
 
 
 def table(head, rows):
-    return "\n".join("| " + " | ".join(map(str, cells)) + " |" for cells in [head, ["---"] * len(head), *rows])
+    lines = [[str(cell).replace("|", "\\|") for cell in cells] for cells in [head, ["---"] * len(head), *rows]]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 def digits(value):

@@ -6,6 +6,7 @@ Standard library only.
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -220,6 +221,54 @@ class StateFile(unittest.TestCase):
         self.assertIn("never recorded", refused.stderr)
 
 
+class Pages(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="rec_engine_test."))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        patch = unittest.mock.patch.object(tables, "RESULTS", self.folder)
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def made(self):
+        state = State("sources", "NVIDIA H100")
+        state.facts = {"gpu": "NVIDIA H100", "commit": "abc", "driver": "580.1"}
+        state.put("first.tests", Outcome("failed", "a.cpp:3 | b"), 1)
+        state.put("steps.books", Outcome("passed", "", {"step_s": [0.001, 0.002, 0.003], "epoch_s": 0.43,
+                                                        "evaluation_s": [0.01, 0.01, 0.01]}), 1)
+        state.put("peers.books.D-fp32", Outcome("passed", "", {"result": {"step_s": [0.004, 0.005, 0.006], "epoch_s": 1.0}}), 1)
+        return state
+
+    def test_without_a_result_everything_is_computed_and_says_so(self):
+        self.assertIn("Not yet measured on a GPU", tables.benchmarks_text())
+        self.assertIn("computed", tables.benchmarks_text())
+        self.assertIn("Not yet measured on a GPU", tables.readme_text())
+
+    def test_a_recorded_result_takes_its_place(self):
+        file = tables.record(self.made())
+        self.assertEqual(file.name, "gpu-nvidia-h100-abc.json")
+        for text in (tables.benchmarks_text(), tables.readme_text()):
+            self.assertNotIn("Not yet measured", text)
+            self.assertNotIn("Emulated", text)
+            self.assertIn("| books | rec_engine fp32 | 2 (1 to 3) | 0.43 |", text)
+            self.assertIn("| books | PyTorch D-fp32 | 5 (4 to 6) | 1 | 2.50 |", text)
+        self.assertIn("a.cpp:3 \\| b", tables.benchmarks_text())
+
+    def test_what_is_computed(self):
+        """Of games, counted by hand: 2 x 2 x 14344 x 3072 x 1536 + 6 x 55178 x 1536 x 64 flops; 156005 edges."""
+        computed = tables.computed("games")
+        self.assertAlmostEqual(computed["gflop"], 270.735 + 32.545, 2)
+        self.assertAlmostEqual(computed["aggregation_gb"], 2 * 156005 * 6144 / 1e9, 6)
+        self.assertEqual(computed["steps_per_epoch"], 38)
+
+    def test_the_sizes_are_those_of_the_benches_and_the_peers(self):
+        of_benches = {name: tuple(map(int, numbers.split(","))) for name, numbers in
+                      re.findall(r'\{"(books|movies|games)", ([\d, ]+)\}', (ROOT / "bench/shapes.h").read_text())}
+        of_peers = {name: tuple(map(int, numbers.split(","))) for name, numbers in
+                    re.findall(r'"(books|movies|games)": \(([\d, ]+)\)', (ROOT / "bench/gpu/peers.py").read_text())}
+        self.assertEqual(of_benches, tables.PAPER)
+        self.assertEqual(of_peers, tables.PAPER)
+
+
 class Machine(unittest.TestCase):
     def setUp(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="rec_engine_test."))
@@ -335,6 +384,7 @@ if (BUILD / "rec_gpu_limits").exists():  # an emulated GPU, in the preset emulat
                 steps = json.loads(state.read_text())["steps"]
                 for name in ("decide.copy", "decide.gather", "decide.shared", "kernels.adam", "kernels.normalisation"):
                     self.assertEqual(steps[name]["status"], "passed", f"{name}: {steps[name]}")
+                self.assertEqual(steps["decide.gemm"]["status"], "not run")
                 page = run("page", "--state", state, program=GPU_CHECK).stdout
                 self.assertIn("Emulated", page)
                 self.assertIn("adam/tiny/cuda", page)
