@@ -7,8 +7,10 @@
 #include <type_traits>
 #include <vector>
 
+#include "kernels/batch_gradient/batch_gradient.h"
 #include "kernels/common/stream.h"
 #include "kernels/common/views.h"
+#include "kernels/language_projection/language_projection.h"
 #include "kernels/sampler/sampler.h"
 
 namespace rec::bench {
@@ -56,6 +58,8 @@ class Place {
   GraphView put(const GraphView& graph);
   SamplerTables put(const SamplerTables& tables);
   BatchView put(const BatchView& batch);
+  BatchGradientView put(const BatchGradientView& grad);
+  LanguageView put(const LanguageView& z);
 
   // Memory for a call itself, of undefined content; on the CPU as well.
   VectorView<std::byte> scratch(int64_t bytes);

@@ -3,7 +3,6 @@
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -53,7 +52,6 @@ struct CUstream_st {
 struct CUevent_st {
   CUstream_st* stream = nullptr;
   uint64_t place = 0;  // reached when the stream has done so many pieces
-  std::chrono::steady_clock::time_point waited_for;
   std::shared_ptr<CUgraph_st> captured;
   std::vector<size_t> last;
 };
@@ -231,13 +229,6 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
   return cudaSuccess;
 }
 
-// Between the waits for both.
-cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
-  *milliseconds =
-      std::chrono::duration<float, std::milli>(end->waited_for - start->waited_for).count();
-  return cudaSuccess;
-}
-
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   event->stream = stream;
   event->captured = stream->captured;
@@ -249,7 +240,6 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   if (event->captured) return result(cudaErrorCapturedEvent);
   if (event->stream != nullptr) run_until(event->stream, event->place);
-  event->waited_for = std::chrono::steady_clock::now();
   return cudaSuccess;
 }
 
