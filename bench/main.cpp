@@ -25,7 +25,7 @@ class Table : public benchmark::BenchmarkReporter {
   bool ReportContext(const Context&) override {
     fmt::print(GetOutputStream(), "{}, {} threads, {}; rec_engine {} ({}), {} {}\n\n", cpu_name(),
                threads(), simd_level(), kVersion, kCommit, kCompiler, kBuildType);
-    fmt::print(GetOutputStream(), "{:<48}{:>10}{:>18}{:>15}  {}\n", "bench", "median", "quartiles",
+    fmt::print(GetOutputStream(), "{:<48}{:>10}{:>19}{:>17}  {}\n", "bench", "median", "quartiles",
                "rate", "share of the machine's limit");
     return true;
   }
@@ -51,7 +51,7 @@ class Table : public benchmark::BenchmarkReporter {
     const double flops = at_median("GFLOP/s"), bytes = at_median("GB/s");
     const bool counts_flops = first.report_label.rfind("sgemm", 0) == 0;
     fmt::print(GetOutputStream(),
-               "{:<48}{:>7.3f} ms{:>8.3f} ..{:>7.3f}{:>7.3g} {}  {:.0f}% of {}\n",
+               "{:<48}{:>7.3f} ms{:>8.3f} ..{:>8.3f}{:>9.3g} {}  {:.0f}% of {}\n",
                first.run_name.function_name, time.median, time.lower, time.upper,
                counts_flops ? flops : bytes, counts_flops ? "GFLOP/s" : "GB/s   ",
                100.0 * at_median("share"), first.report_label);

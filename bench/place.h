@@ -63,6 +63,16 @@ class Place {
 
   // Memory for a call itself, of undefined content; on the CPU as well.
   VectorView<std::byte> scratch(int64_t bytes);
+  // The same of bytes_of(0) bytes for a call on the GPU, nothing on the CPU. bytes_of: `[&](auto)`,
+  // so that a build without CUDA does not compile what it calls.
+  template <class BytesOf>
+  VectorView<std::byte> gpu_scratch(BytesOf bytes_of) {
+#if defined(REC_CUDA)
+    if (is_gpu()) return scratch(bytes_of(0));
+#endif
+    (void)bytes_of;
+    return {};
+  }
 
  private:
   void* copied(const void* from_host, size_t bytes);
