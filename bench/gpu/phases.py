@@ -243,7 +243,7 @@ def kernels(context):
 
 
 def steps(context):
-    words = [context.program("rec_steps"), "--device", "cuda"]
+    words = [context.program("rec_steps"), "--device", "cuda", *(["--steps", "5"] if context.emulated else [])]
     made = [json_step(context, f"steps.{size}", [*words, "--shape", size], 120) for size in context.sizes()]
     return made[:1], made[1:]
 
