@@ -8,13 +8,15 @@
 #include <benchmark/benchmark.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
+#include "bench/place.h"
 #include "bench/shapes.h"
 
 namespace rec::bench {
 
-// One of this machine's own limits.
+// One of this machine's own limits: of the processors or, for a call on the GPU, of the GPU.
 struct Limit {
   enum class Kind { sgemm, copy, gather };
   Kind kind = Kind::sgemm;
@@ -46,16 +48,31 @@ struct Work {
 template <class Call>
 void measure(benchmark::State& state, const Work& work, Call call);
 
+// The same for a kernel with a CUDA version: cpu_call() on the processors, or
+// cuda_call(auto stream), which puts the call into the stream, on the GPU. `auto`, so that a build
+// without CUDA does not compile what it calls. Arrays of both lie in the place (Place::put).
+template <class CpuCall, class CudaCall>
+void measure(benchmark::State& state, const Work& work, const Place& place, CpuCall cpu_call,
+             CudaCall cuda_call);
+
 // Registers run for each shape in bench/shapes.h, as "kernel/shape".
 // Returns true, to initialise a constant.
 bool add_kernel_bench(const std::string& kernel, void (*run)(benchmark::State&, const Shape&));
+// The same, and in a CUDA build for each of the GPU's shapes, as "kernel/shape/cuda" and, with
+// caches that hold other data, "kernel/shape/cuda-flushed".
+bool add_kernel_bench(const std::string& kernel,
+                      void (*run)(benchmark::State&, const Shape&, Place&));
 
-// The limit, in flops or bytes per second; measured once a run.
-double measured(const Limit& limit);
+// The limit, in flops or bytes per second; measured once a run. 0: not known, for a product on an
+// emulated GPU.
+double measured(const Limit& limit, Place::Kind kind);
 // "sgemm 2048: 212 GFLOP/s"
-std::string describe(const Limit& limit);
+std::string describe(const Limit& limit, Place::Kind kind);
 // The line that rec_bench prints a limit by, and the names of the counters it reads.
-void report(benchmark::State& state, const Work& work);
+void report(benchmark::State& state, const Work& work, Place::Kind kind);
+// Times what is put into the stream, by the GPU's own clock, in state's loop.
+void measure_on_gpu(benchmark::State& state, const Work& work, Place::Kind kind,
+                    const std::function<void(Stream)>& enqueue);
 
 template <class Call>
 void measure(benchmark::State& state, const Work& work, Call call) {
@@ -64,7 +81,18 @@ void measure(benchmark::State& state, const Work& work, Call call) {
     call();
     benchmark::ClobberMemory();
   }
-  report(state, work);
+  report(state, work, Place::Kind::cpu);
+}
+
+template <class CpuCall, class CudaCall>
+void measure(benchmark::State& state, const Work& work, const Place& place, CpuCall cpu_call,
+             CudaCall cuda_call) {
+  if (!place.is_gpu()) return measure(state, work, cpu_call);
+#if defined(REC_CUDA)
+  measure_on_gpu(state, work, place.kind(), cuda_call);
+#else
+  (void)cuda_call;
+#endif
 }
 
 }  // namespace rec::bench

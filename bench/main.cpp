@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 
+#include <exception>
 #include <map>
 #include <string>
 #include <vector>
@@ -24,7 +25,7 @@ class Table : public benchmark::BenchmarkReporter {
   bool ReportContext(const Context&) override {
     fmt::print(GetOutputStream(), "{}, {} threads, {}; rec_engine {} ({}), {} {}\n\n", cpu_name(),
                threads(), simd_level(), kVersion, kCommit, kCompiler, kBuildType);
-    fmt::print(GetOutputStream(), "{:<48}{:>10}{:>18}{:>15}  {}\n", "bench", "median", "quartiles",
+    fmt::print(GetOutputStream(), "{:<48}{:>10}{:>19}{:>17}  {}\n", "bench", "median", "quartiles",
                "rate", "share of the machine's limit");
     return true;
   }
@@ -50,7 +51,7 @@ class Table : public benchmark::BenchmarkReporter {
     const double flops = at_median("GFLOP/s"), bytes = at_median("GB/s");
     const bool counts_flops = first.report_label.rfind("sgemm", 0) == 0;
     fmt::print(GetOutputStream(),
-               "{:<48}{:>7.3f} ms{:>8.3f} ..{:>7.3f}{:>7.3g} {}  {:.0f}% of {}\n",
+               "{:<48}{:>7.3f} ms{:>8.3f} ..{:>8.3f}{:>9.3g} {}  {:.0f}% of {}\n",
                first.run_name.function_name, time.median, time.lower, time.upper,
                counts_flops ? flops : bytes, counts_flops ? "GFLOP/s" : "GB/s   ",
                100.0 * at_median("share"), first.report_label);
@@ -87,8 +88,13 @@ int main(int argc, char** argv) {
 
   for (const auto& [name, value] : facts()) benchmark::AddCustomContext(name, value);
   Table table;
-  if (benchmark::RunSpecifiedBenchmarks(&table) == 0) {
-    fmt::print(stderr, "rec_bench: no bench matches\n");
+  try {
+    if (benchmark::RunSpecifiedBenchmarks(&table) == 0) {
+      fmt::print(stderr, "rec_bench: no bench matches\n");
+      return 1;
+    }
+  } catch (const std::exception& error) {  // a GPU that failed, or has too little memory
+    fmt::print(stderr, "rec_bench: {}\n", error.what());
     return 1;
   }
 }

@@ -27,6 +27,16 @@ inline constexpr Shape kShapes[] = {
     {"amazon-scientific", 8442, 4217, 21302, 384, 768, 64, 4096, 256},
 };
 
+// The paper's datasets, which a GPU is timed at; training edges are those of its split.
+inline constexpr Shape kPaperShapes[] = {
+    {"books", 71306, 26073, 883612, 3072, 1536, 64, 4096, 256},
+    {"movies", 26073, 12464, 350411, 3072, 1536, 64, 4096, 256},
+    {"games", 40834, 14344, 156005, 3072, 1536, 64, 4096, 256},
+};
+
+// So small that an emulated GPU gets through it.
+inline constexpr Shape kTinyShapes[] = {{"tiny", 150, 100, 1000, 48, 32, 16, 64, 8}};
+
 // The training graph of that shape: exactly its edges, every user at least one, the popularity of
 // items and the history lengths of users falling as a power of
 // their rank, ids in no order. Made once a run.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the tables of docs/benchmarks.md from bench/results/*.json.
+"""Writes the tables of docs/benchmarks.md, and the GPU's of README.md, from bench/results/*.json.
 
 usage: write_docs.py [--check]
 
@@ -16,7 +16,12 @@ import sys
 
 import results
 
-PAGE = pathlib.Path(__file__).resolve().parents[1] / "docs/benchmarks.md"
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "bench/gpu"))
+import tables as gpu  # noqa: E402  (bench/gpu/tables.py)
+
+PAGE = ROOT / "docs/benchmarks.md"
+README = ROOT / "README.md"
 
 
 def latest(section):
@@ -103,29 +108,35 @@ def kernels_tables(found):
 SECTIONS = {"peers": peers_tables, "growth": growth_tables, "kernels": kernels_tables}
 
 
+def put(page, file, section, body):
+    """The page with body in the place of that section's table."""
+    pattern = re.compile(f"(<!-- table {section} -->\n).*?(<!-- end {section} -->)", re.S)
+    if not pattern.search(page):
+        raise SystemExit(f"{file}: has no place for the table '{section}'")
+    return pattern.sub(lambda found: found[1] + body + "\n" + found[2], page)
+
+
 def written(page):
     for section, tables in SECTIONS.items():
         machines = [f"### {name}\n\n{tables(found)}" for name, found in latest(section).items()]
-        body = "\n\n".join(machines) or "Not measured yet."
-        pattern = re.compile(f"(<!-- table {section} -->\n).*?(<!-- end {section} -->)", re.S)
-        if not pattern.search(page):
-            raise SystemExit(f"{PAGE}: has no place for the table '{section}'")
-        page = pattern.sub(lambda found: found[1] + body + "\n" + found[2], page)
-    return page
+        page = put(page, PAGE, section, "\n\n".join(machines) or "Not measured yet.")
+    return put(page, PAGE, "gpu", gpu.benchmarks_text())
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Writes the tables of docs/benchmarks.md.")
-    parser.add_argument("--check", action="store_true", help="only say whether the page is up to date")
+    parser = argparse.ArgumentParser(description="Writes the tables of docs/benchmarks.md, and the GPU's of README.md.")
+    parser.add_argument("--check", action="store_true", help="only say whether the pages are up to date")
     options = parser.parse_args()
-    before = PAGE.read_text()
-    after = written(before)
-    if options.check:
-        if after != before:
-            print(f"{PAGE} is out of date; run bench/write_docs.py", file=sys.stderr)
-        return int(after != before)
-    PAGE.write_text(after)
-    return 0
+    status = 0
+    for file, write in ((PAGE, written), (README, lambda page: put(page, README, "gpu", gpu.readme_text()))):
+        before = file.read_text()
+        after = write(before)
+        if options.check and after != before:
+            print(f"{file} is out of date; run bench/write_docs.py", file=sys.stderr)
+            status = 1
+        elif not options.check:
+            file.write_text(after)
+    return status
 
 
 if __name__ == "__main__":
