@@ -6,7 +6,7 @@
     tests/mutation/mutate_kernels.py --quick 10        ten drawn at random, the same every time
 
 A mutant is one file of kernels/*/*_cuda.cu or kernels/*/*.cuh with one rule below applied at one place. Only it is
-compiled, and linked with the tests of its kernel (for kernels/common: of every kernel that includes it), which run in
+compiled, and linked with the tests of its kernel (for kernels/common and headers: of every kernel that includes it), which run in
 the preset emulate, in several orders of threads. Mutants that take away a barrier and pass there run in emulate-tsan
 too. A test that fails, or runs far longer than without the change, has caught the mutant. Survivors that cannot matter
 are listed in survivors.tsv with the reason; any other makes this fail.
@@ -186,7 +186,7 @@ class Mutation:
     def subjects(self, file):
         """The kernels whose tests judge a change of this file."""
         folder = pathlib.Path(file).parts[1]
-        if folder != "common":
+        if folder != "common" and file.endswith(".cu"):
             return [folder]
         header = file.replace("_cuda.cu", ".h")  # what a kernel that uses it includes
         return [kernel for kernel in self.kernels
