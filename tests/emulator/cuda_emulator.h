@@ -36,6 +36,12 @@
 #define __forceinline__ inline
 #define __grid_constant__
 
+#if defined(__clang__)
+// Some are used by __launch_bounds__ alone, which is left out here.
+#pragma clang diagnostic ignored "-Wunused-const-variable"
+#pragma clang diagnostic ignored "-Wunused-function"
+#endif
+
 #include "tests/emulator/device_runtime.h"
 #include "tests/emulator/fibres.h"
 

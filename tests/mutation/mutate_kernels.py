@@ -6,10 +6,10 @@
     tests/mutation/mutate_kernels.py --quick 10        ten drawn at random, the same every time
 
 A mutant is one file of kernels/*/*_cuda.cu or kernels/*/*.cuh with one rule below applied at one place. Only it is
-compiled, and linked with the tests of its kernel (for kernels/common: of every kernel that includes it), which run in
-the preset emulate, in several orders of threads. Mutants that take away a barrier and pass there run in emulate-tsan
-too. A test that fails, or runs far longer than without the change, has caught the mutant. Survivors that cannot matter
-are listed in survivors.tsv with the reason; any other makes this fail.
+compiled, and linked with the tests of its kernel (for kernels/common and headers: of every kernel that includes it),
+which run in the preset emulate, in several orders of threads. Mutants that take away a barrier and pass there run in
+emulate-tsan too. A test that fails, or runs far longer than without the change, has caught the mutant. Survivors that
+cannot matter are listed in survivors.tsv with the reason; any other makes this fail.
 """
 
 import argparse
@@ -112,7 +112,8 @@ class Build:
         if not (self.folder / "build.ninja").exists():
             self.checked(["cmake", "--preset", self.preset], ROOT)
         self.checked(["ninja", "-C", str(self.folder), "kernels/librec_kernels.a",
-                      "tests/emulator/librec_cuda_emulator.a", *self.test_objects(), *map(self.tests_of, kernels)], ROOT)
+                      "tests/emulator/librec_cuda_emulator.a", *self.test_objects(), *map(self.tests_of, kernels)],
+                     ROOT)
         self.compile_command = {
             entry["file"]: shlex.split(entry["command"])
             for entry in json.loads((self.folder / "compile_commands.json").read_text(encoding="utf-8"))}
@@ -186,11 +187,12 @@ class Mutation:
     def subjects(self, file):
         """The kernels whose tests judge a change of this file."""
         folder = pathlib.Path(file).parts[1]
-        if folder != "common":
+        if folder != "common" and file.endswith(".cu"):
             return [folder]
-        header = file.replace("_cuda.cu", ".h")  # what a kernel that uses it includes
-        return [kernel for kernel in self.kernels
-                if any(header in included(each) for each in self.cuda_files if each.startswith(f"kernels/{kernel}/"))]
+        # What a file that uses it includes.
+        header = file.removesuffix("_cuda.cu") + ".h" if file.endswith("_cuda.cu") else file
+        users = [each for each in self.cuda_files if each != file and header in included(each)]
+        return sorted({kernel for each in users for kernel in self.subjects(each)})
 
     def judge(self, number, mutant):
         """What caught it, or None when it survived."""
@@ -253,6 +255,9 @@ def main():
         return
 
     WORK.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        if not mutation.subjects(file):
+            sys.exit(f"{file}: no kernel includes it, so no test can judge a change of it")
     judged_by = sorted({kernel for mutant in mutants for kernel in mutation.subjects(mutant.file)})
     if all(mutant.rule not in SYNCHRONISING for mutant in mutants):
         mutation.builds.pop()
