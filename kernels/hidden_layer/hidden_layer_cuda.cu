@@ -182,7 +182,9 @@ constexpr int kRowShare = kPanelRows / kGroupsDown;           // rows of grad_pr
 // kOutputs rows, which stay in shared memory; or grad_pre, W having more.
 enum class Back { weight_alone, all, all_of_many_outputs };
 // On a multiprocessor, by shared memory (57 KB each) and registers.
-constexpr int blocks_at_once(Back what) { return what == Back::all_of_many_outputs ? 2 : 3; }
+constexpr int blocks_at_once(Back what, int width) {
+  return what == Back::all_of_many_outputs || width < kQuad ? 2 : 3;
+}
 
 struct BackwardTiles {
   float weight[kOutputs][kColumns];
@@ -215,7 +217,7 @@ struct BackwardScratch {
 // first_output: the outputs whose grad_W is made. With grad_pre these must be the last of all,
 // whose grad_y is left in shared memory.
 template <int Width, Back What>
-__global__ __launch_bounds__(kBackwardThreads, blocks_at_once(What)) void multiply_back(
+__global__ __launch_bounds__(kBackwardThreads, blocks_at_once(What, Width)) void multiply_back(
     MatrixView<float> act, MatrixView<const float> weight, MatrixView<const float> grad_y,
     int64_t first_output, int64_t slabs, int64_t group_rows, float* group_weight) {
   REC_SHARED_MEMORY(BackwardTiles, tiles);
