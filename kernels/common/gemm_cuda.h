@@ -5,7 +5,7 @@
 //   a_b    c [m, n] = a [m, k] b [k, n]
 //   at_b   c [m, n] = a[k, m]^T b [k, n]
 //
-// Row-major views of any stride. c must not overlap a or b. Products with k = 0 are sums of nothing.
+// Row-major views of any stride; c must not overlap a or b. Where k = 0, a sum of nothing.
 //
 // Repeatable: yes, on one device and one version of the library. No algorithm is taken that adds
 // parts of a sum in an order of its own (reduction scheme none: each value is one block's sum), and

@@ -178,11 +178,13 @@ constexpr int kQuadsAcross = kColumns / kShare;  // threads side by side over th
 constexpr int kGroupsDown = kBackwardThreads / kQuadsAcross;  // and over rows or outputs
 constexpr int kRowShare = kPanelRows / kGroupsDown;           // rows of grad_pre a thread makes
 
-// What one launch makes beside grad_W of its outputs: nothing, or grad_pre, W having at most kOutputs
-// rows, which stay in shared memory, or more.
+// What one launch makes beside grad_W of its outputs: nothing; or grad_pre, W having at most
+// kOutputs rows, which stay in shared memory; or grad_pre, W having more.
 enum class Back { weight_alone, all, all_of_many_outputs };
 // On a multiprocessor, by shared memory (57 KB each) and registers.
-constexpr int blocks_at_once(Back what) { return what == Back::all_of_many_outputs ? 2 : 3; }
+constexpr int blocks_at_once(Back what, int width) {
+  return what == Back::all_of_many_outputs || width < kQuad ? 2 : 3;
+}
 
 struct BackwardTiles {
   float weight[kOutputs][kColumns];
@@ -212,10 +214,10 @@ struct BackwardScratch {
 // Block (x = group * slabs + slab): the group's rows, kColumns columns of act. Each panel of act is
 // read once, for the sign of pre in grad_pre and for its part of grad_W.
 //
-// first_output: the outputs whose grad_W is made. With grad_pre these must be the last of all, whose
-// grad_y is left in shared memory.
+// first_output: the outputs whose grad_W is made. With grad_pre these must be the last of all,
+// whose grad_y is left in shared memory.
 template <int Width, Back What>
-__global__ __launch_bounds__(kBackwardThreads, blocks_at_once(What)) void multiply_back(
+__global__ __launch_bounds__(kBackwardThreads, blocks_at_once(What, Width)) void multiply_back(
     MatrixView<float> act, MatrixView<const float> weight, MatrixView<const float> grad_y,
     int64_t first_output, int64_t slabs, int64_t group_rows, float* group_weight) {
   REC_SHARED_MEMORY(BackwardTiles, tiles);
@@ -341,9 +343,7 @@ __global__ __launch_bounds__(kBackwardThreads, blocks_at_once(What)) void multip
       }
       put_input(row, sum);
     }
-    if (row + kPanelRows < end) {
-      load_act(row + kPanelRows);
-    }
+    if (row + kPanelRows < end) load_act(row + kPanelRows);
     add_weight();
     __syncthreads();  // nobody reads the panel any more
   }

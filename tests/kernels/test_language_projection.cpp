@@ -81,6 +81,21 @@ constexpr Widths kWidths[] = {{1, 1, true},     {31, 33, false},       {32, 64, 
                               {33, 31, false},  {64, 200, true},       {33, 200, false},
                               {200, 32, false}, {32, 132, true, true}, {8, 66, false, true}};
 
+// And with lists so long that a GPU shares them out among a block's warps, several in one block:
+// of users, forward, and of items, backward.
+std::vector<HostGraph> graphs() {
+  std::vector<HostGraph> all = awkward_graphs();
+  constexpr int32_t kLong = 300;
+  std::vector<std::vector<int32_t>> histories(4);
+  for (int32_t u = 0; u < 4; ++u)
+    for (int32_t i = u; i < kLong + 3 * u; ++i) histories[size_t(u)].push_back(i);
+  all.push_back(make_graph("four long histories", histories, kLong + 10));
+  std::vector<std::vector<int32_t>> triples(kLong, {0, 1, 2});
+  triples[7] = {1, 2, 3};
+  all.push_back(make_graph("three items with many users", triples, 4));
+  return all;
+}
+
 // Values in double, row-major, and how far the float answer may be from each.
 struct Expected {
   int64_t cols = 0;
@@ -268,7 +283,7 @@ TEST_CASE("language_projection: the example worked by hand", "[kernels]") {
 TEST_CASE("language_projection: equals projecting every node's own vector", "[kernels]") {
   const Projection on = GENERATE(from_range(backends()));
   CAPTURE(on.backend);
-  for (const HostGraph& graph : awkward_graphs())
+  for (const HostGraph& graph : graphs())
     for (Widths widths : kWidths) {
       std::mt19937_64 random(91);
       GuardedMatrix z(graph.view().items(), widths.language);
@@ -288,7 +303,7 @@ TEST_CASE("language_projection: equals projecting every node's own vector", "[ke
 TEST_CASE("language_projection: backward equals the plain form's gradient", "[kernels]") {
   const Projection on = GENERATE(from_range(backends()));
   CAPTURE(on.backend);
-  for (const HostGraph& graph : awkward_graphs())
+  for (const HostGraph& graph : graphs())
     for (Widths widths : kWidths) {
       std::mt19937_64 random(92);
       GuardedMatrix z(graph.view().items(), widths.language);
