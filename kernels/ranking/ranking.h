@@ -69,9 +69,13 @@ namespace cuda {
 //
 // Lists of up to 32 are kept in shared memory. Longer ones are kept in scratch, and beyond 2,048
 // they are sorted there too and the items of a list are not shared out: slower.
-int64_t rank_scratch_bytes(int64_t lists, int64_t items, int64_t k);
 void rank(const RankingRequest& request, MatrixView<int32_t> top_item, MatrixView<float> top_score,
           VectorView<std::byte> scratch, Stream stream);
+
+// The scratch that keeps a whole GPU busy, but not more than most_bytes unless one block needs more.
+// rank takes less, down to most_bytes = 0, and then does fewer lists at once.
+int64_t rank_scratch_bytes(int64_t lists, int64_t items, int64_t k,
+                           int64_t most_bytes = int64_t{256} * 1024 * 1024);
 
 }  // namespace cuda
 }  // namespace rec

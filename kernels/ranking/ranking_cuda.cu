@@ -32,8 +32,7 @@ constexpr int kResidentDepth = 128;  // vectors of lists up to this wide stay th
 constexpr int kShortList = 32;  // k up to here: candidates in shared memory, a warp sifts
 constexpr int kShortRoom = 64;
 constexpr int64_t kMostSorted = 4096;  // candidates that are sorted in shared memory
-constexpr int64_t kMostBlocks = 2048;  // of a launch: eight times what a large GPU runs at once
-constexpr int64_t kMostKeys = int64_t{256} * 1024 * 1024 / sizeof(Key);  // of a launch, about
+constexpr int64_t kMostBlocks = 2560;  // of a launch: ten times what a large GPU runs at once
 
 // What is refused, as the device finds it. All bits set: nothing.
 struct Refused {
@@ -42,7 +41,9 @@ struct Refused {
   Place user;    // some list whose user_id is out of range
 };
 
-// How lists and items are shared out. By the shapes alone.
+constexpr int64_t kRefusedBytes = 256;
+
+// How lists and items are shared out. No bit of the lists depends on it.
 struct Plan {
   int64_t k;               // what a list can hold: not more than there are items
   int64_t room;            // candidates a list has room for, a power of two
@@ -50,29 +51,33 @@ struct Plan {
   int64_t splits;          // blocks that share the items of a tile of lists
   int64_t items_of_split;  // a multiple of kItems
   int64_t stride;          // keys in scratch of one list and split
+  int64_t keys_of_block;   // in scratch
+  int64_t blocks;          // of a launch, at most
 
   bool is_short() const { return k <= kShortList; }
-  int64_t keys() const { return lists_at_once * splits * stride; }
+  int64_t bytes() const { return kRefusedBytes + blocks * keys_of_block * int64_t(sizeof(Key)); }
 };
 
-Plan plan_of(int64_t lists, int64_t items, int64_t length) {
+// The most blocks at once for which most_keys suffice, but one at least.
+Plan plan_of(int64_t lists, int64_t items, int64_t length, int64_t most_keys) {
   Plan plan;
   plan.k = std::clamp<int64_t>(items, 1, length);
   plan.room = plan.is_short() ? kShortRoom : int64_t(std::bit_ceil(uint64_t(2 * plan.k)));
   plan.stride = plan.is_short() ? plan.k : plan.room;
-  const int64_t tiles = ceil_div(lists, kLists), item_tiles = ceil_div(items, kItems);
-  const int64_t blocks = std::clamp<int64_t>(kMostKeys / (kLists * plan.stride), 1, kMostBlocks);
-  const int64_t launches = std::max<int64_t>(ceil_div(tiles, blocks), 1);
-  const int64_t tiles_at_once = std::max<int64_t>(ceil_div(tiles, launches), 1);
-  const int64_t most_splits = plan.room > kMostSorted ? 1 : std::max<int64_t>(item_tiles, 1);
-  const int64_t splits = std::min(ceil_div(blocks, tiles_at_once), most_splits);
-  plan.lists_at_once = std::min(tiles_at_once * kLists, lists);
-  plan.items_of_split = std::max<int64_t>(ceil_div(item_tiles, splits), 1) * kItems;
+  const int64_t tiles = std::max<int64_t>(ceil_div(lists, kLists), 1);
+  const int64_t item_tiles = std::max<int64_t>(ceil_div(items, kItems), 1);
+  plan.keys_of_block = std::min<int64_t>(lists, kLists) * plan.stride;
+  const int64_t blocks =
+      std::clamp<int64_t>(most_keys / std::max<int64_t>(plan.keys_of_block, 1), 1, kMostBlocks);
+  const int64_t tiles_at_once = ceil_div(tiles, ceil_div(tiles, blocks));
+  const int64_t most_splits = plan.room > kMostSorted ? 1 : item_tiles;
+  plan.items_of_split =
+      ceil_div(item_tiles, std::min(blocks / tiles_at_once, most_splits)) * kItems;
   plan.splits = std::max<int64_t>(ceil_div(items, plan.items_of_split), 1);
+  plan.blocks = tiles_at_once * plan.splits;
+  plan.lists_at_once = tiles_at_once * kLists;
   return plan;
 }
-
-constexpr int64_t kRefusedBytes = 256;
 
 // ---- what may be shown ----
 
@@ -493,20 +498,21 @@ __global__ __launch_bounds__(kThreads) void merge_splits(Work work, int64_t room
 
 }  // namespace
 
-int64_t rank_scratch_bytes(int64_t lists, int64_t items, int64_t k) {
-  return kRefusedBytes + plan_of(lists, items, k).keys() * int64_t(sizeof(Key));
+int64_t rank_scratch_bytes(int64_t lists, int64_t items, int64_t k, int64_t most_bytes) {
+  return plan_of(lists, items, k, (most_bytes - kRefusedBytes) / int64_t(sizeof(Key))).bytes();
 }
 
 void rank(const RankingRequest& request, MatrixView<int32_t> top_item, MatrixView<float> top_score,
           VectorView<std::byte> scratch, Stream stream) {
   require_ranking_shapes(request, top_item, top_score);
   const int64_t lists = request.user_row.size, items = request.item.rows;
-  require(scratch.size >= rank_scratch_bytes(lists, items, top_item.cols),
+  require(scratch.size >= rank_scratch_bytes(lists, items, top_item.cols, 0),
           "ranking: scratch must have rank_scratch_bytes bytes");
   if (lists == 0) return;
   Work work;
   work.request = request;
-  work.plan = plan_of(lists, items, top_item.cols);
+  work.plan =
+      plan_of(lists, items, top_item.cols, (scratch.size - kRefusedBytes) / int64_t(sizeof(Key)));
   work.refused = reinterpret_cast<Refused*>(scratch.data);
   work.key = reinterpret_cast<Key*>(scratch.data + kRefusedBytes);
   const Plan& plan = work.plan;
