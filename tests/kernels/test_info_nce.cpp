@@ -132,6 +132,7 @@ void check_batches(const InfoNce& on, void (*fill)(GuardedMatrix&, std::mt19937_
             {0.15f});
       check(random_batch("the last tile half empty", 40, 70, 1, 272, 8), {64}, {0.15f});
       check(random_batch("fewer negatives than a tile has rows", 5, 7, 2, 2, 9), {4, 32}, {0.15f});
+      check(random_batch("one candidate in the last tiles", 5, 7, 2, 32, 10), {32}, {0.15f});
     }
   }
 }
