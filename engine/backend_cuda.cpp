@@ -68,7 +68,7 @@ class Scratch {
 
 class CudaBackend final : public Backend {
  public:
-  explicit CudaBackend(int device) : device_(device) {
+  explicit CudaBackend(int device) {
     REC_CUDA_CHECK(cudaSetDevice(device));
     cudaDeviceProp properties;
     REC_CUDA_CHECK(cudaGetDeviceProperties(&properties, device));
@@ -229,7 +229,6 @@ class CudaBackend final : public Backend {
     return {RecordedStep(executable), scratch_.memory()};
   }
 
-  int device_;
   std::string name_;
   OwnedStream stream_;
   std::unique_ptr<cuda::Gemm> gemm_;
