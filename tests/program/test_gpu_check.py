@@ -379,7 +379,7 @@ if (BUILD / "rec_gpu_limits").exists():  # an emulated GPU, in the preset emulat
             with tempfile.TemporaryDirectory() as folder:
                 state = pathlib.Path(folder) / "state.json"
                 result = run("decide", "kernels", "steps", "--emulate", "--build", BUILD, "--state", state, "--limit", 110,
-                             program=GPU_CHECK)
+                             program=GPU_CHECK, env={**os.environ, "REC_EMU_DEVICES": "1"})
                 self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
                 steps = json.loads(state.read_text())["steps"]
                 for name in ("decide.copy", "decide.gather", "decide.shared", "kernels.adam", "kernels.normalisation"):
