@@ -181,9 +181,14 @@ constexpr int kRowShare = kPanelRows / kGroupsDown;           // rows of grad_pr
 // What one launch makes beside grad_W of its outputs: nothing; or grad_pre, W having at most
 // kOutputs rows, which stay in shared memory; or grad_pre, W having more.
 enum class Back { weight_alone, all, all_of_many_outputs };
-// On a multiprocessor, by shared memory (57 KB each) and registers.
+// On a multiprocessor, by shared memory (57 KB each; before compute capability 9.0 there is room for
+// two) and registers.
 constexpr int blocks_at_once(Back what, int width) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
+  return 2;
+#else
   return what == Back::all_of_many_outputs || width < kQuad ? 2 : 3;
+#endif
 }
 
 struct BackwardTiles {
