@@ -84,7 +84,7 @@ class Place {
   MatrixView<T> put_rows(MatrixView<T> m) {
     std::vector<std::remove_const_t<T>> rows;
     for (int64_t r = 0; r < m.rows; ++r) rows.insert(rows.end(), m.row(r), m.row(r) + m.cols);
-    return {taken<T>(rows.data(), m.rows * m.cols), m.rows, m.cols};
+    return {static_cast<T*>(copied(rows.data(), rows.size() * sizeof(T))), m.rows, m.cols};
   }
 
   Kind kind_;
