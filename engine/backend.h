@@ -6,8 +6,9 @@
 //
 // Memory: every view an operation takes lies in this backend's memory (allocate) unless it says
 // "host". Nothing is allocated from a backend inside a training step; what an operation takes for
-// itself while it runs, the backend accounts for (projection_scratch_bytes). Operations may return
-// before the work is done; download() and wait() do not.
+// itself while it runs, the backend accounts for (projection_scratch_bytes; a GPU's scratch for
+// drawing and ranking is not in it). Operations may return before the work is done; download(),
+// wait() and rank() do not.
 #pragma once
 #include <cstddef>
 #include <functional>

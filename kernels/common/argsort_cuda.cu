@@ -74,7 +74,7 @@ __device__ unsigned lanes_alike(int digit, bool has_key) {
 // neighbours, a row of kWarpSize at a time.
 //
 // order: null in the first pass, where every key is still at its place of origin.
-// digits_before, tiles_before: of count_digits and sum_over_tiles; not read where there is one tile.
+// tiles_before, digit_count: of count_digits and sum_over_tiles; not read where there is one tile.
 __global__ __launch_bounds__(kThreads) void place_by_digit(
     const int32_t* key, const int32_t* order, int64_t count, int shift, const int32_t* tiles_before,
     const int32_t* digit_count, int32_t* placed_key, int32_t* placed_order) {
