@@ -74,7 +74,7 @@ class CudaBackend final : public Backend {
     REC_CUDA_CHECK(cudaGetDeviceProperties(&properties, device));
     name_ = "cuda:" + std::to_string(device) + ", " + properties.name;
     stream_ = make_stream();
-    gemm_ = std::make_unique<cuda::Gemm>(cuda::Precision::fp32);
+    gemm_ = std::make_unique<cuda::Gemm>(Precision::fp32);
   }
 
   std::string name() const override { return name_; }

@@ -20,16 +20,11 @@
 #include <memory>
 
 #include "kernels/common/into.h"
+#include "kernels/common/precision.h"
 #include "kernels/common/stream.h"
 #include "kernels/common/views.h"
 
 namespace rec::cuda {
-
-// What products are made with; their sums are float32 in all.
-enum class Precision {
-  fp32,
-  tf32,  // both operands rounded to 10 bits behind the point
-};
 
 class Gemm {
  public:

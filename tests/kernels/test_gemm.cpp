@@ -67,7 +67,7 @@ std::vector<Products> backends() {
         return Products{"cpu", cpu_gemms()};
       },
       [](auto) {
-        return Products{"cuda", device_gemms(std::make_shared<cuda::Gemm>(cuda::Precision::fp32))};
+        return Products{"cuda", device_gemms(std::make_shared<cuda::Gemm>(Precision::fp32))};
       });
 }
 
@@ -213,7 +213,7 @@ TEST_CASE("gemm: refuses strides that the BLAS cannot take", "[kernels]") {
 #if defined(REC_CUDA)
 TEST_CASE("gemm: on a device, with a bias in every row", "[kernels]") {
   if (test_stream() == nullptr) return;
-  cuda::Gemm gemm(cuda::Precision::fp32);
+  cuda::Gemm gemm(Precision::fp32);
   for (bool measured : {false, true})
     for (Into into : {Into::overwrite, Into::add})
       for (int64_t padding : {0, 3}) {
@@ -257,7 +257,7 @@ TEST_CASE("gemm: in tf32 operands lose all but 10 bits behind the point", "[kern
   if (test_stream() == nullptr) return;
   // Rounded down, an operand loses less than 2^-10 of itself.
   const double both = 2 * 0x1p-10 + 0x1p-20;
-  for (const Gemm& gemm : device_gemms(std::make_shared<cuda::Gemm>(cuda::Precision::tf32)))
+  for (const Gemm& gemm : device_gemms(std::make_shared<cuda::Gemm>(Precision::tf32)))
     for (Into into : {Into::overwrite, Into::add}) {
       check_product(gemm, into, 33, 65, 17, 3, both);
       check_product(gemm, into, 64, 128, 256, 0, both);

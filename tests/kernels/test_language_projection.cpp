@@ -36,7 +36,7 @@ const Projection kCpu{"cpu", cpu::project_language, cpu::project_language_backwa
 template <class Kernel, class... Arguments>
 void run_on_device(Kernel kernel, const LanguageView& z, const GraphView& graph, int64_t out,
                    Arguments... arguments) {
-  cuda::Gemm gemm(cuda::Precision::fp32);
+  cuda::Gemm gemm(Precision::fp32);
   Values<std::byte> scratch(
       size_t(cuda::projection_scratch_bytes(graph.users(), graph.items(), z.heavy.rows, out)));
   kernel(gemm, z, graph, arguments...,
