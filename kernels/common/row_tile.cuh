@@ -68,7 +68,7 @@ struct RowTile {
 // Calls f.template operator()<Tile>() with the tile for the rows of all matrices, which have cols
 // columns: as wide a load as fits them all, and no more lanes than a row needs.
 template <class F>
-void with_row_tile(int64_t cols, std::initializer_list<MatrixView<const float>> matrices, F f) {
+void with_row_tile(int64_t cols, std::initializer_list<RowLayout> matrices, F f) {
   switch (vector_width(matrices)) {
     case 4:
       if (cols <= RowTile<4, 8>::kColumns) return f.template operator()<RowTile<4, 8>>();
