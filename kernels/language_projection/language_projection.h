@@ -40,11 +40,14 @@ struct LanguageView {
   CsrView light_users_of_item;           // [items, users]: users_of_item without heavy users
 };
 
-// Parameters of one linear layer y = W x + b; bias may be absent (size 0).
-struct LinearView {
-  MatrixView<const float> weight;  // [out, in]
-  VectorView<const float> bias;    // [out] or empty
+// Parameters of one linear layer y = W x + b; bias may be absent (size 0). T: float, or Bf16 for a
+// rounded copy of the weight.
+template <class T>
+struct LinearViewOf {
+  MatrixView<const T> weight;    // [out, in]
+  VectorView<const float> bias;  // [out] or empty
 };
+using LinearView = LinearViewOf<float>;
 struct LinearGradientView {
   MatrixView<float> weight;  // [out, in], overwritten
   VectorView<float> bias;    // [out] or empty, overwritten
