@@ -5,10 +5,10 @@
 // The shapes and promises of each operation are its kernel's header under kernels/.
 //
 // Memory: every view an operation takes lies in this backend's memory (allocate) unless it says
-// "host". Nothing is allocated from a backend inside a training step; what an operation takes for
-// itself while it runs, the backend accounts for (projection_scratch_bytes; a GPU's scratch for
-// drawing and ranking is not in it). Operations may return before the work is done; download(),
-// wait() and rank() do not.
+// "host". Nothing is allocated from a backend inside a training step; what operations take for
+// themselves while they run, the backend says beforehand (scratch_bytes) and may take at once
+// (reserve_scratch). Operations may return before the work is done; download(), wait() and rank()
+// do not.
 #pragma once
 #include <cstddef>
 #include <functional>
@@ -51,6 +51,13 @@ struct ProjectionSize {
   int64_t dim = 0;     // of the last
 };
 
+// How large operations get: of a training, of a ranking, or of both.
+struct OperationSizes {
+  ProjectionSize projection;
+  int64_t batch = 0, negatives = 0;  // of a draw; 0: nothing is drawn
+  int64_t lists = 0, k = 0;          // of a ranking of the items; 0: nothing is ranked
+};
+
 enum class Objective { infonce, bpr };
 
 struct ObjectiveSettings {
@@ -83,8 +90,11 @@ class Backend {
 
   // Histories longer than this are cheaper as rows of the first layer's GEMM.
   virtual int64_t hybrid_degree(int64_t language_width) const = 0;
-  // Bytes that project and project_adjoint take for themselves while they run, at most.
-  virtual int64_t projection_scratch_bytes(const ProjectionSize& size) const = 0;
+  // Bytes of memory that operations of these sizes take for themselves while they run, at most.
+  virtual int64_t scratch_bytes(const OperationSizes& sizes) const = 0;
+  // Takes it now and keeps it, where a backend keeps such memory: operations of these sizes then
+  // allocate nothing. Without it their first calls may.
+  virtual void reserve_scratch(const OperationSizes& sizes) = 0;
 
   // Runs one training step. A backend may record the operations that `operations` issues and replay
   // them on later calls with the same key; they must then be the same calls with the same views,
@@ -92,8 +102,14 @@ class Backend {
   virtual void step(const void* key, const std::function<void()>& operations) = 0;
   virtual void forget_step(const void* key) = 0;
 
-  // kernels/sampler: draws the batch that the clock points at.
-  virtual void draw_batch(const SamplerTables& from, const TrainingClock* clock,
+  // Issues the operations of both. Those of `aside` and those of `meanwhile` may run at the same
+  // time; what is issued afterwards runs after them. aside may only draw, and neither may write
+  // what the other reads or writes, where the clock's values count one by one.
+  virtual void side_by_side(const std::function<void()>& aside,
+                            const std::function<void()>& meanwhile) = 0;
+
+  // kernels/sampler: draws the batch of the step that comes `ahead` steps after the clock's.
+  virtual void draw_batch(const SamplerTables& from, const TrainingClock* clock, int64_t ahead,
                           const BatchView& batch) = 0;
   // kernels/language_projection, then kernels/hidden_layer per further layer: e0 [nodes, dim]
   // overwritten.

@@ -47,8 +47,10 @@ class CpuBackend final : public Backend {
     return cpu::hybrid_degree(language_width);
   }
 
-  int64_t projection_scratch_bytes(const ProjectionSize& size) const override {
+  // What drawing and ranking take is little beside it.
+  int64_t scratch_bytes(const OperationSizes& sizes) const override {
     const cpu::ThreadsInUse threads(threads_);
+    const ProjectionSize& size = sizes.projection;
     const int64_t first = size.layers == 1 ? size.dim : size.hidden;
     int64_t most = cpu::projection_scratch_bytes(size.users, size.items, size.heavy_users, first);
     for (int l = 1; l < size.layers; ++l) {
@@ -57,17 +59,23 @@ class CpuBackend final : public Backend {
     }
     return most;
   }
+  void reserve_scratch(const OperationSizes&) override {}
 
   void step(const void*, const std::function<void()>& operations) override {
     const cpu::ThreadsInUse threads(threads_);
     operations();
   }
   void forget_step(const void*) override {}
+  void side_by_side(const std::function<void()>& aside,
+                    const std::function<void()>& meanwhile) override {
+    aside();
+    meanwhile();
+  }
 
-  void draw_batch(const SamplerTables& from, const TrainingClock* clock,
+  void draw_batch(const SamplerTables& from, const TrainingClock* clock, int64_t ahead,
                   const BatchView& batch) override {
     const cpu::ThreadsInUse threads(threads_);
-    cpu::draw_batch(from, *clock, batch);
+    cpu::draw_batch(from, *clock, ahead, batch);
   }
 
   void project(const LanguageView& z, const GraphView& graph, const ProjectorView& projector,

@@ -52,6 +52,12 @@ struct Evaluation {
 Evaluation evaluate(Ranker& ranker, CsrView truth, const std::vector<CsrView>& masks,
                     std::vector<int64_t> cutoffs, const std::vector<int32_t>& group_of_item = {});
 
+// The lists that evaluate asks of a ranker at once, at most.
+struct ListsAtOnce {
+  int64_t lists = 0, k = 0;
+};
+ListsAtOnce lists_at_once(CsrView truth, const std::vector<int64_t>& cutoffs);
+
 // The mean over those results whose user is kept, e.g. one group by history length.
 template <class Keep>
 GroupMean mean_over(const Evaluation& evaluation, Keep keep) {

@@ -58,12 +58,11 @@ void Model::embed() {
   representations_.make_scored();
 }
 
-int64_t Model::scratch_bytes(const Backend& backend, const ModelSettings& settings, CsrView train,
-                             int64_t language_width) {
+ProjectionSize Model::projection_size(const Backend& backend, const ModelSettings& settings,
+                                      CsrView train, int64_t language_width) {
   const ProjectorShape& projector = settings.projector;
   const int64_t heavy_users = heavy(train, backend.hybrid_degree(language_width)).users;
-  return backend.projection_scratch_bytes(
-      {train.rows, train.cols, heavy_users, projector.layers, projector.hidden, projector.dim});
+  return {train.rows, train.cols, heavy_users, projector.layers, projector.hidden, projector.dim};
 }
 
 }  // namespace rec

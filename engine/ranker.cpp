@@ -9,6 +9,7 @@ namespace {
 // many threads has work for all of them to the end.
 constexpr int64_t kListBytes = int64_t{64} << 20;
 constexpr int64_t kFewestLists = 1024;
+constexpr int64_t kEntryBytes = sizeof(int32_t) + sizeof(float);
 
 }  // namespace
 
@@ -22,6 +23,14 @@ VectorRanker::VectorRanker(Backend& backend, MatrixView<const float> user,
                            MatrixView<const float> item)
     : backend_(backend), user_(user), item_(item) {}
 
+int64_t VectorRanker::lists_at_once(int64_t lists, int64_t k) {
+  return std::min(std::max(kFewestLists, kListBytes / (k * kEntryBytes)), lists);
+}
+
+int64_t VectorRanker::bytes_needed(int64_t lists, int64_t k) {
+  return lists_at_once(lists, k) * (k * kEntryBytes + int64_t{sizeof(int32_t)});
+}
+
 TopLists VectorRanker::rank(const std::vector<int32_t>& users, const std::vector<CsrView>& masks,
                             VectorView<const uint8_t> allowed, int64_t k) {
   require(k > 0, "ranker: a list needs room for at least one item");
@@ -29,8 +38,7 @@ TopLists VectorRanker::rank(const std::vector<int32_t>& users, const std::vector
   lists.item.resize(users.size() * static_cast<size_t>(k));
   lists.score.resize(lists.item.size());
 
-  const int64_t list_bytes = k * int64_t{sizeof(int32_t) + sizeof(float)};
-  const int64_t chunk = std::min(std::max(kFewestLists, kListBytes / list_bytes), lists.rows);
+  const int64_t chunk = lists_at_once(lists.rows, k);
   Array<int32_t> user_id(backend_, chunk);
   Matrix<int32_t> top_item(backend_, chunk, k);
   Matrix<float> top_score(backend_, chunk, k);

@@ -38,6 +38,9 @@ class VectorRanker final : public Ranker {
  public:
   // user [users, dim] and item [items, dim] in backend memory, which must outlive the ranker.
   VectorRanker(Backend& backend, MatrixView<const float> user, MatrixView<const float> item);
+  // Of so many lists of k: how many are in backend memory at once, and the bytes they take there.
+  static int64_t lists_at_once(int64_t lists, int64_t k);
+  static int64_t bytes_needed(int64_t lists, int64_t k);
   TopLists rank(const std::vector<int32_t>& users, const std::vector<CsrView>& masks,
                 VectorView<const uint8_t> allowed, int64_t k) override;
 

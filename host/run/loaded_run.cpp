@@ -107,9 +107,13 @@ LoadedRun load_run(const LoadRequest& request) {
     loaded.notices.push_back(data_path + ": has changed since " + request.run +
                              " was trained on it");
   const ModelSettings settings = model_settings(loaded.config);
+  OperationSizes sizes;
+  sizes.projection = Model::projection_size(*loaded.backend, settings, loaded.data.train.view(),
+                                            loaded.data.language.width());
   require_memory(*loaded.backend,
                  Model::bytes_needed(*loaded.backend, settings, loaded.data.train.view(),
-                                     loaded.data.language.width()),
+                                     loaded.data.language.width()) +
+                     loaded.backend->scratch_bytes(sizes),
                  "the model");
   loaded.model = std::make_unique<Model>(*loaded.backend, settings, loaded.data.language.view(),
                                          loaded.data.train.view());

@@ -271,6 +271,7 @@ TrainEnd train(const Dataset& data, const Config& given, const RunFolder& run,
   const MadeBackend made = make_backend(request.device, int(config.threads));
   if (!made.notice.empty()) say(request, made.notice);
   announce(data, config, *made.backend, request);
+  made.backend->reserve_scratch(operation_sizes(*made.backend, data, config));
 
   Trainer trainer(data, config, run, request, *made.backend);
   if (resumes)

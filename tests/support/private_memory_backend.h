@@ -42,10 +42,10 @@ class PrivateMemoryBackend final : public ForwardingBackend {
     require_own(from);
     ForwardingBackend::download(to_host, from, bytes);
   }
-  void draw_batch(const SamplerTables& from, const TrainingClock* clock,
+  void draw_batch(const SamplerTables& from, const TrainingClock* clock, int64_t ahead,
                   const BatchView& batch) override {
     require_own(from.items_of_user, from.active_user, clock, batch);
-    ForwardingBackend::draw_batch(from, clock, batch);
+    ForwardingBackend::draw_batch(from, clock, ahead, batch);
   }
   void project(const LanguageView& z, const GraphView& graph, const ProjectorView& projector,
                const ProjectorTape& tape, MatrixView<float> e0) override {
