@@ -73,6 +73,7 @@ struct Device {
   std::vector<CUstream_st*> streams;     // in the order in which they were made
   std::exception_ptr lost;               // what work threw that ran where nothing may be thrown
   std::map<std::string, int64_t> calls;  // made so far
+  int64_t choices_of_graphs = 0;
   std::map<std::string, long> calls_until_failure;
   std::string failure_text;
   int chosen = 0;
@@ -190,6 +191,7 @@ void run_graph(const std::vector<Node>& nodes) {
       if (!done[n] && std::all_of(nodes[n].after.begin(), nodes[n].after.end(),
                                   [&](size_t before) { return done[before]; }))
         possible.push_back(n);
+    if (possible.size() > 1) ++device().choices_of_graphs;
     const size_t next = possible[choose(possible.size())];
     nodes[next].work();
     done[next] = 1;
@@ -242,6 +244,8 @@ void enqueue(Stream stream, std::function<void()> work) {
 }
 
 int64_t calls_made(const std::string& call) { return device().calls[call]; }
+
+int64_t choices_of_graphs() { return device().choices_of_graphs; }
 
 size_t take_peak_memory() { return std::exchange(device().most_used, device().used); }
 

@@ -27,6 +27,9 @@ void enqueue(Stream stream, std::function<void()> work);
 // are the copies to the host among those of cudaMemcpyAsync.
 int64_t calls_made(const std::string& call);
 
+// How often a graph at work has left open which piece of work comes next.
+int64_t choices_of_graphs();
+
 // The most bytes of device memory that were in use at once since the last call of this.
 size_t take_peak_memory();
 

@@ -125,6 +125,11 @@ TEST_CASE("cuda step: one launch of a graph, without memory, copies or waits",
     CHECK(after.copies == before.copies);
     CHECK(after.clearings == before.clearings);
   }
+  // The draw is a branch of its own.
+  const int64_t choices = emulator::choices_of_graphs();
+  t.steps(1);
+  t.training.clock();
+  CHECK(emulator::choices_of_graphs() > choices);
   // A new clock costs its upload and one draw in front of the next step.
   TrainingClock clock = t.training.clock();
   t.training.set_clock(clock);
