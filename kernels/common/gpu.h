@@ -2,7 +2,8 @@
 // compiler, for the tests, it is the emulation under tests/emulator/, which runs the same kernels.
 //
 // Both give: the CUDA language, REC_SHARED_ARRAY and REC_SHARED_MEMORY for shared memory, and
-// rec::cuda::launch. Neither fmt nor anything else a device compiler cannot read is included.
+// rec::cuda::launch, load_whole and store_whole. Neither fmt nor anything else a device compiler cannot
+// read is included.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -22,6 +23,16 @@
   T* name = reinterpret_cast<T*>(rec_shared_memory)
 
 namespace rec::cuda {
+
+// One load or store of a struct of 2 to 16 bytes, a power of two, aligned to its size.
+template <class T>
+__device__ __forceinline__ T load_whole(const T* from) {
+  return *from;
+}
+template <class T>
+__device__ __forceinline__ void store_whole(T* to, const T& value) {
+  *to = value;
+}
 
 // Puts kernel(arguments...) into the stream; an empty grid is no work. Throws CudaError when it
 // cannot be launched.
