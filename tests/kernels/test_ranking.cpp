@@ -307,6 +307,7 @@ TEST_CASE("ranking: lists of several tiles, vectors and masks in any order", "[k
       from.user_row.push_back(int32_t(random() % 40));
       from.user_id.push_back(int32_t(random() % 40));
     }
+    end_memory_behind(from.user_row, from.user_id);
     check_exactly(on, from, 10);
   }
 }

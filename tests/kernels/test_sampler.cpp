@@ -69,6 +69,7 @@ struct Draws {
     const CsrView owned = graph.view().items_of_user;
     for (int64_t u = 0; u < owned.rows; ++u)
       if (owned.degree(u) > 0) active.push_back(int32_t(u));
+    end_memory_behind(active);
   }
 
   CsrView owned() const { return graph.view().items_of_user; }

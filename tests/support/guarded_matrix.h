@@ -1,5 +1,9 @@
 // A float matrix with stride padding and guard values all around, to notice a write out of place.
+// AddressSanitizer notices reads as well.
 #pragma once
+#include <sanitizer/asan_interface.h>
+
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <random>
@@ -11,6 +15,13 @@ namespace rec::test {
 
 class GuardedMatrix {
  public:
+  GuardedMatrix(const GuardedMatrix& from)
+      : GuardedMatrix(from.rows_, from.cols_, from.stride_ - from.cols_, from.before_) {
+    for (int64_t r = 0; r < rows_; ++r) std::copy_n(from.view().row(r), cols_, view().row(r));
+  }
+  GuardedMatrix(GuardedMatrix&&) = default;
+  GuardedMatrix& operator=(const GuardedMatrix& from) { return *this = GuardedMatrix(from); }
+  GuardedMatrix& operator=(GuardedMatrix&&) = default;
   // Rows that are not aligned by luck, unless alignment (a number of floats) asks for it.
   GuardedMatrix(int64_t rows, int64_t cols, int64_t padding = 3)
       : GuardedMatrix(rows, cols, padding, kOddBefore) {}
@@ -30,12 +41,13 @@ class GuardedMatrix {
 
   // True when nothing outside the matrix was written.
   bool guards_untouched() const {
-    for (int64_t p = 0; p < int64_t(cells_.size()); ++p) {
-      const int64_t offset = p - before_;
-      const bool inside = offset >= 0 && offset < rows_ * stride_ && offset % stride_ < cols_;
-      if (!inside && cells_[size_t(p)] != kGuard) return false;
-    }
-    return true;
+    bool untouched = true;
+    for_each_guard([&](const float* first, int64_t count) {
+      ASAN_UNPOISON_MEMORY_REGION(first, sizeof(float) * size_t(count));
+      for (int64_t p = 0; p < count; ++p) untouched = untouched && first[p] == kGuard;
+      ASAN_POISON_MEMORY_REGION(first, sizeof(float) * size_t(count));
+    });
+    return untouched;
   }
 
  private:
@@ -53,6 +65,18 @@ class GuardedMatrix {
         cells_(size_t(before + rows * stride_ + kAfter), kGuard) {
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t c = 0; c < cols; ++c) view()(r, c) = kUnset;
+    for_each_guard([](const float* first, int64_t count) {
+      ASAN_POISON_MEMORY_REGION(first, sizeof(float) * size_t(count));
+    });
+  }
+
+  // f(first, count): before the first row, behind each row, behind the last.
+  template <class F>
+  void for_each_guard(F f) const {
+    const float* const cells = cells_.data();
+    f(cells, before_);
+    for (int64_t r = 0; r < rows_; ++r) f(cells + before_ + r * stride_ + cols_, stride_ - cols_);
+    f(cells + before_ + rows_ * stride_, kAfter);
   }
 
   int64_t rows_, cols_, stride_, before_;
