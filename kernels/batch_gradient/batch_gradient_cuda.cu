@@ -153,9 +153,15 @@ void batch_gradient(MatrixView<const float> user, const BatchView& batch,
     launch(sum_items<Tile>, unsigned(ceil_div(grad_item.rows, int64_t{items_per_block})), kThreads,
            0, stream, items_per_block, uses, user, grad_item);
   });
-  with_row_tile(user.cols, {grad.user_row, grad_user}, [&]<class Tile>() {
+  user_gradient(batch, grad.user_row, grad_user, stream);
+}
+
+void user_gradient(const BatchView& batch, MatrixView<const float> user_row,
+                   MatrixView<float> grad_user, Stream stream) {
+  require_user_gradient_shapes(batch, user_row, grad_user);
+  with_row_tile(grad_user.cols, {user_row, grad_user}, [&]<class Tile>() {
     launch(sum_users<Tile>, unsigned(ceil_div(grad_user.rows, int64_t{kThreads / Tile::kLanes})),
-           kThreads, 0, stream, batch.rows_of_user(), grad.user_row, grad_user);
+           kThreads, 0, stream, batch.rows_of_user(), user_row, grad_user);
   });
 }
 
