@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <stdexcept>
+#include <type_traits>
 #include <utility>
 
 #include "kernels/bpr/bpr.h"
@@ -66,15 +67,21 @@ class Scratch {
   int64_t size_ = 0;
 };
 
+// f(T{}), T being what values are stored as.
+template <class F>
+auto with_type(Element element, F f) {
+  return element == Element::bfloat16 ? f(Bf16{}) : f(float{});
+}
+
 class CudaBackend final : public Backend {
  public:
-  explicit CudaBackend(int device) {
+  CudaBackend(int device, Precision precision) : precision_(precision) {
     REC_CUDA_CHECK(cudaSetDevice(device));
     cudaDeviceProp properties;
     REC_CUDA_CHECK(cudaGetDeviceProperties(&properties, device));
     name_ = "cuda:" + std::to_string(device) + ", " + properties.name;
     stream_ = make_stream();
-    gemm_ = std::make_unique<cuda::Gemm>(Precision::fp32);
+    gemm_ = std::make_unique<cuda::Gemm>(precision);
   }
 
   std::string name() const override { return name_; }
@@ -100,13 +107,22 @@ class CudaBackend final : public Backend {
     return int64_t(free);
   }
 
+  Element stored_element() const override {
+    return precision_ == Precision::bf16 ? Element::bfloat16 : Element::float32;
+  }
+
   int64_t hybrid_degree(int64_t language_width) const override {
-    return cuda::hybrid_degree(language_width);
+    return cuda::hybrid_degree(language_width, precision_);
   }
 
   int64_t projection_scratch_bytes(const ProjectionSize& size) const override {
-    const int64_t first = size.layers == 1 ? size.dim : size.hidden;
-    int64_t most = cuda::projection_scratch_bytes(size.users, size.items, size.heavy_users, first);
+    const auto first = [&]<class T>(T, auto pre) {
+      return cuda::projection_scratch_bytes<T, decltype(pre)>(
+          size.users, size.items, size.heavy_users, size.layers == 1 ? size.dim : size.hidden);
+    };
+    int64_t most = with_type(stored_element(), [&](auto stored) {
+      return size.layers == 1 ? first(stored, float{}) : first(stored, stored);
+    });
     for (int l = 1; l < size.layers; ++l) {
       const int64_t out = l == size.layers - 1 ? size.dim : size.hidden;
       most = std::max(most,
@@ -131,30 +147,31 @@ class CudaBackend final : public Backend {
                      stream());
   }
 
-  void project(const LanguageView& z, const GraphView& graph, const ProjectorView& projector,
+  void project(const StoredLanguage& z, const GraphView& graph, const ProjectorView& projector,
                const ProjectorTape& tape, MatrixView<float> e0) override {
-    const int last = projector.layers - 1;
-    const auto output = [&](int l) { return l == last ? e0 : tape.hidden[l]; };
-    cuda::project_language(*gemm_, z, graph, projector.layer[0], output(0),
-                           projection_scratch(z, graph, output(0).cols), stream());
-    for (int l = 1; l <= last; ++l)
-      cuda::hidden_layer(tape.hidden[l - 1], projector.layer[l], output(l), stream());
+    with_type(stored_element(), [&]<class T>(T) {
+      const int last = projector.layers - 1;
+      if (last == 0) return project_first<T>(z, graph, projector, e0);
+      project_first<T>(z, graph, projector, tape.hidden[0].as<T>());
+      for (int l = 1; l < last; ++l)
+        apply_layer<T>(tape.hidden[l - 1], projector.layer[l], tape.hidden[l].as<T>());
+      apply_layer<T>(tape.hidden[last - 1], projector.layer[last], e0);
+    });
   }
 
-  void project_adjoint(const LanguageView& z, const GraphView& graph,
+  void project_adjoint(const StoredLanguage& z, const GraphView& graph,
                        const ProjectorView& projector, const ProjectorTape& tape,
                        MatrixView<float> grad_e0, const ProjectorGradientView& grad) override {
-    MatrixView<float> grad_output = grad_e0;
-    for (int l = projector.layers - 1; l >= 1; --l) {
-      const MatrixView<float> act = tape.hidden[l - 1];
-      cuda::hidden_layer_backward(
-          act, projector.layer[l], grad_output, grad.layer[l],
-          scratch_.take(cuda::hidden_layer_scratch_bytes(act.rows, act.cols, grad_output.cols)),
-          stream());
-      grad_output = act;
-    }
-    cuda::project_language_backward(*gemm_, z, graph, grad_output, grad.layer[0],
-                                    projection_scratch(z, graph, grad_output.cols), stream());
+    with_type(stored_element(), [&]<class T>(T) {
+      const int last = projector.layers - 1;
+      if (last == 0) return project_first_adjoint<T>(z, graph, grad_e0, grad);
+      apply_layer_adjoint<T>(tape.hidden[last - 1], projector.layer[last], grad_e0,
+                             grad.layer[last]);
+      for (int l = last - 1; l >= 1; --l)
+        apply_layer_adjoint<T>(tape.hidden[l - 1], projector.layer[l], tape.hidden[l].as<T>(),
+                               grad.layer[l]);
+      project_first_adjoint<T>(z, graph, tape.hidden[0].as<T>(), grad);
+    });
   }
 
   void propagate(const GraphView& graph, int layers, MatrixView<const float> x,
@@ -186,7 +203,7 @@ class CudaBackend final : public Backend {
   void optimiser_step(const AdamSettings& settings, const ParameterSlabs& slabs,
                       TrainingClock* clock) override {
     cuda::adam(settings, &clock->updates, slabs.weight, slabs.grad, slabs.first_moment,
-               slabs.second_moment, stream());
+               slabs.second_moment, slabs.rounded, stream());
     cuda::advance_clock(clock, stream());
   }
 
@@ -206,10 +223,46 @@ class CudaBackend final : public Backend {
 
   Stream stream() const { return stream_.get(); }
 
-  VectorView<std::byte> projection_scratch(const LanguageView& z, const GraphView& graph,
-                                           int64_t out) {
-    return scratch_.take(
-        cuda::projection_scratch_bytes(graph.users(), graph.items(), z.heavy_user.size, out));
+  template <class T, class Pre>
+  VectorView<std::byte> projection_scratch(const StoredLanguage& z, const GraphView& graph,
+                                           MatrixView<Pre> pre) {
+    return scratch_.take(cuda::projection_scratch_bytes<T, Pre>(graph.users(), graph.items(),
+                                                                z.heavy.rows, pre.cols));
+  }
+  template <class T, class Pre>
+  void project_first(const StoredLanguage& z, const GraphView& graph,
+                     const ProjectorView& projector, MatrixView<Pre> pre) {
+    cuda::project_language(*gemm_, z.as<T>(), graph, projector.layer[0].as<T>(), pre,
+                           projection_scratch<T>(z, graph, pre), stream());
+  }
+  template <class T, class Pre>
+  void project_first_adjoint(const StoredLanguage& z, const GraphView& graph,
+                             MatrixView<Pre> grad_pre, const ProjectorGradientView& grad) {
+    cuda::project_language_backward(*gemm_, z.as<T>(), graph, grad_pre, grad.layer[0],
+                                    projection_scratch<T>(z, graph, grad_pre), stream());
+  }
+  template <class T, class Y>
+  void apply_layer(StoredView act, const StoredLinear& layer, MatrixView<Y> y) {
+    if constexpr (std::is_same_v<T, float>)
+      cuda::hidden_layer(act.as<T>(), layer.as<T>(), y, stream());
+    else
+      refuse_hidden_layers();
+  }
+  template <class T, class Y>
+  void apply_layer_adjoint(StoredView act, const StoredLinear& layer, MatrixView<Y> grad_y,
+                           const LinearGradientView& grad) {
+    if constexpr (std::is_same_v<T, float>)
+      cuda::hidden_layer_backward(
+          act.as<T>(), layer.as<T>(), grad_y, grad,
+          scratch_.take(cuda::hidden_layer_scratch_bytes(act.rows, act.cols, grad_y.cols)),
+          stream());
+    else
+      refuse_hidden_layers();
+  }
+  [[noreturn]] static void refuse_hidden_layers() {
+    throw std::runtime_error(
+        "precision bf16 is not available yet for a projector with hidden layers; use --precision "
+        "tf32, or --set projector=linear");
   }
 
   Step record(const std::function<void()>& operations) {
@@ -229,6 +282,7 @@ class CudaBackend final : public Backend {
     return {RecordedStep(executable), scratch_.memory()};
   }
 
+  Precision precision_;
   std::string name_;
   OwnedStream stream_;
   std::unique_ptr<cuda::Gemm> gemm_;
@@ -271,8 +325,8 @@ GpuReport gpu_report() {
   return report;
 }
 
-std::unique_ptr<Backend> make_cuda_backend(int device) {
-  return std::make_unique<CudaBackend>(device);
+std::unique_ptr<Backend> make_cuda_backend(int device, Precision precision) {
+  return std::make_unique<CudaBackend>(device, precision);
 }
 
 }  // namespace rec
