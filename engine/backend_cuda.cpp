@@ -138,7 +138,8 @@ class CudaBackend final : public Backend {
     cuda::project_language(*gemm_, z, graph, projector.layer[0], output(0),
                            projection_scratch(z, graph, output(0).cols), stream());
     for (int l = 1; l <= last; ++l)
-      cuda::hidden_layer(tape.hidden[l - 1], projector.layer[l], output(l), stream());
+      cuda::hidden_layer(tape.hidden[l - 1], projector.layer[l], output(l), Precision::fp32,
+                         stream());
   }
 
   void project_adjoint(const LanguageView& z, const GraphView& graph,
@@ -150,7 +151,7 @@ class CudaBackend final : public Backend {
       cuda::hidden_layer_backward(
           act, projector.layer[l], grad_output, grad.layer[l],
           scratch_.take(cuda::hidden_layer_scratch_bytes(act.rows, act.cols, grad_output.cols)),
-          stream());
+          Precision::fp32, stream());
       grad_output = act;
     }
     cuda::project_language_backward(*gemm_, z, graph, grad_output, grad.layer[0],
