@@ -30,6 +30,15 @@ struct TensorBackward {
   alignas(16) uint32_t grad_across[kPanelRows][kWeightWords + 4];
 };
 
+// Whether a panel's grad_y is asked for while the one before is multiplied, as its act is: where
+// registers are left, and not wanted for the grad_y of other outputs.
+constexpr bool grad_ahead(Back what, [[maybe_unused]] size_t bytes_down) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
+  if (bytes_down > sizeof(float)) return false;
+#endif
+  return what != Back::all_of_many_outputs;
+}
+
 // Block (x = group * slabs + slab): the group's rows, kColumns columns of act. Each panel of act is
 // read once, for the sign of pre in grad_pre and for its part of grad_W.
 //
@@ -65,7 +74,7 @@ __global__ __launch_bounds__(
   const auto put_weight = [&](int64_t from_output) {
     const Window<const Stored> window(weight, from_output, outputs, first_column);
     const int c = tile_column(kColumns);
-#pragma unroll 2
+#pragma unroll 1
     for (int n = 0; n < Tiles::kWeightWords * kColumns / kQuad / Tiles::kThreads; ++n) {
       const int r = tile_row(n, kColumns);
       Quad rows[kPacked];
@@ -167,19 +176,18 @@ __global__ __launch_bounds__(
         [&](int word, int c) { return tiles->act[word][column + c]; });
   };
 
-  // While one panel is multiplied the next is on its way to registers; its grad_y too, where these
-  // are not wanted for the grad_y of other outputs.
-  constexpr bool kManyOutputs = What == Back::all_of_many_outputs;
+  // While one panel is multiplied the next is on its way to registers.
+  constexpr bool kGradAhead = grad_ahead(What, sizeof(Y) * kPacked);
   const auto load_panel = [&](int64_t row) {
     if (row >= end) return;
     load_act(row);
-    if constexpr (!kManyOutputs) load_grad(row, first_output);
+    if constexpr (kGradAhead) load_grad(row, first_output);
   };
   if constexpr (What == Back::all) put_weight(0);
   load_panel(begin);
   for (int64_t row = begin; row < end; row += Tiles::kPanelRows) {
     put_act();
-    if constexpr (kManyOutputs) load_grad(row, first_output);
+    if constexpr (!kGradAhead) load_grad(row, first_output);
     put_grad();
     __syncthreads();  // the panel is there
     load_panel(row + Tiles::kPanelRows);
@@ -187,7 +195,7 @@ __global__ __launch_bounds__(
     if constexpr (What != Back::weight_alone) {
       typename Tiles::PreSums sums;
       for (int64_t from = 0; from < outputs; from += kOutputs) {
-        if constexpr (kManyOutputs) {
+        if constexpr (What == Back::all_of_many_outputs) {
           __syncthreads();  // nobody reads the tiles before
           put_weight(from);
           load_grad(row, from);
