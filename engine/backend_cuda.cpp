@@ -244,25 +244,21 @@ class CudaBackend final : public Backend {
   template <class T, class Y>
   void apply_layer(StoredView act, const StoredLinear& layer, MatrixView<Y> y) {
     if constexpr (std::is_same_v<T, float>)
-      cuda::hidden_layer(act.as<T>(), layer.as<T>(), y, stream());
+      cuda::hidden_layer(act.as<T>(), layer.as<T>(), y, precision_, stream());
     else
-      refuse_hidden_layers();
+      cuda::hidden_layer(act.as<T>(), layer.as<T>(), y, stream());
   }
   template <class T, class Y>
   void apply_layer_adjoint(StoredView act, const StoredLinear& layer, MatrixView<Y> grad_y,
                            const LinearGradientView& grad) {
+    const VectorView<std::byte> scratch =
+        scratch_.take(cuda::hidden_layer_scratch_bytes(act.rows, act.cols, grad_y.cols));
+    const MatrixView<const Y> from = grad_y;
     if constexpr (std::is_same_v<T, float>)
-      cuda::hidden_layer_backward(
-          act.as<T>(), layer.as<T>(), grad_y, grad,
-          scratch_.take(cuda::hidden_layer_scratch_bytes(act.rows, act.cols, grad_y.cols)),
-          stream());
+      cuda::hidden_layer_backward(act.as<T>(), layer.as<T>(), from, grad, scratch, precision_,
+                                  stream());
     else
-      refuse_hidden_layers();
-  }
-  [[noreturn]] static void refuse_hidden_layers() {
-    throw std::runtime_error(
-        "precision bf16 is not available yet for a projector with hidden layers; use --precision "
-        "tf32, or --set projector=linear");
+      cuda::hidden_layer_backward(act.as<T>(), layer.as<T>(), from, grad, scratch, stream());
   }
 
   Step record(const std::function<void()>& operations) {
