@@ -105,13 +105,17 @@ def summed(sites):
 
 
 def failures(result):
-    """One sentence for each operation that is over a limit and does not say why."""
+    """One sentence for each operation or kernel that is over a limit and does not say why."""
     said = []
+    advice = "mend it, or say why in bench/traffic/stages.cpp"
     for stage in result["stages"]:
-        for value, most, why, what in ((stage["asked"], result["most_asked"], "why_bytes", "the ledger's bytes"),
-                                       (stage["sectors"], result["most_sectors"], "why_sectors", "the sectors it needs")):
-            if value > most and not stage[why]:
-                said.append(f"{stage['stage']}: {value:.2f} times {what}; mend it, or say why in bench/traffic/stages.cpp")
+        if stage["asked"] > result["most_asked"] and not stage["why_bytes"]:
+            said.append(f"{stage['stage']} asks for {stage['asked']:.2f} times the ledger's bytes; {advice}")
+        for kernel in stage["kernels"]:
+            touched = kernel["sectors"] or 0  # none where a kernel uses shared memory alone
+            if touched > result["most_sectors"] and not stage["why_sectors"]:
+                said.append(f"{stage['stage']}, {kernel['kernel']}: touches {touched:.2f} times the sectors that "
+                            f"its bytes need; {advice}")
     return said
 
 

@@ -122,8 +122,9 @@ def traffic_text():
                     f"{(stage['gathered'] + stage['streamed']) / 1e6:.2f}", times(stage["asked"]), times(stage["sectors"]),
                     times(stage["passes"]), stage["ledger"]] for stage in counted["stages"]])
     reasons = [f"- {stage['stage']}, {what}: {stage[why]}." for stage in counted["stages"]
-               for value, most, why, what in ((stage["asked"], counted["most_asked"], "why_bytes", "bytes"),
-                                              (stage["sectors"], counted["most_sectors"], "why_sectors", "sectors"))
+               for value, most, why, what in (
+                   (stage["asked"], counted["most_asked"], "why_bytes", "bytes"),
+                   (max(kernel["sectors"] or 0 for kernel in stage["kernels"]), counted["most_sectors"], "why_sectors", "sectors"))
                if value > most]
     return text + ("\n\nWhy more:\n\n" + "\n".join(reasons) if reasons else "")
 

@@ -300,10 +300,8 @@ const std::vector<Stage>& stages() {
   static const std::vector<Stage> all = {
       {"sampler", ledger_of_sampler, sampler, "",
        "a run of equal digits, 16 keys on average, begins anywhere in a sector, and so does a row "
-       "of "
-       "1 + negatives uses; the digits' counts lie tile by tile, a sector each, so that a block "
-       "sums "
-       "one digit's side by side"},
+       "of uses; the digits' counts lie tile by tile, a sector each, so that a block sums one "
+       "digit's side by side; users drawn and steps of a search lie where they lie"},
       {"aggregation", ledger_of_aggregation, aggregation},
       {"aggregation, backward", ledger_of_aggregation_backward, aggregation_backward},
       {"hidden layer", ledger_of_hidden_layer, hidden_layer,

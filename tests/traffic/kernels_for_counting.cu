@@ -25,12 +25,15 @@ __global__ void copy_strided(const float* from, int stride, float* to) {
 
 __global__ void copy_first(const float* from, float* to) { to[threadIdx.x] = from[0]; }
 
+// One place in the code, whoever calls.
+__attribute__((noinline)) __device__ float value_at(const volatile float* from) { return *from; }
+
 __global__ void read_unequal(const float* from, float* to) {
   const int lane = int(threadIdx.x);
   float sum = 0.0f;
   for (int part = 0; part < 2; ++part) {
     for (int time = 0; time < (part == 0 && lane >= 16 ? 2 : 1); ++time)
-      sum += const_cast<const volatile float*>(from)[part == 0 ? lane : 0];
+      sum += value_at(from + (part == 0 ? lane : 0));
     __syncwarp();
   }
   to[lane] = sum;
