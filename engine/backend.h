@@ -6,8 +6,8 @@
 //
 // Memory: every view an operation takes lies in this backend's memory (allocate) unless it says
 // "host". Nothing is allocated from a backend inside a training step; what an operation takes for
-// itself while it runs, the backend accounts for (projection_scratch_bytes; a GPU's scratch for
-// drawing and ranking is not in it). Operations may return before the work is done; download(),
+// itself while it runs, the backend accounts for (projection_scratch_bytes, objective_scratch_bytes; a
+// GPU's scratch for drawing and ranking is not in them). Operations may return before the work is done; download(),
 // wait() and rank() do not.
 #pragma once
 #include <cstddef>
@@ -51,11 +51,11 @@ struct ProjectionSize {
   int64_t dim = 0;     // of the last
 };
 
-enum class Objective { infonce, bpr };
+enum class Objective { infonce, bpr, softmax };
 
 struct ObjectiveSettings {
   Objective kind = Objective::infonce;
-  float tau = 0.15f;  // infonce only
+  float tau = 0.15f;  // not of bpr
 };
 
 // Parameters, their gradient and Adam's moments: equal layout, [parameters] each.
@@ -85,6 +85,9 @@ class Backend {
   virtual int64_t hybrid_degree(int64_t language_width) const = 0;
   // Bytes that project and project_adjoint take for themselves while they run, at most.
   virtual int64_t projection_scratch_bytes(const ProjectionSize& size) const = 0;
+  // The same of objective, for a batch of so many rows.
+  virtual int64_t objective_scratch_bytes(const ObjectiveSettings& settings, int64_t rows,
+                                          int64_t items, int64_t dim) const = 0;
 
   // Runs one training step. A backend may record the operations that `operations` issues and replay
   // them on later calls with the same key; they must then be the same calls with the same views,
@@ -112,8 +115,9 @@ class Backend {
                          VectorView<float> norm) = 0;
   virtual void normalise_adjoint(MatrixView<const float> n, VectorView<const float> norm,
                                  MatrixView<float> grad) = 0;
-  // kernels/info_nce or kernels/bpr, then kernels/batch_gradient: grad_user and grad_item
-  // overwritten, the loss added to the clock's loss_sum. scratch is overwritten.
+  // kernels/info_nce or kernels/bpr, then kernels/batch_gradient; or kernels/softmax, then
+  // batch_gradient's users' half: grad_user and grad_item overwritten, the loss added to the clock's
+  // loss_sum. scratch is overwritten; softmax leaves the derivatives by scores alone.
   virtual void objective(const ObjectiveSettings& settings, MatrixView<const float> user,
                          MatrixView<const float> item, const BatchView& batch,
                          const BatchGradientView& scratch, MatrixView<float> grad_user,

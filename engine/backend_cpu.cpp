@@ -14,6 +14,7 @@
 #include "kernels/info_nce/info_nce.h"
 #include "kernels/normalisation/normalisation.h"
 #include "kernels/propagation/propagation.h"
+#include "kernels/softmax/softmax.h"
 
 namespace rec {
 namespace {
@@ -56,6 +57,12 @@ class CpuBackend final : public Backend {
       most = std::max(most, cpu::hidden_layer_scratch_bytes(size.hidden, out));
     }
     return most;
+  }
+
+  int64_t objective_scratch_bytes(const ObjectiveSettings& settings, int64_t rows, int64_t items,
+                                  int64_t dim) const override {
+    const cpu::ThreadsInUse threads(threads_);
+    return settings.kind == Objective::softmax ? cpu::softmax_scratch_bytes(rows, items, dim) : 0;
   }
 
   void step(const void*, const std::function<void()>& operations) override {
@@ -119,6 +126,10 @@ class CpuBackend final : public Backend {
         clock->loss_sum += cpu::info_nce(user, item, batch, settings.tau, scratch);
         break;
       case Objective::bpr: clock->loss_sum += cpu::bpr(user, item, batch, scratch); break;
+      case Objective::softmax:
+        clock->loss_sum += cpu::softmax(user, item, batch, settings.tau,
+                                        {scratch.user_row, scratch.row_loss, grad_item});
+        return cpu::user_gradient(batch, scratch.user_row, grad_user);
     }
     cpu::batch_gradient(user, batch, scratch, grad_user, grad_item);
   }

@@ -15,6 +15,7 @@
 #include "kernels/info_nce/info_nce.h"
 #include "kernels/normalisation/normalisation.h"
 #include "kernels/propagation/propagation.h"
+#include "kernels/softmax/softmax.h"
 
 namespace rec {
 namespace {
@@ -115,6 +116,11 @@ class CudaBackend final : public Backend {
     return most;
   }
 
+  int64_t objective_scratch_bytes(const ObjectiveSettings& settings, int64_t rows, int64_t items,
+                                  int64_t dim) const override {
+    return settings.kind == Objective::softmax ? cuda::softmax_scratch_bytes(rows, items, dim) : 0;
+  }
+
   // The first call runs as it is and sizes the scratch; the second is recorded; later ones replay.
   void step(const void* key, const std::function<void()>& operations) override {
     const auto [step, first_call] = steps_.try_emplace(key);
@@ -179,6 +185,13 @@ class CudaBackend final : public Backend {
         cuda::info_nce(user, item, batch, settings.tau, scratch, &clock->loss_sum, stream());
         break;
       case Objective::bpr: cuda::bpr(user, item, batch, scratch, &clock->loss_sum, stream()); break;
+      case Objective::softmax:
+        cuda::softmax(
+            user, item, batch, settings.tau, {scratch.user_row, scratch.row_loss, grad_item},
+            &clock->loss_sum,
+            scratch_.take(objective_scratch_bytes(settings, batch.rows(), item.rows, item.cols)),
+            stream());
+        return cuda::user_gradient(batch, scratch.user_row, grad_user, stream());
     }
     cuda::batch_gradient(user, batch, scratch, grad_user, grad_item, stream());
   }

@@ -18,7 +18,7 @@ struct TrainingSettings {
   AdamSettings adam;
   SamplingRule sampling = SamplingRule::user;
   int64_t batch = 4096;     // rows a step; no more than the graph has edges
-  int64_t negatives = 256;  // per row
+  int64_t negatives = 256;  // per row; bpr takes one, softmax looks at none
 };
 
 // Backend memory for one batch and its groupings.
@@ -46,6 +46,11 @@ class Training {
   // Bytes a training takes beside the model's own.
   static int64_t bytes_needed(const TrainingSettings& settings, int64_t users, int64_t items,
                               int64_t dim);
+  // Bytes that the backend takes beside these, and beside the model's, while a step's objective runs.
+  static int64_t scratch_bytes(const Backend& backend, const TrainingSettings& settings,
+                               int64_t items, int64_t dim) {
+    return backend.objective_scratch_bytes(settings.objective, settings.batch, items, dim);
+  }
 
   int64_t steps_per_epoch() const { return model_.graph().edges() / settings_.batch; }
 

@@ -24,7 +24,9 @@ ModelSettings model_settings(const Config& config) {
 
 TrainingSettings training_settings(const Config& config) {
   TrainingSettings settings;
-  settings.objective.kind = config.objective == "bpr" ? Objective::bpr : Objective::infonce;
+  settings.objective.kind = config.objective == "bpr"       ? Objective::bpr
+                            : config.objective == "softmax" ? Objective::softmax
+                                                            : Objective::infonce;
   settings.objective.tau = float(config.tau);
   settings.adam.learning_rate = float(config.lr);
   settings.adam.weight_decay = float(config.weight_decay);
@@ -36,11 +38,14 @@ TrainingSettings training_settings(const Config& config) {
 }
 
 int64_t training_bytes(const Backend& backend, const Dataset& data, const Config& config) {
-  return Model::bytes_needed(backend, model_settings(config), data.train.view(),
-                             data.language.width()) +
-         Training::bytes_needed(training_settings(config), data.users, data.items, config.width) +
-         Model::scratch_bytes(backend, model_settings(config), data.train.view(),
-                              data.language.width()) +
+  const ModelSettings model = model_settings(config);
+  const TrainingSettings training = training_settings(config);
+  // One operation runs at a time.
+  const int64_t scratch =
+      std::max(Model::scratch_bytes(backend, model, data.train.view(), data.language.width()),
+               Training::scratch_bytes(backend, training, data.items, config.width));
+  return Model::bytes_needed(backend, model, data.train.view(), data.language.width()) +
+         Training::bytes_needed(training, data.users, data.items, config.width) + scratch +
          SplitEvaluator::bytes_needed(data);
 }
 

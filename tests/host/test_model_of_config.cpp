@@ -1,6 +1,8 @@
 // From settings in words to the engine's own.
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+
 #include "engine/backend_cpu.h"
 #include "host/run/model_of_config.h"
 #include "host/run/split_evaluator.h"
@@ -45,6 +47,9 @@ TEST_CASE("settings in words become the engine's") {
   CHECK(monitor_of(config).metric == Metric::map);
   CHECK(monitor_of(config).k == 7);
 
+  apply_setting(config, "objective=softmax");
+  CHECK(training_settings(config).objective.kind == Objective::softmax);
+
   const ModelSettings mlp = model_settings(resolve(Config(), 10));
   CHECK(mlp.projector.layers == 2);
   CHECK(mlp.projector.hidden == 20);
@@ -64,15 +69,20 @@ TEST_CASE("memory that training is announced to take covers what it takes") {
   const TemporaryFolder folder;
   put_small_dataset(folder);
   const Dataset data = load_dataset(folder.path());
-  const Config config = fit_to(data, Config());
+  Config settings;
+  settings.objective = GENERATE("infonce", "softmax");
+  CAPTURE(settings.objective);
+  const Config config = fit_to(data, settings);
   CountingBackend backend(make_cpu_backend(1));
   const int64_t announced = training_bytes(backend, data, config);
   Model model(backend, model_settings(config), data.language.view(), data.train.view());
   const Training training(model, training_settings(config));
   const SplitEvaluator evaluator(backend, data, config.mask);
   // The backend's own scratch is not allocated through it.
-  const int64_t scratch = Model::scratch_bytes(backend, model_settings(config), data.train.view(),
-                                               data.language.width());
+  const int64_t scratch =
+      std::max(Model::scratch_bytes(backend, model_settings(config), data.train.view(),
+                                    data.language.width()),
+               Training::scratch_bytes(backend, training_settings(config), data.items, 64));
   CHECK(scratch > 0);
   CHECK(announced >= backend.bytes() + scratch);
   CHECK(double(announced) <= 1.1 * double(backend.bytes() + scratch));

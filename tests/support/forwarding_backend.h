@@ -20,6 +20,10 @@ class ForwardingBackend : public Backend {
   int64_t projection_scratch_bytes(const ProjectionSize& size) const override {
     return worker_->projection_scratch_bytes(size);
   }
+  int64_t objective_scratch_bytes(const ObjectiveSettings& settings, int64_t rows, int64_t items,
+                                  int64_t dim) const override {
+    return worker_->objective_scratch_bytes(settings, rows, items, dim);
+  }
   std::shared_ptr<void> allocate(size_t bytes) override { return worker_->allocate(bytes); }
   void step(const void* key, const std::function<void()>& operations) override {
     worker_->step(key, operations);
