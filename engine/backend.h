@@ -79,18 +79,19 @@ struct ProjectionSize {
   int64_t dim = 0;     // of the last
 };
 
+enum class Objective { infonce, bpr, softmax };
+
 // How large operations get: of a training, of a ranking, or of both.
 struct OperationSizes {
   ProjectionSize projection;
-  int64_t batch = 0, negatives = 0;  // of a draw; 0: nothing is drawn
-  int64_t lists = 0, k = 0;          // of a ranking of the items; 0: nothing is ranked
+  int64_t batch = 0, negatives = 0;          // of a step; 0: nothing is drawn
+  Objective objective = Objective::infonce;  // of a step
+  int64_t lists = 0, k = 0;                  // of a ranking of the items; 0: nothing is ranked
 };
-
-enum class Objective { infonce, bpr };
 
 struct ObjectiveSettings {
   Objective kind = Objective::infonce;
-  float tau = 0.15f;  // infonce only
+  float tau = 0.15f;  // not of bpr
 };
 
 // Parameters, their gradient and Adam's moments: equal layout, [parameters] each.
@@ -160,8 +161,9 @@ class Backend {
                          VectorView<float> norm) = 0;
   virtual void normalise_adjoint(MatrixView<const float> n, VectorView<const float> norm,
                                  MatrixView<float> grad) = 0;
-  // kernels/info_nce or kernels/bpr, then kernels/batch_gradient: grad_user and grad_item
-  // overwritten, the loss added to the clock's loss_sum. scratch is overwritten.
+  // kernels/info_nce or kernels/bpr, then kernels/batch_gradient; or kernels/softmax, then
+  // batch_gradient's users' half: grad_user and grad_item overwritten, the loss added to the clock's
+  // loss_sum. scratch is overwritten; softmax leaves the derivatives by scores alone.
   virtual void objective(const ObjectiveSettings& settings, MatrixView<const float> user,
                          MatrixView<const float> item, const BatchView& batch,
                          const BatchGradientView& scratch, MatrixView<float> grad_user,

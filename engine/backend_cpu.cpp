@@ -14,6 +14,7 @@
 #include "kernels/info_nce/info_nce.h"
 #include "kernels/normalisation/normalisation.h"
 #include "kernels/propagation/propagation.h"
+#include "kernels/softmax/softmax.h"
 
 namespace rec {
 namespace {
@@ -58,6 +59,8 @@ class CpuBackend final : public Backend {
       const int64_t out = l == size.layers - 1 ? size.dim : size.hidden;
       most = std::max(most, cpu::hidden_layer_scratch_bytes(size.hidden, out));
     }
+    if (sizes.batch > 0 && sizes.objective == Objective::softmax)
+      most = std::max(most, cpu::softmax_scratch_bytes(sizes.batch, size.items, size.dim));
     return most;
   }
   void reserve_scratch(const OperationSizes&) override {}
@@ -128,6 +131,10 @@ class CpuBackend final : public Backend {
         clock->loss_sum += cpu::info_nce(user, item, batch, settings.tau, scratch);
         break;
       case Objective::bpr: clock->loss_sum += cpu::bpr(user, item, batch, scratch); break;
+      case Objective::softmax:
+        clock->loss_sum += cpu::softmax(user, item, batch, settings.tau,
+                                        {scratch.user_row, scratch.row_loss, grad_item});
+        return cpu::user_gradient(batch, scratch.user_row, grad_user);
     }
     cpu::batch_gradient(user, batch, scratch, grad_user, grad_item);
   }

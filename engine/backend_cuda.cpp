@@ -17,6 +17,7 @@
 #include "kernels/info_nce/info_nce.h"
 #include "kernels/normalisation/normalisation.h"
 #include "kernels/propagation/propagation.h"
+#include "kernels/softmax/softmax.h"
 
 namespace rec {
 namespace {
@@ -232,6 +233,13 @@ class CudaBackend final : public Backend {
         cuda::info_nce(user, item, batch, settings.tau, scratch, &clock->loss_sum, stream());
         break;
       case Objective::bpr: cuda::bpr(user, item, batch, scratch, &clock->loss_sum, stream()); break;
+      case Objective::softmax:
+        cuda::softmax(
+            user, item, batch, settings.tau, {scratch.user_row, scratch.row_loss, grad_item},
+            &clock->loss_sum,
+            scratch_.take(cuda::softmax_scratch_bytes(batch.rows(), item.rows, item.cols)),
+            stream());
+        return cuda::user_gradient(batch, scratch.user_row, grad_user, stream());
     }
     cuda::batch_gradient(user, batch, scratch, grad_user, grad_item, stream());
   }
@@ -274,6 +282,8 @@ class CudaBackend final : public Backend {
       most = std::max(most,
                       cuda::hidden_layer_scratch_bytes(size.users + size.items, size.hidden, out));
     }
+    if (sizes.batch > 0 && sizes.objective == Objective::softmax)
+      most = std::max(most, cuda::softmax_scratch_bytes(sizes.batch, size.items, size.dim));
     return sizes.lists > 0 ? std::max(most, ranking_scratch_bytes(sizes)) : most;
   }
   static int64_t ranking_scratch_bytes(const OperationSizes& sizes) {

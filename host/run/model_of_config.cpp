@@ -37,7 +37,9 @@ ModelSettings model_settings(const Config& config) {
 
 TrainingSettings training_settings(const Config& config) {
   TrainingSettings settings;
-  settings.objective.kind = config.objective == "bpr" ? Objective::bpr : Objective::infonce;
+  settings.objective.kind = config.objective == "bpr"       ? Objective::bpr
+                            : config.objective == "softmax" ? Objective::softmax
+                                                            : Objective::infonce;
   settings.objective.tau = float(config.tau);
   settings.adam.learning_rate = float(config.lr);
   settings.adam.weight_decay = float(config.weight_decay);
@@ -54,6 +56,7 @@ OperationSizes operation_sizes(const Backend& backend, const Dataset& data, cons
                                             data.language.width());
   sizes.batch = config.batch;
   sizes.negatives = config.negatives;
+  sizes.objective = training_settings(config).objective.kind;
   for (const ListsAtOnce& ranked : evaluated_lists(data, config)) {
     const int64_t lists = VectorRanker::lists_at_once(ranked.lists, ranked.k);
     sizes.lists = std::max(sizes.lists, lists);

@@ -37,16 +37,26 @@ constexpr int kWeightStride = kOther + kAcross;
 constexpr int64_t kWantedBlocks = 1024;
 constexpr int64_t kFewestOther = 256;
 
+// Vectors of up to kDepth columns are narrow: a block's own stay in shared memory as they are.
+// Blocks on a multiprocessor, by shared memory (112 KB each, 146 KB where wide) and registers.
+constexpr int blocks_at_once([[maybe_unused]] bool narrow) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
+  return 1;
+#else
+  return narrow ? 2 : 1;
+#endif
+}
+
 using Quad = Floats<kQuad>;
 
 // Vectors by number: the rows of a matrix, or the rows that a list names.
 struct Vectors {
   MatrixView<const float> of;
   const int32_t* id;  // null: all rows in order
-  int64_t count;
+  int count;
 
   // Null past the last.
-  __device__ const float* row(int64_t r) const {
+  __device__ const float* row(int r) const {
     return r < count ? of.row(id == nullptr ? r : id[r]) : nullptr;
   }
 };
@@ -122,22 +132,25 @@ __device__ __forceinline__ Quad load_quad(const float* row, int64_t column, int6
 enum class Owner { row, item };
 
 // sum [shares, own, stride]: of one share of the others, weight(own, other) * vector.
-template <int Width, Owner Of>
-__global__ __launch_bounds__(kThreads, 2) void sum_weighted(Vectors own, Vectors other, Plan plan,
-                                                            const int32_t* positive,
-                                                            TemperatureScales scales,
-                                                            SoftmaxScratch scratch) {
+template <int Width, Owner Of, bool Narrow>
+__global__ __launch_bounds__(kThreads, blocks_at_once(Narrow)) void sum_weighted(
+    Vectors own, Vectors other, Plan plan, const int32_t* positive, float factor,
+    SoftmaxScratch scratch) {
   REC_SHARED_MEMORY(float, memory);
-  const int chunks = max(int(ceil_div(plan.dim, kDepth)), 1);
-  const bool resident = chunks == 1;  // the owned vectors stay where they are
-  float* const own_panels = memory;   // [1 or 2][kOwn][kStride]
-  float* const other_panels = own_panels + (resident ? 1 : 2) * kOwn * kStride;  // [2][kOther]..
+  const int chunks = Narrow ? 1 : int(ceil_div(plan.dim, kDepth));
+  float* const other_panels = memory;                          // [2][kOther][kStride]
   float* const weights = other_panels + 2 * kOther * kStride;  // [kOwn][kWeightStride]
+  // [kShareOwn][kThreads], of rows of the batch: registers are what this is short of.
+  double* const other_weights = reinterpret_cast<double*>(weights + kOwn * kWeightStride);
+  float* const own_panels =
+      reinterpret_cast<float*>(other_weights + kShareOwn * kThreads);  // [1 or 2][kOwn][kStride]
 
-  const int64_t slab = blockIdx.x % plan.slabs, share = blockIdx.x / plan.slabs % plan.shares;
-  const int64_t first_own = blockIdx.x / plan.slabs / plan.shares * kOwn;
-  const int64_t begin = share * plan.other_of_share;
-  const int64_t end = min(begin + plan.other_of_share, plan.other);
+  const int slab = int(blockIdx.x % plan.slabs);
+  const int share = int(blockIdx.x / plan.slabs % plan.shares);
+  const int first_own = int(blockIdx.x / plan.slabs / plan.shares * kOwn);
+  const int begin = int(share * plan.other_of_share);
+  const int end = int(min(begin + plan.other_of_share, plan.other));
+  other.count = end;
   const int thread = int(threadIdx.x), lane = thread % kWarpSize;
   const int across = lane % kAcross;
   const int first_row = thread / kWarpSize * (kOwn / kWarps) + lane / kAcross;
@@ -147,22 +160,21 @@ __global__ __launch_bounds__(kThreads, 2) void sum_weighted(Vectors own, Vectors
 
   // A thread loads a quad of every 16th row of a panel.
   constexpr int kRowsAtOnce = kThreads / (kDepth / kQuad);
+  constexpr int kLoads = kOther / kRowsAtOnce;
   const int load_row = thread / (kDepth / kQuad), load_column = thread % (kDepth / kQuad) * kQuad;
-  Quad next[kOther / kRowsAtOnce];
-  const auto fetch_other = [&](int64_t first, int64_t chunk) {
-#pragma unroll
-    for (int n = 0; n < kOther / kRowsAtOnce; ++n)
-      next[n] = load_quad<Width>(other.row(first + load_row + n * kRowsAtOnce),
-                                 chunk * kDepth + load_column, plan.dim);
+  const auto other_quad = [&](int first, int chunk, int n) {
+    return load_quad<Width>(other.row(first + load_row + n * kRowsAtOnce),
+                            chunk * kDepth + load_column, plan.dim);
   };
-  const auto put_other = [&](int side) {
-#pragma unroll
-    for (int n = 0; n < kOther / kRowsAtOnce; ++n)
-      store(other_panels + (side * kOther + load_row + n * kRowsAtOnce) * kStride + load_column,
-            next[n]);
+  const auto put_other = [&](const Quad& x, int side, int n) {
+    store(other_panels + (side * kOther + load_row + n * kRowsAtOnce) * kStride + load_column, x);
   };
-  const auto put_own = [&](int64_t chunk, int side) {
-#pragma unroll 4
+  const auto each_load = [](auto f) {
+#pragma unroll 1
+    for (int n = 0; n < kLoads; ++n) f(n);
+  };
+  const auto put_own = [&](int chunk, int side) {
+#pragma unroll 2
     for (int n = 0; n < kOwn / kRowsAtOnce; ++n)
       store(own_panels + (side * kOwn + load_row + n * kRowsAtOnce) * kStride + load_column,
             load_quad<Width>(own.row(first_own + load_row + n * kRowsAtOnce),
@@ -173,20 +185,23 @@ __global__ __launch_bounds__(kThreads, 2) void sum_weighted(Vectors own, Vectors
   float score[kShareOwn][kShareOther];
   // Of a row of the batch: the largest score so far, the sum of this thread's weights.
   float largest[kShareOwn];
-  double others[kShareOwn] = {};
+  const auto others = [=](int i) -> double& { return other_weights[i * kThreads + thread]; };
 #pragma unroll
   for (float& of_row : largest) of_row = -INFINITY;
+  if constexpr (Of == Owner::row) {
+#pragma unroll
+    for (int i = 0; i < kShareOwn; ++i) others(i) = 0.0;
+  }
 
   // Score columns in chunks, then the slab's own chunk again where others came after it.
-  const int stages = resident ? 1 : chunks + 1;
-  const auto chunk_of = [=](int stage) { return stage < chunks ? int64_t{stage} : slab; };
+  const int stages = Narrow ? 1 : chunks + 1;
+  const auto chunk_of = [=](int stage) { return stage < chunks ? stage : slab; };
+  each_load([&](int n) { put_other(other_quad(begin, 0, n), 0, n); });
   put_own(0, 0);
-  fetch_other(begin, 0);
-  put_other(0);
   int side = 0, stage = 0;
-  for (int64_t first = begin; first < end;) {
+  for (int first = begin; first < end;) {
     const bool last_stage = stage == stages - 1;
-    const int64_t next_first = last_stage ? first + kOther : first;
+    const int next_first = last_stage ? first + kOther : first;
     const int next_stage = last_stage ? 0 : stage + 1;
     __syncthreads();  // this stage's panels are there, and nobody reads the other ones any more
     const float* const other_panel = other_panels + side * kOther * kStride;
@@ -196,28 +211,25 @@ __global__ __launch_bounds__(kThreads, 2) void sum_weighted(Vectors own, Vectors
 #pragma unroll
         for (float& s : row) s = 0.0f;
     }
-    if (stage < chunks) {
-      const float* const own_panel = own_panels + (resident ? 0 : side) * kOwn * kStride;
-      const int depth = int(min(plan.dim - int64_t{stage} * kDepth, int64_t{kDepth}));
+    const float* const own_panel = own_panels + (Narrow ? 0 : side) * kOwn * kStride;
+    const int depth =
+        min(int(plan.dim) - stage * kDepth, kDepth);  // none in the stage after chunks
 #pragma unroll 1
-      for (int d = 0; d < depth; d += kQuad) {
-        Quad a[kShareOwn];
+    for (int d = 0; d < depth; d += kQuad) {
+      Quad a[kShareOwn];
 #pragma unroll
-        for (int i = 0; i < kShareOwn; ++i)
-          a[i] = load<kQuad>(own_panel + own_row(i) * kStride + d);
+      for (int i = 0; i < kShareOwn; ++i) a[i] = load<kQuad>(own_panel + own_row(i) * kStride + d);
 #pragma unroll
-        for (int j = 0; j < kShareOther; ++j) {
-          const Quad b = load<kQuad>(other_panel + column(j) * kStride + d);
+      for (int j = 0; j < kShareOther; ++j) {
+        const Quad b = load<kQuad>(other_panel + column(j) * kStride + d);
 #pragma unroll
-          for (int q = 0; q < kQuad; ++q)
+        for (int q = 0; q < kQuad; ++q)
 #pragma unroll
-            for (int i = 0; i < kShareOwn; ++i) score[i][j] += a[i][q] * b[q];
-        }
+          for (int i = 0; i < kShareOwn; ++i) score[i][j] += a[i][q] * b[q];
       }
     }
     if (last_stage) {
-      const int here = int(min(end - first, int64_t{kOther}));
-      const float factor = float(scales.inverse_tau);
+      const int here = min(end - first, kOther);
       if constexpr (Of == Owner::row) {
 #pragma unroll
         for (int i = 0; i < kShareOwn; ++i) {
@@ -229,14 +241,15 @@ __global__ __launch_bounds__(kThreads, 2) void sum_weighted(Vectors own, Vectors
           for (int flip = 1; flip < kAcross; flip *= 2)
             most = fmaxf(most, __shfl_xor_sync(kFullWarp, most, flip));
           if (most != largest[i]) {
-            const double shrink = exp((double(largest[i]) - double(most)) * scales.inverse_tau);
-            others[i] *= shrink;
+            const float shrink = exp_weight((largest[i] - most) * factor);
+            others(i) *= shrink;
 #pragma unroll
-            for (float& s : sum[i]) s *= float(shrink);
+            for (float& s : sum[i]) s *= shrink;
             largest[i] = most;
           }
-          const int64_t b = first_own + own_row(i);
-          const int64_t own_positive = b < plan.own ? positive[b] - first : -1;
+          const int b = first_own + own_row(i);
+          const int own_positive = b < plan.own ? positive[b] - first : -1;
+          double sum_of_weights = others(i);
 #pragma unroll
           for (int j = 0; j < kShareOther; ++j) {
             float weight = 0.0f;
@@ -245,9 +258,10 @@ __global__ __launch_bounds__(kThreads, 2) void sum_weighted(Vectors own, Vectors
             } else if (column(j) < here) {
               weight = exp_weight((score[i][j] - most) * factor);
             }
-            others[i] += weight;
+            sum_of_weights += weight;
             weights[own_row(i) * kWeightStride + column(j)] = weight;
           }
+          others(i) = sum_of_weights;
         }
       } else {
 #pragma unroll
@@ -264,31 +278,33 @@ __global__ __launch_bounds__(kThreads, 2) void sum_weighted(Vectors own, Vectors
       }
       __syncwarp();  // a warp's weights are of its own vectors
     }
-    if (next_first < end) fetch_other(next_first, chunk_of(next_stage));
-    if (last_stage) {
+    // A quarter of the next panel (zeros after the last) is on its way while a quarter of this one is
+    // added up.
+    each_load([&](int n) {
+      const Quad next = other_quad(next_first, chunk_of(next_stage), n);
+      if (last_stage) {
 #pragma unroll 1
-      for (int j = 0; j < kOther; j += kQuad) {
-        Quad w[kShareOwn];
+        for (int j = n * (kOther / kLoads); j < (n + 1) * (kOther / kLoads); j += kQuad) {
+          Quad w[kShareOwn];
 #pragma unroll
-        for (int i = 0; i < kShareOwn; ++i)
-          w[i] = load<kQuad>(weights + own_row(i) * kWeightStride + j);
+          for (int i = 0; i < kShareOwn; ++i)
+            w[i] = load<kQuad>(weights + own_row(i) * kWeightStride + j);
 #pragma unroll
-        for (int q = 0; q < kQuad; ++q)
+          for (int q = 0; q < kQuad; ++q)
 #pragma unroll
-          for (int half = 0; half < 2; ++half) {
-            const Quad x = load<kQuad>(other_panel + (j + q) * kStride + quad(half));
+            for (int part = 0; part < 2; ++part) {
+              const Quad x = load<kQuad>(other_panel + (j + q) * kStride + quad(part));
 #pragma unroll
-            for (int i = 0; i < kShareOwn; ++i)
+              for (int i = 0; i < kShareOwn; ++i)
 #pragma unroll
-              for (int k = 0; k < kQuad; ++k) sum[i][half * kQuad + k] += w[i][q] * x[k];
-          }
+                for (int k = 0; k < kQuad; ++k) sum[i][part * kQuad + k] += w[i][q] * x[k];
+            }
+        }
       }
-    }
+      put_other(next, 1 - side, n);
+    });
     side = 1 - side;
-    if (next_first < end) {
-      put_other(side);
-      if (!resident) put_own(chunk_of(next_stage), side);
-    }
+    if constexpr (!Narrow) put_own(chunk_of(next_stage), side);
     first = next_first;
     stage = next_stage;
   }
@@ -296,24 +312,26 @@ __global__ __launch_bounds__(kThreads, 2) void sum_weighted(Vectors own, Vectors
 #pragma unroll
   for (int i = 0; i < kShareOwn; ++i) {
     const int64_t place = share * plan.own + first_own + own_row(i);
+    double all_others = 0.0;
     if constexpr (Of == Owner::row) {
+      all_others = others(i);
 #pragma unroll
       for (int flip = 1; flip < kAcross; flip *= 2)
-        others[i] += __shfl_xor_sync(kFullWarp, others[i], flip);
+        all_others += __shfl_xor_sync(kFullWarp, all_others, flip);
     }
     if (first_own + own_row(i) >= plan.own) continue;
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const int64_t c = slab * kDepth + quad(half);
+    for (int part = 0; part < 2; ++part) {
+      const int c = slab * kDepth + quad(part);
       if (c >= plan.stride) continue;
       Quad x;
 #pragma unroll
-      for (int k = 0; k < kQuad; ++k) x[k] = sum[i][half * kQuad + k];
+      for (int k = 0; k < kQuad; ++k) x[k] = sum[i][part * kQuad + k];
       store(&scratch.sum[place * plan.stride + c], x);
     }
     if (Of == Owner::row && slab == 0 && across == 0) {
       scratch.largest[place] = largest[i];
-      scratch.others[place] = others[i];
+      scratch.others[place] = all_others;
     }
   }
 }
@@ -383,18 +401,23 @@ void softmax(MatrixView<const float> user, MatrixView<const float> item, const B
   require_scratch(scratch, own.bytes,
                   "softmax: scratch needs softmax_scratch_bytes, aligned to 256");
   const TemperatureScales scales = temperature_scales(tau, rows);
-  const Vectors users{user, batch.user.data, rows}, items{item, nullptr, item.rows};
-  const int64_t own_panels = of_rows.slabs == 1 ? 1 : 2;
-  const size_t shared =
-      sizeof(float) * size_t(kStride * (own_panels * kOwn + 2 * kOther) + kWeightStride * kOwn);
+  const Vectors users{user, batch.user.data, int(rows)}, items{item, nullptr, int(item.rows)};
+  const bool narrow = dim <= kDepth;
+  const size_t shared = sizeof(float) * size_t(kStride * ((narrow ? 1 : 2) * kOwn + 2 * kOther) +
+                                               kWeightStride * kOwn) +
+                        sizeof(double) * kShareOwn * kThreads;
+  const int32_t* const positive = batch.positive.data;
   with_width(vector_width({user, item}), [&]<int Width>() {
-    const int32_t* const positive = batch.positive.data;
-    launch(sum_weighted<Width, Owner::row>, of_rows.blocks(), kThreads, shared, stream, users,
-           items, of_rows, positive, scales, own);
+    const auto walk = [&]<Owner Of>(const Vectors& walking, const Vectors& walked,
+                                    const Plan& plan) {
+      launch(narrow ? sum_weighted<Width, Of, true> : sum_weighted<Width, Of, false>, plan.blocks(),
+             kThreads, shared, stream, walking, walked, plan, positive, float(scales.inverse_tau),
+             own);
+    };
+    walk.template operator()<Owner::row>(users, items, of_rows);
     launch(finish_rows, unsigned(ceil_div(rows, kWarps)), kThreads, 0, stream, item, positive,
            of_rows, scales, own, grad.user_row, grad.row_loss);
-    launch(sum_weighted<Width, Owner::item>, of_items.blocks(), kThreads, shared, stream, items,
-           users, of_items, positive, scales, own);
+    walk.template operator()<Owner::item>(items, users, of_items);
   });
   launch(add_shares, unsigned(ceil_div(item.rows * dim, kThreads)), kThreads, 0, stream, of_items,
          own.sum, grad.item);

@@ -128,9 +128,12 @@ TEST_CASE("training: the same bits with 1, 2 and 3 threads", "[engine][threads]"
 
 TEST_CASE("training: the loss falls on a small dataset", "[engine]") {
   const std::string device = GENERATE(from_range(test_devices()));
-  CAPTURE(device);
+  const Objective objective = GENERATE(Objective::infonce, Objective::softmax);
+  CAPTURE(device, int(objective));
   const SmallData data = small_data(115, 40, 30);
-  Trained t(device, data, settings());
+  TrainingSettings s = settings();
+  s.objective.kind = objective;
+  Trained t(device, data, s);
   t.start();
   t.steps(20);
   const double first = t.training.clock().loss_sum;

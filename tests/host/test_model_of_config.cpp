@@ -46,6 +46,9 @@ TEST_CASE("settings in words become the engine's") {
   CHECK(monitor_of(config).metric == Metric::map);
   CHECK(monitor_of(config).k == 7);
 
+  apply_setting(config, "objective=softmax");
+  CHECK(training_settings(config).objective.kind == Objective::softmax);
+
   const ModelSettings mlp = model_settings(resolve(Config(), 10));
   CHECK(mlp.projector.layers == 2);
   CHECK(mlp.projector.hidden == 20);
@@ -68,6 +71,8 @@ TEST_CASE("memory that training is announced to take is what it takes") {
   Config given;
   given.topk = {2, 5};
   given.monitor = "recall@4";
+  given.objective = GENERATE("infonce", "softmax");
+  CAPTURE(given.objective);
   const Config config = fit_to(data, given);
   CountingBackend backend(make_cpu_backend(1));
   const int64_t announced = training_bytes(backend, data, config);
