@@ -9,14 +9,6 @@ namespace {
 
 constexpr int64_t kListBytes = int64_t{64} << 20;  // of lists held at once, on the host
 
-std::vector<MetricValues> metrics_at(const std::vector<int64_t>& cutoffs,
-                                     VectorView<const int32_t> list,
-                                     VectorView<const int32_t> relevant) {
-  std::vector<MetricValues> at;
-  for (int64_t k : cutoffs) at.push_back(user_metrics(list, relevant, k));
-  return at;
-}
-
 // The items of each group, ascending as they come.
 std::vector<std::vector<int32_t>> parted(VectorView<const int32_t> items,
                                          const std::vector<int32_t>& group_of_item, size_t groups) {
@@ -26,6 +18,14 @@ std::vector<std::vector<int32_t>> parted(VectorView<const int32_t> items,
 }
 
 }  // namespace
+
+std::vector<MetricValues> metrics_at(const std::vector<int64_t>& cutoffs,
+                                     VectorView<const int32_t> list,
+                                     VectorView<const int32_t> relevant) {
+  std::vector<MetricValues> at;
+  for (int64_t k : cutoffs) at.push_back(user_metrics(list, relevant, k));
+  return at;
+}
 
 void GroupSum::add(const std::vector<MetricValues>& at) {
   ++sum_.users;
