@@ -173,6 +173,9 @@ SYNTAX = [
     (["recommend", "RUN", "--users", "1", "--format", "xml"], ["--format", "xml", "jsonl"]),
     (["recommend", "RUN", "--users", "1", "--topk", "many"], ["--topk", "many"]),
     (["similar", "RUN"], ["--item is required"]),
+    (["compare"], ["RUN is required"]),
+    (["compare", "RUN", "RUN", "--split", "train"], ["--split", "train"]),
+    (["sweep"], ["FILE is required"]),
     (["evaluate", "RUN", "--sampled-negatives", "0"], ["--sampled-negatives", "1 to"]),
     (["evaluate", "RUN", "--sampled-negatives", "9", "--candidates", "F"], ["--candidates", "--sampled-negatives"]),
     (["evaluate", "RUN", "--candidates", "F", "--groups"], ["--candidates", "--groups"]),
@@ -310,6 +313,10 @@ COMMAND_LINE = [
      ["--save-candidates", "--sampled-negatives"]),
     ("candidates saved over the metrics", ["evaluate", "--model", "random", "DATA", "--sampled-negatives", "3", "--json", "RUN",
                                            "--save-candidates", "RUN"], ["RUN", "--json and --save-candidates", "same file"]),
+    ("one file for a comparison's two outputs", ["compare", "DATA", "DATA", "--json", "RUN", "--html", "RUN"],
+     ["RUN", "--json and --html", "same file"]),
+    ("a sweep that is not there", ["sweep", "DATA/sweep.toml"], ["DATA/sweep.toml", "no such file"]),
+    ("a dataset for a sweep", ["sweep", "DATA/config.toml"], ["config.toml:1", "'batch'", "[settings]"]),
     ("a language that is not there", ["info", "DATA", "--language", "v3"], ["--language"]),
 ]
 
