@@ -9,14 +9,6 @@ namespace {
 
 constexpr int64_t kListBytes = int64_t{64} << 20;  // of lists held at once, on the host
 
-std::vector<MetricValues> metrics_at(const std::vector<int64_t>& cutoffs,
-                                     VectorView<const int32_t> list,
-                                     VectorView<const int32_t> relevant) {
-  std::vector<MetricValues> at;
-  for (int64_t k : cutoffs) at.push_back(user_metrics(list, relevant, k));
-  return at;
-}
-
 std::vector<int32_t> users_with_items(CsrView truth) {
   std::vector<int32_t> users;
   for (int64_t u = 0; u < truth.rows; ++u)
@@ -33,6 +25,14 @@ std::vector<std::vector<int32_t>> parted(VectorView<const int32_t> items,
 }
 
 }  // namespace
+
+std::vector<MetricValues> metrics_at(const std::vector<int64_t>& cutoffs,
+                                     VectorView<const int32_t> list,
+                                     VectorView<const int32_t> relevant) {
+  std::vector<MetricValues> at;
+  for (int64_t k : cutoffs) at.push_back(user_metrics(list, relevant, k));
+  return at;
+}
 
 void GroupSum::add(const std::vector<MetricValues>& at) {
   ++sum_.users;

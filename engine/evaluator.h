@@ -9,6 +9,11 @@
 
 namespace rec {
 
+// One per cut-off; list and relevant as for user_metrics.
+std::vector<MetricValues> metrics_at(const std::vector<int64_t>& cutoffs,
+                                     VectorView<const int32_t> list,
+                                     VectorView<const int32_t> relevant);
+
 struct UserResult {
   int32_t user = 0;
   std::vector<MetricValues> at;  // one per cut-off, in the order asked

@@ -1,6 +1,7 @@
 #include "engine/ranker.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace rec {
 namespace {
@@ -10,6 +11,16 @@ namespace {
 constexpr int64_t kListBytes = int64_t{64} << 20;
 constexpr int64_t kFewestLists = 1024;
 constexpr int64_t kEntryBytes = sizeof(int32_t) + sizeof(float);
+
+std::vector<float> to_host(Backend& backend, MatrixView<const float> m) {
+  std::vector<float> host(size_t(m.rows * m.cols));
+  const bool together = m.stride == m.cols;
+  const int64_t parts = together ? std::min<int64_t>(m.rows, 1) : m.rows;
+  for (int64_t r = 0; r < parts; ++r)
+    backend.download(host.data() + r * m.cols, m.row(r),
+                     sizeof(float) * host.size() / size_t(parts));
+  return host;
+}
 
 }  // namespace
 
@@ -60,6 +71,21 @@ TopLists VectorRanker::rank(const std::vector<int32_t>& users, const std::vector
     backend_.download(lists.score.data() + first * k, top_score.data(), sizeof(float) * values);
   }
   return lists;
+}
+
+std::vector<float> VectorRanker::scores(const std::vector<int32_t>& users, CsrView items) {
+  const std::vector<float> user = to_host(backend_, user_), item = to_host(backend_, item_);
+  std::vector<float> scores(size_t(items.row_start[items.rows]));
+  for (int64_t r = 0; r < items.rows; ++r)
+    for (int64_t e = items.row_start[r]; e < items.row_start[r + 1]; ++e) {
+      double sum = 0;
+      for (int64_t c = 0; c < user_.cols; ++c)
+        sum += double(user[size_t(users[size_t(r)] * user_.cols + c)]) *
+               double(item[size_t(items.col[e] * item_.cols + c)]);
+      if (!std::isfinite(float(sum))) refuse_ranking_score(r, items.col[e]);
+      scores[size_t(e)] = float(sum);
+    }
+  return scores;
 }
 
 }  // namespace rec

@@ -31,6 +31,10 @@ class Ranker {
   // allowed (backend memory): one flag per item, or empty.
   virtual TopLists rank(const std::vector<int32_t>& users, const std::vector<CsrView>& masks,
                         VectorView<const uint8_t> allowed, int64_t k) = 0;
+  // The scores of chosen items alone, masked by nothing. items (host): [users.size(), items], row r
+  // those wanted for users[r]. One score for each entry, in their order. Throws std::domain_error
+  // naming the first that is not finite.
+  virtual std::vector<float> scores(const std::vector<int32_t>& users, CsrView items) = 0;
 };
 
 // Ranks by the inner product of a user's and an item's vector: every model, popularity (width 1).
@@ -43,6 +47,8 @@ class VectorRanker final : public Ranker {
   static int64_t bytes_needed(int64_t lists, int64_t k);
   TopLists rank(const std::vector<int32_t>& users, const std::vector<CsrView>& masks,
                 VectorView<const uint8_t> allowed, int64_t k) override;
+  // Inner products summed in double and rounded once: the same on every backend.
+  std::vector<float> scores(const std::vector<int32_t>& users, CsrView items) override;
 
  private:
   Backend& backend_;

@@ -3,16 +3,15 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <system_error>
 
 #include "engine/baselines.h"
+#include "host/commands/candidate_ranking.h"
 #include "host/commands/commands.h"
 #include "host/commands/evaluation_groups.h"
+#include "host/commands/output_file.h"
 #include "host/commands/shared_options.h"
-#include "host/formats/atomic_file.h"
 #include "host/formats/file_error.h"
 #include "host/report/report.h"
 #include "host/run/model_of_config.h"
@@ -32,6 +31,7 @@ struct Options {
   std::string split = "test", mask;
   std::vector<int64_t> cutoffs;
   std::string json_file, per_user_file;
+  CandidateOptions candidates;
   bool groups = false;
   uint64_t seed = 101;
 };
@@ -79,12 +79,6 @@ Subject baseline(const Options& options) {
   return subject;
 }
 
-constexpr const char* kStandardOutput = "-";
-
-void write_output(const std::string& file, const std::string& text) {
-  write_whole_file(file == kStandardOutput ? "/dev/stdout" : file, text);
-}
-
 void write_per_user(const std::string& file, const Dataset& data, const Evaluation& evaluation) {
   std::string text = "user";
   for (const auto& [key, value] : named_means(evaluation.cutoffs, evaluation.mean))
@@ -122,19 +116,33 @@ void print_tables(const Subject& subject, const std::string& split, const std::s
                metrics_table(evaluation.cutoffs, {{subject.name, group.mean.at}}));
 }
 
-// The second would take the place of the first.
-void refuse_same_output(const Options& options) {
-  if (options.json_file.empty() || options.per_user_file.empty()) return;
-  std::error_code ignored;  // a path that cannot be examined is refused when it is written
-  const auto place = [&](const std::string& file) {
-    return std::filesystem::weakly_canonical(std::filesystem::absolute(file, ignored), ignored);
-  };
-  if (place(options.json_file) == place(options.per_user_file))
-    throw FileError(options.json_file, "--json and --per-user name the same file; choose two");
+int evaluate_candidates(const Options& options, Subject& subject, Split split) {
+  const Dataset& data = subject.run.data;
+  const CandidateRanking ranking = rank_candidates(*subject.ranker, data, split, options.candidates,
+                                                   options.seed, options.cutoffs);
+  if (!is_standard_output(options.json_file)) {
+    fmt::print("{}: {} split, {} lists of {} users, not all-ranking: {}\n", data.name,
+               options.split, ranking.lists, ranking.users, ranking.origin);
+    for (const auto& [key, value] : ranking.metrics)
+      fmt::print("{:<40}  {:.5f}\n", subject.name + " " + key, value);
+  }
+  if (!options.json_file.empty()) {
+    const Json json = {{"split", options.split},
+                       {"users", ranking.users},
+                       {"lists", ranking.lists},
+                       {"candidates", ranking.origin},
+                       {"metrics", to_json(ranking.metrics)}};
+    write_output(options.json_file,
+                 json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+  }
+  return 0;
 }
 
 int run_evaluate(const Options& options) {
-  refuse_same_output(options);
+  refuse_same_output({{"--json", options.json_file},
+                      {"--per-user", options.per_user_file},
+                      {"--save-candidates", options.candidates.save_file}});
+  refuse_stray_candidate_options(options.candidates);
   const Split split = options.split == "valid" ? Split::valid : Split::test;
   Subject subject = options.model.empty() ? trained_model(options) : baseline(options);
   const Dataset& data = subject.run.data;
@@ -146,6 +154,7 @@ int run_evaluate(const Options& options) {
     throw FileError(data.path, "has no " + options.split + " interactions (" + options.split +
                                    ".txt is missing or empty); there is nothing to evaluate");
   print_notices(subject.run);
+  if (options.candidates.asked()) return evaluate_candidates(options, subject, split);
   const SplitEvaluator evaluator(*subject.run.backend, data, config.mask);
   ItemGroups of_items;
   if (options.groups) of_items = group_items(data);
@@ -159,7 +168,7 @@ int run_evaluate(const Options& options) {
   }
 
   const bool for_programs =
-      options.json_file == kStandardOutput || options.per_user_file == kStandardOutput;
+      is_standard_output(options.json_file) || is_standard_output(options.per_user_file);
   if (!for_programs) print_tables(subject, options.split, masked, evaluation, groups);
   if (!options.json_file.empty())
     write_json(options.json_file, options.split, masked, evaluation, groups);
@@ -172,7 +181,7 @@ int run_evaluate(const Options& options) {
 Command add_evaluate(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   CLI::App* command =
-      app.add_subcommand("evaluate", "All-ranking metrics of a run, or of a baseline on a dataset");
+      app.add_subcommand("evaluate", "Metrics of a run, or of a baseline on a dataset");
   add_run_options(*command, options->load);
   command->get_option("RUN")->description(
       "run folder, checkpoint or folder of .npy weights; with --model a dataset");
@@ -196,7 +205,9 @@ Command add_evaluate(CLI::App& app) {
                       "write every user's metrics here (TSV); - as above");
   command->add_flag("--groups", options->groups,
                     "also for users by history length, and for items by popularity");
-  command->add_option("--seed", options->seed, "of random and pop-random")->capture_default_str();
+  command->add_option("--seed", options->seed, "of random, pop-random and sampled negatives")
+      ->capture_default_str();
+  add_candidate_options(*command, options->candidates);
   return [options] { return run_evaluate(*options); };
 }
 

@@ -7,9 +7,7 @@
 #include "host/formats/mapped_file.h"
 
 namespace rec {
-namespace {
 
-// What may change between a training and its continuation.
 Config without_what_may_change(Config config) {
   const Config defaults;
   config.epochs = defaults.epochs;
@@ -18,8 +16,6 @@ Config without_what_may_change(Config config) {
   config.topk = defaults.topk;
   return config;
 }
-
-}  // namespace
 
 RunRecord::RunRecord(const RunFolder& run, const Dataset& data, const Config& config, Model& model,
                      Training& training)

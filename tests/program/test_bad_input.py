@@ -173,6 +173,12 @@ SYNTAX = [
     (["recommend", "RUN", "--users", "1", "--format", "xml"], ["--format", "xml", "jsonl"]),
     (["recommend", "RUN", "--users", "1", "--topk", "many"], ["--topk", "many"]),
     (["similar", "RUN"], ["--item is required"]),
+    (["compare"], ["RUN is required"]),
+    (["compare", "RUN", "RUN", "--split", "train"], ["--split", "train"]),
+    (["sweep"], ["FILE is required"]),
+    (["evaluate", "RUN", "--sampled-negatives", "0"], ["--sampled-negatives", "1 to"]),
+    (["evaluate", "RUN", "--sampled-negatives", "9", "--candidates", "F"], ["--candidates", "--sampled-negatives"]),
+    (["evaluate", "RUN", "--candidates", "F", "--groups"], ["--candidates", "--groups"]),
 ]
 
 
@@ -292,6 +298,25 @@ COMMAND_LINE = [
     ("one file for two outputs", ["evaluate", "--model", "random", "DATA", "--json", "RUN", "--per-user", "RUN/../run"],
      ["RUN", "--json", "--per-user", "same file"]),
     ("a folder that is no run", ["evaluate", "DATA"], ["best.safetensors"]),
+    ("candidates that are not there", ["evaluate", "--model", "random", "DATA", "--candidates", "DATA/none"],
+     ["DATA/none", "no such file"]),
+    ("candidates of another kind", ["evaluate", "--model", "random", "DATA", "--candidates", "DATA/items.tsv"],
+     ["items.tsv:1", "'item' is not a number", "user item item"]),
+    ("candidates of training items", ["evaluate", "--model", "random", "DATA", "--candidates", "DATA/train.txt"],
+     ["train.txt:1", "user 0's train split"]),
+    ("candidates without negatives", ["evaluate", "--model", "random", "DATA", "--candidates", "DATA/test.txt"],
+     ["test.txt:1", "holds no negative"]),
+    ("more negatives than items", ["evaluate", "--model", "random", "DATA", "--sampled-negatives", "13"],
+     ["user 0", "all but 12 items", "draw fewer"]),
+    ("pooled what", ["evaluate", "--model", "random", "DATA", "--pooled"], ["--pooled", "--candidates"]),
+    ("saved what", ["evaluate", "--model", "random", "DATA", "--save-candidates", "RUN"],
+     ["--save-candidates", "--sampled-negatives"]),
+    ("candidates saved over the metrics", ["evaluate", "--model", "random", "DATA", "--sampled-negatives", "3", "--json", "RUN",
+                                           "--save-candidates", "RUN"], ["RUN", "--json and --save-candidates", "same file"]),
+    ("one file for a comparison's two outputs", ["compare", "DATA", "DATA", "--json", "RUN", "--html", "RUN"],
+     ["RUN", "--json and --html", "same file"]),
+    ("a sweep that is not there", ["sweep", "DATA/sweep.toml"], ["DATA/sweep.toml", "no such file"]),
+    ("a dataset for a sweep", ["sweep", "DATA/config.toml"], ["config.toml:1", "'batch'", "[settings]"]),
     ("a language that is not there", ["info", "DATA", "--language", "v3"], ["--language"]),
 ]
 
