@@ -70,11 +70,11 @@ __device__ Floats<Tile::kWidth> sum_of_uses(const Uses& from, const int32_t* use
 }
 
 // A warp an item, items_per_block to a block; then the block's long lists one after another, each
-// cut into kWarps shares that are added in order. Three blocks to a multiprocessor: 80 registers.
+// cut into kWarps shares that are added in order. Three blocks to a multiprocessor: 80 registers, which
+// code for compute capability 8.0 does not manage with.
 template <class Tile>
-__global__ __launch_bounds__(kThreads, 3) void sum_items(int items_per_block, Uses from,
-                                                         MatrixView<const float> user,
-                                                         MatrixView<float> grad_item) {
+__global__ __launch_bounds__(kThreads, compiled_for_less_than(90) ? 2 : 3) void sum_items(
+    int items_per_block, Uses from, MatrixView<const float> user, MatrixView<float> grad_item) {
   REC_SHARED_ARRAY(Use, fetched, [kWarps][kUsesAtOnce]);
   REC_SHARED_ARRAY(float, share, [kWarps][Tile::kColumns]);
   const int warp = int(threadIdx.x) / kWarpSize;

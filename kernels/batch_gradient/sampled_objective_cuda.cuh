@@ -21,8 +21,9 @@ inline constexpr int kMostObjectiveThreads = kMostObjectiveWarps * kWarpSize;
 inline constexpr int kMostSharedScores = 8192;
 
 // Blocks to a multiprocessor: rows that are held take half of its registers.
-template <bool Holds>
-inline constexpr int kBlocksAtOnce = Holds ? 2 : 3;
+constexpr int objective_blocks_at_once(bool holds) {
+  return holds || compiled_for_less_than(90) ? 2 : 3;
+}
 
 // RowObjective, a value copied to the device:
 //   kHeldTiles                  how many tiles of item rows a warp keeps
@@ -31,9 +32,12 @@ inline constexpr int kBlocksAtOnce = Holds ? 2 : 3;
 //       may wait for them. Begins after a barrier, and one follows. Every thread gets the terms.
 //   double loss(Terms) const    the row's loss; one thread calls
 template <class Tile, bool Holds, class RowObjective>
-__global__ __launch_bounds__(kMostObjectiveThreads, kBlocksAtOnce<Holds>) void score_rows(
-    MatrixView<const float> user, MatrixView<const float> item, BatchView batch,
-    BatchGradientView grad, RowObjective objective) {
+__global__ __launch_bounds__(
+    kMostObjectiveThreads,
+    objective_blocks_at_once(Holds)) void score_rows(MatrixView<const float> user,
+                                                     MatrixView<const float> item, BatchView batch,
+                                                     BatchGradientView grad,
+                                                     RowObjective objective) {
   constexpr int kWidth = Tile::kWidth;
   constexpr int kHeld = Holds ? RowObjective::kHeldTiles : 0;
   REC_SHARED_MEMORY(float, shared_score);

@@ -62,4 +62,14 @@ namespace rec::cuda {
 inline constexpr unsigned kFullWarp = 0xFFFFFFFFu;
 inline constexpr int kWarpSize = 32;
 
+// True in code for a lesser compute capability (90: 9.0), where compilers need more registers for
+// the same and multiprocessors have less shared memory.
+constexpr bool compiled_for_less_than([[maybe_unused]] int capability) {
+#if defined(__CUDA_ARCH__)
+  return __CUDA_ARCH__ < capability * 10;
+#else
+  return false;
+#endif
+}
+
 }  // namespace rec::cuda

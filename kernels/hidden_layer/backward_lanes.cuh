@@ -14,11 +14,8 @@ constexpr int64_t kMostGroups = 32;
 // On a multiprocessor, by shared memory (57 KB each; before compute capability 9.0 there is room for
 // two) and registers.
 constexpr int blocks_at_once(Back what, int width) {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
-  return 2;
-#else
+  if (compiled_for_less_than(90)) return 2;
   return what == Back::all_of_many_outputs || width < kQuad ? 2 : 3;
-#endif
 }
 
 struct BackwardTiles {

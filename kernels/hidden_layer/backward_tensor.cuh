@@ -13,7 +13,6 @@ template <class Operands>
 struct TensorBackward {
   static constexpr int kPacked = Operands::kPacked;
   static constexpr int kThreads = 256;
-  static constexpr int kBlocksAtOnce = 2;
   static constexpr int kPanelWords = 32;
   static constexpr int kPanelRows = kPanelWords * kPacked;  // rows of act in shared memory at once
   static constexpr int kWeightWords = kOutputs / kPacked;
@@ -32,11 +31,13 @@ struct TensorBackward {
 
 // Whether a panel's grad_y is asked for while the one before is multiplied, as its act is: where
 // registers are left, and not wanted for the grad_y of other outputs.
-constexpr bool grad_ahead(Back what, [[maybe_unused]] size_t bytes_down) {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
-  if (bytes_down > sizeof(float)) return false;
-#endif
+constexpr bool grad_ahead(Back what, size_t bytes_down) {
+  if (compiled_for_less_than(90) && bytes_down > sizeof(float)) return false;
   return what != Back::all_of_many_outputs;
+}
+// On a multiprocessor, by registers: 128 do, but for rows that are read value by value.
+constexpr int tensor_blocks_at_once(Back what, int width) {
+  return what == Back::all_of_many_outputs && width < kQuad ? 1 : 2;
 }
 
 // Block (x = group * slabs + slab): the group's rows, kColumns columns of act. Each panel of act is
@@ -46,13 +47,13 @@ constexpr bool grad_ahead(Back what, [[maybe_unused]] size_t bytes_down) {
 template <class Operands, class Y, int Width, Back What>
 __global__ __launch_bounds__(
     TensorBackward<Operands>::kThreads,
-    TensorBackward<Operands>::
-        kBlocksAtOnce) void multiply_back_by_warps(MatrixView<typename Operands::Stored> act,
-                                                   MatrixView<const typename Operands::Stored>
-                                                       weight,
-                                                   MatrixView<const Y> grad_y, int64_t first_output,
-                                                   int64_t slabs, int64_t group_rows,
-                                                   float* group_weight) {
+    tensor_blocks_at_once(
+        What,
+        Width)) void multiply_back_by_warps(MatrixView<typename Operands::Stored> act,
+                                            MatrixView<const typename Operands::Stored> weight,
+                                            MatrixView<const Y> grad_y, int64_t first_output,
+                                            int64_t slabs, int64_t group_rows,
+                                            float* group_weight) {
   using Tiles = TensorBackward<Operands>;
   using Stored = typename Operands::Stored;
   constexpr int kPacked = Operands::kPacked;
