@@ -19,6 +19,9 @@
 
 #include "kernels/adam/adam.h"
 #include "kernels/batch_gradient/batch_gradient.h"
+#include "kernels/common/bf16.h"
+#include "kernels/common/precision.h"
+#include "kernels/common/stored_view.h"
 #include "kernels/common/views.h"
 #include "kernels/language_projection/language_projection.h"
 #include "kernels/ranking/ranking.h"
@@ -28,10 +31,35 @@ namespace rec {
 
 inline constexpr int kMaxProjectorLayers = 4;
 
+// The frozen language vectors as the backend stores them: kernels/language_projection says what
+// each is.
+struct StoredLanguage {
+  StoredView item;   // [items, language_width]
+  StoredView heavy;  // [heavy users, language_width]
+  VectorView<const int32_t> heavy_user, light_user;
+  CsrView light_users_of_item;
+
+  template <class T>
+  LanguageViewOf<T> as() const {
+    return {item.as<T>(), heavy.as<T>(), heavy_user, light_user, light_users_of_item};
+  }
+};
+
+// A linear layer; its weight, or the rounded copy of it where the backend multiplies that.
+struct StoredLinear {
+  StoredView weight;             // [out, in]
+  VectorView<const float> bias;  // [out] or empty
+
+  template <class T>
+  LinearViewOf<T> as() const {
+    return {weight.as<T>(), bias};
+  }
+};
+
 // The projector's parameters: layer 0 reads language vectors, each later one a LeakyReLU of the one
 // before.
 struct ProjectorView {
-  LinearView layer[kMaxProjectorLayers];
+  StoredLinear layer[kMaxProjectorLayers];
   int layers = 0;
 };
 struct ProjectorGradientView {
@@ -40,7 +68,7 @@ struct ProjectorGradientView {
 // What the forward pass leaves for the backward pass: the output of every layer but the last,
 // hidden[l] [nodes, width of layer l].
 struct ProjectorTape {
-  MatrixView<float> hidden[kMaxProjectorLayers - 1];
+  StoredView hidden[kMaxProjectorLayers - 1];
 };
 
 // How much there is to project: users, items, users whose mean is kept, and the projector's widths.
@@ -68,6 +96,7 @@ struct ObjectiveSettings {
 // Parameters, their gradient and Adam's moments: equal layout, [parameters] each.
 struct ParameterSlabs {
   VectorView<float> weight;
+  VectorView<Bf16> rounded;  // weight, rounded, where the backend stores bfloat16; else empty
   VectorView<float> grad;
   VectorView<float> first_moment;
   VectorView<float> second_moment;
@@ -88,6 +117,9 @@ class Backend {
   // Bytes of memory left, where the backend has memory of its own; none where it uses the host's.
   virtual std::optional<int64_t> own_memory() const = 0;
 
+  // What it stores language vectors, what lies between the projector's layers, and the weights it
+  // multiplies by in. All else is float.
+  virtual Element stored_element() const = 0;
   // Histories longer than this are cheaper as rows of the first layer's GEMM.
   virtual int64_t hybrid_degree(int64_t language_width) const = 0;
   // Bytes of memory that operations of these sizes take for themselves while they run, at most.
@@ -113,11 +145,11 @@ class Backend {
                           const BatchView& batch) = 0;
   // kernels/language_projection, then kernels/hidden_layer per further layer: e0 [nodes, dim]
   // overwritten.
-  virtual void project(const LanguageView& z, const GraphView& graph,
+  virtual void project(const StoredLanguage& z, const GraphView& graph,
                        const ProjectorView& projector, const ProjectorTape& tape,
                        MatrixView<float> e0) = 0;
   // Its adjoint: grad overwritten. tape and grad_e0 are scratch afterwards.
-  virtual void project_adjoint(const LanguageView& z, const GraphView& graph,
+  virtual void project_adjoint(const StoredLanguage& z, const GraphView& graph,
                                const ProjectorView& projector, const ProjectorTape& tape,
                                MatrixView<float> grad_e0, const ProjectorGradientView& grad) = 0;
   // kernels/propagation; its own adjoint.
@@ -134,7 +166,8 @@ class Backend {
                          MatrixView<const float> item, const BatchView& batch,
                          const BatchGradientView& scratch, MatrixView<float> grad_user,
                          MatrixView<float> grad_item, TrainingClock* clock) = 0;
-  // kernels/adam with t = clock->updates + 1; moves the clock's step and updates on by one.
+  // kernels/adam with t = clock->updates + 1, and the weights rounded where a slab for them is
+  // given; moves the clock's step and updates on by one.
   virtual void optimiser_step(const AdamSettings& settings, const ParameterSlabs& slabs,
                               TrainingClock* clock) = 0;
   // kernels/ranking
@@ -149,7 +182,9 @@ struct MadeBackend {
 };
 
 // device: "auto", "cpu", "cuda" or "cuda:N"; threads: 0 = all processors this process may use.
-// Asking for "cuda" where it cannot be had throws std::runtime_error; only "auto" falls back.
-MadeBackend make_backend(std::string_view device, int threads);
+// Asking for "cuda" where it cannot be had throws std::runtime_error, and so does asking for tf32
+// or bf16 where the CPU would have to compute; only "auto" in fp32 falls back.
+MadeBackend make_backend(std::string_view device, int threads,
+                         Precision precision = Precision::fp32);
 
 }  // namespace rec

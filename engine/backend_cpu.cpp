@@ -43,6 +43,7 @@ class CpuBackend final : public Backend {
   void wait() override {}
   std::optional<int64_t> own_memory() const override { return std::nullopt; }
 
+  Element stored_element() const override { return Element::float32; }
   int64_t hybrid_degree(int64_t language_width) const override {
     return cpu::hybrid_degree(language_width);
   }
@@ -78,27 +79,27 @@ class CpuBackend final : public Backend {
     cpu::draw_batch(from, *clock, ahead, batch);
   }
 
-  void project(const LanguageView& z, const GraphView& graph, const ProjectorView& projector,
+  void project(const StoredLanguage& z, const GraphView& graph, const ProjectorView& projector,
                const ProjectorTape& tape, MatrixView<float> e0) override {
     const cpu::ThreadsInUse threads(threads_);
     const int last = projector.layers - 1;
-    const auto output = [&](int l) { return l == last ? e0 : tape.hidden[l]; };
-    cpu::project_language(z, graph, projector.layer[0], output(0));
+    const auto output = [&](int l) { return l == last ? e0 : tape.hidden[l].as<float>(); };
+    cpu::project_language(z.as<float>(), graph, projector.layer[0].as<float>(), output(0));
     for (int l = 1; l <= last; ++l)
-      cpu::hidden_layer(tape.hidden[l - 1], projector.layer[l], output(l));
+      cpu::hidden_layer(output(l - 1), projector.layer[l].as<float>(), output(l));
   }
 
-  void project_adjoint(const LanguageView& z, const GraphView& graph,
+  void project_adjoint(const StoredLanguage& z, const GraphView& graph,
                        const ProjectorView& projector, const ProjectorTape& tape,
                        MatrixView<float> grad_e0, const ProjectorGradientView& grad) override {
     const cpu::ThreadsInUse threads(threads_);
     MatrixView<float> grad_output = grad_e0;
     for (int l = projector.layers - 1; l >= 1; --l) {
-      cpu::hidden_layer_backward(tape.hidden[l - 1], projector.layer[l], grad_output,
-                                 grad.layer[l]);
-      grad_output = tape.hidden[l - 1];
+      const MatrixView<float> act = tape.hidden[l - 1].as<float>();
+      cpu::hidden_layer_backward(act, projector.layer[l].as<float>(), grad_output, grad.layer[l]);
+      grad_output = act;
     }
-    cpu::project_language_backward(z, graph, grad_output, grad.layer[0]);
+    cpu::project_language_backward(z.as<float>(), graph, grad_output, grad.layer[0]);
   }
 
   void propagate(const GraphView& graph, int layers, MatrixView<const float> x,

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <stdexcept>
+#include <type_traits>
 #include <utility>
 
 #include "kernels/bpr/bpr.h"
@@ -76,9 +77,15 @@ class Scratch {
   int64_t size_ = 0;
 };
 
+// f(T{}), T being what values are stored as.
+template <class F>
+auto with_type(Element element, F f) {
+  return element == Element::bfloat16 ? f(Bf16{}) : f(float{});
+}
+
 class CudaBackend final : public Backend {
  public:
-  explicit CudaBackend(int device) {
+  CudaBackend(int device, Precision precision) : precision_(precision) {
     REC_CUDA_CHECK(cudaSetDevice(device));
     cudaDeviceProp properties;
     REC_CUDA_CHECK(cudaGetDeviceProperties(&properties, device));
@@ -112,8 +119,12 @@ class CudaBackend final : public Backend {
     return int64_t(free);
   }
 
+  Element stored_element() const override {
+    return precision_ == Precision::bf16 ? Element::bfloat16 : Element::float32;
+  }
+
   int64_t hybrid_degree(int64_t language_width) const override {
-    return cuda::hybrid_degree(language_width);
+    return cuda::hybrid_degree(language_width, precision_);
   }
 
   int64_t scratch_bytes(const OperationSizes& sizes) const override {
@@ -166,32 +177,33 @@ class CudaBackend final : public Backend {
         stream());
   }
 
-  void project(const LanguageView& z, const GraphView& graph, const ProjectorView& projector,
+  void project(const StoredLanguage& z, const GraphView& graph, const ProjectorView& projector,
                const ProjectorTape& tape, MatrixView<float> e0) override {
     const cuda::NvtxRange range("project");
-    const int last = projector.layers - 1;
-    const auto output = [&](int l) { return l == last ? e0 : tape.hidden[l]; };
-    cuda::project_language(gemm(), z, graph, projector.layer[0], output(0),
-                           projection_scratch(z, graph, output(0).cols), stream());
-    for (int l = 1; l <= last; ++l)
-      cuda::hidden_layer(tape.hidden[l - 1], projector.layer[l], output(l), stream());
+    with_type(stored_element(), [&]<class T>(T) {
+      const int last = projector.layers - 1;
+      if (last == 0) return project_first<T>(z, graph, projector, e0);
+      project_first<T>(z, graph, projector, tape.hidden[0].as<T>());
+      for (int l = 1; l < last; ++l)
+        apply_layer<T>(tape.hidden[l - 1], projector.layer[l], tape.hidden[l].as<T>());
+      apply_layer<T>(tape.hidden[last - 1], projector.layer[last], e0);
+    });
   }
 
-  void project_adjoint(const LanguageView& z, const GraphView& graph,
+  void project_adjoint(const StoredLanguage& z, const GraphView& graph,
                        const ProjectorView& projector, const ProjectorTape& tape,
                        MatrixView<float> grad_e0, const ProjectorGradientView& grad) override {
     const cuda::NvtxRange range("project adjoint");
-    MatrixView<float> grad_output = grad_e0;
-    for (int l = projector.layers - 1; l >= 1; --l) {
-      const MatrixView<float> act = tape.hidden[l - 1];
-      cuda::hidden_layer_backward(
-          act, projector.layer[l], grad_output, grad.layer[l],
-          scratch_.take(cuda::hidden_layer_scratch_bytes(act.rows, act.cols, grad_output.cols)),
-          stream());
-      grad_output = act;
-    }
-    cuda::project_language_backward(gemm(), z, graph, grad_output, grad.layer[0],
-                                    projection_scratch(z, graph, grad_output.cols), stream());
+    with_type(stored_element(), [&]<class T>(T) {
+      const int last = projector.layers - 1;
+      if (last == 0) return project_first_adjoint<T>(z, graph, grad_e0, grad);
+      apply_layer_adjoint<T>(tape.hidden[last - 1], projector.layer[last], grad_e0,
+                             grad.layer[last]);
+      for (int l = last - 1; l >= 1; --l)
+        apply_layer_adjoint<T>(tape.hidden[l - 1], projector.layer[l], tape.hidden[l].as<T>(),
+                               grad.layer[l]);
+      project_first_adjoint<T>(z, graph, tape.hidden[0].as<T>(), grad);
+    });
   }
 
   void propagate(const GraphView& graph, int layers, MatrixView<const float> x,
@@ -228,7 +240,7 @@ class CudaBackend final : public Backend {
                       TrainingClock* clock) override {
     const cuda::NvtxRange range("optimiser step");
     cuda::adam(settings, &clock->updates, slabs.weight, slabs.grad, slabs.first_moment,
-               slabs.second_moment, stream());
+               slabs.second_moment, slabs.rounded, stream());
     cuda::advance_clock(clock, stream());
   }
 
@@ -248,10 +260,15 @@ class CudaBackend final : public Backend {
   };
 
   // Of everything but a draw.
-  static int64_t main_scratch_bytes(const OperationSizes& sizes) {
+  int64_t main_scratch_bytes(const OperationSizes& sizes) const {
     const ProjectionSize& size = sizes.projection;
-    const int64_t first = size.layers == 1 ? size.dim : size.hidden;
-    int64_t most = cuda::projection_scratch_bytes(size.users, size.items, size.heavy_users, first);
+    const auto first = [&]<class T>(T, auto pre) {
+      return cuda::projection_scratch_bytes<T, decltype(pre)>(
+          size.users, size.items, size.heavy_users, size.layers == 1 ? size.dim : size.hidden);
+    };
+    int64_t most = with_type(stored_element(), [&](auto stored) {
+      return size.layers == 1 ? first(stored, float{}) : first(stored, stored);
+    });
     for (int l = 1; l < size.layers; ++l) {
       const int64_t out = l == size.layers - 1 ? size.dim : size.hidden;
       most = std::max(most,
@@ -271,14 +288,46 @@ class CudaBackend final : public Backend {
 
   // Made when it is first needed: its workspace is part of what is announced beforehand.
   cuda::Gemm& gemm() {
-    if (!gemm_) gemm_ = std::make_unique<cuda::Gemm>(Precision::fp32);
+    if (!gemm_) gemm_ = std::make_unique<cuda::Gemm>(precision_);
     return *gemm_;
   }
 
-  VectorView<std::byte> projection_scratch(const LanguageView& z, const GraphView& graph,
-                                           int64_t out) {
-    return scratch_.take(
-        cuda::projection_scratch_bytes(graph.users(), graph.items(), z.heavy_user.size, out));
+  template <class T, class Pre>
+  VectorView<std::byte> projection_scratch(const StoredLanguage& z, const GraphView& graph,
+                                           MatrixView<Pre> pre) {
+    return scratch_.take(cuda::projection_scratch_bytes<T, Pre>(graph.users(), graph.items(),
+                                                                z.heavy.rows, pre.cols));
+  }
+  template <class T, class Pre>
+  void project_first(const StoredLanguage& z, const GraphView& graph,
+                     const ProjectorView& projector, MatrixView<Pre> pre) {
+    cuda::project_language(gemm(), z.as<T>(), graph, projector.layer[0].as<T>(), pre,
+                           projection_scratch<T>(z, graph, pre), stream());
+  }
+  template <class T, class Pre>
+  void project_first_adjoint(const StoredLanguage& z, const GraphView& graph,
+                             MatrixView<Pre> grad_pre, const ProjectorGradientView& grad) {
+    cuda::project_language_backward(gemm(), z.as<T>(), graph, grad_pre, grad.layer[0],
+                                    projection_scratch<T>(z, graph, grad_pre), stream());
+  }
+  template <class T, class Y>
+  void apply_layer(StoredView act, const StoredLinear& layer, MatrixView<Y> y) {
+    if constexpr (std::is_same_v<T, float>)
+      cuda::hidden_layer(act.as<T>(), layer.as<T>(), y, precision_, stream());
+    else
+      cuda::hidden_layer(act.as<T>(), layer.as<T>(), y, stream());
+  }
+  template <class T, class Y>
+  void apply_layer_adjoint(StoredView act, const StoredLinear& layer, MatrixView<Y> grad_y,
+                           const LinearGradientView& grad) {
+    const VectorView<std::byte> scratch =
+        scratch_.take(cuda::hidden_layer_scratch_bytes(act.rows, act.cols, grad_y.cols));
+    const MatrixView<const Y> from = grad_y;
+    if constexpr (std::is_same_v<T, float>)
+      cuda::hidden_layer_backward(act.as<T>(), layer.as<T>(), from, grad, scratch, precision_,
+                                  stream());
+    else
+      cuda::hidden_layer_backward(act.as<T>(), layer.as<T>(), from, grad, scratch, stream());
   }
 
   Step record(const std::function<void()>& operations) {
@@ -298,6 +347,7 @@ class CudaBackend final : public Backend {
     return {RecordedStep(executable), scratch_.memory(), drawing_scratch_.memory()};
   }
 
+  Precision precision_;
   std::string name_;
   OwnedStream stream_, side_stream_;
   OwnedEvent forked_, joined_;
@@ -343,8 +393,8 @@ GpuReport gpu_report() {
   return report;
 }
 
-std::unique_ptr<Backend> make_cuda_backend(int device) {
-  return std::make_unique<CudaBackend>(device);
+std::unique_ptr<Backend> make_cuda_backend(int device, Precision precision) {
+  return std::make_unique<CudaBackend>(device, precision);
 }
 
 }  // namespace rec

@@ -204,7 +204,7 @@ const std::vector<Key>& keys() {
       cutoffs(),
       whole_number("seed", {}, &Config::seed, 0, std::numeric_limits<int64_t>::max()),
       whole_number("threads", {"num_threads", "num_workers", "worker"}, &Config::threads, 0, 4096),
-      word("precision", {}, &Config::precision, {"fp32"}),
+      word("precision", {}, &Config::precision, {"fp32", "tf32", "bf16"}),
   };
   return table;
 }

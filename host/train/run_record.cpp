@@ -14,6 +14,7 @@ Config without_what_may_change(Config config) {
   const Config defaults;
   config.epochs = defaults.epochs;
   config.threads = defaults.threads;
+  config.precision = defaults.precision;
   config.topk = defaults.topk;
   return config;
 }

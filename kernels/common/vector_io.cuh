@@ -36,14 +36,17 @@ struct alignas(sizeof(Bf16) * Width) StoredBf16 {
   Word word[kWords];
 };
 template <int Width>
-__device__ __forceinline__ Floats<Width> load(const Bf16* from) {
-  const auto stored = *reinterpret_cast<const StoredBf16<Width>*>(from);
+__device__ __forceinline__ Floats<Width> unpack(const StoredBf16<Width>& stored) {
   Floats<Width> values;
 #pragma unroll
   for (int w = 0; w < Width; ++w)
     values[w] = __uint_as_float(w % 2 == 0 ? uint32_t{stored.word[w / 2]} << 16
                                            : stored.word[w / 2] & 0xFFFF0000u);
   return values;
+}
+template <int Width>
+__device__ __forceinline__ Floats<Width> load(const Bf16* from) {
+  return unpack(*reinterpret_cast<const StoredBf16<Width>*>(from));
 }
 template <int Width>
 __device__ __forceinline__ void store(Bf16* to, const Floats<Width>& values) {

@@ -14,6 +14,7 @@ class ForwardingBackend : public Backend {
   explicit ForwardingBackend(std::unique_ptr<Backend> worker) : worker_(std::move(worker)) {}
 
   std::string name() const override { return worker_->name(); }
+  Element stored_element() const override { return worker_->stored_element(); }
   int64_t hybrid_degree(int64_t language_width) const override {
     return worker_->hybrid_degree(language_width);
   }
@@ -44,11 +45,11 @@ class ForwardingBackend : public Backend {
                   const BatchView& batch) override {
     work([&] { worker_->draw_batch(from, clock, ahead, batch); });
   }
-  void project(const LanguageView& z, const GraphView& graph, const ProjectorView& projector,
+  void project(const StoredLanguage& z, const GraphView& graph, const ProjectorView& projector,
                const ProjectorTape& tape, MatrixView<float> e0) override {
     work([&] { worker_->project(z, graph, projector, tape, e0); });
   }
-  void project_adjoint(const LanguageView& z, const GraphView& graph,
+  void project_adjoint(const StoredLanguage& z, const GraphView& graph,
                        const ProjectorView& projector, const ProjectorTape& tape,
                        MatrixView<float> grad_e0, const ProjectorGradientView& grad) override {
     work([&] { worker_->project_adjoint(z, graph, projector, tape, grad_e0, grad); });

@@ -58,7 +58,7 @@ struct Trained {
     const auto put = [&](VectorView<float> to, const std::vector<float>& from) {
       backend->upload(to.data, from.data(), sizeof(float) * from.size());
     };
-    put(slabs.weight, state.weight);
+    model.parameters().set(*backend, state.weight);
     put(slabs.first_moment, state.first_moment);
     put(slabs.second_moment, state.second_moment);
     training.set_clock(state.clock);
