@@ -159,10 +159,11 @@ TEST_CASE("cuda step: reserved scratch is all that operations take", "[engine][e
        1,
        1},
   };
+  const Precision precision = GENERATE(Precision::fp32, Precision::bf16);
   for (const Case& c : cases) {
-    CAPTURE(c.name);
+    CAPTURE(c.name, int(precision));
     const CsrView train = c.data.train.view();
-    CountingBackend backend(make_backend("cuda", 1).backend);
+    CountingBackend backend(make_backend("cuda", 1, precision).backend);
     emulator::take_peak_memory();
     const int64_t others = int64_t(emulator::take_peak_memory());
     TrainingSettings training_settings = settings();
