@@ -192,10 +192,11 @@ class CudaBackend final : public Backend {
 
   void rank(const RankingRequest& request, MatrixView<int32_t> top_item,
             MatrixView<float> top_score) override {
+    const Precision precision = Precision::fp32;
     cuda::rank(request, top_item, top_score,
                scratch_.take(cuda::rank_scratch_bytes(request.user_row.size, request.item.rows,
-                                                      top_item.cols)),
-               stream());
+                                                      request.item.cols, top_item.cols, precision)),
+               precision, stream());
   }
 
  private:
