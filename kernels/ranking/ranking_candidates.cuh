@@ -28,7 +28,7 @@ namespace {
 // are in shared memory at once.
 constexpr int kChunkWords = 32;
 constexpr int kResidentWords = 128;  // vectors of lists up to this long stay there
-constexpr int kCandidateRoom = 128;  // twice what is kept of the longest short list
+constexpr int kCandidateRoom = 112;  // more than twice the longest short list
 // Five times what a large GPU runs at once; each split has candidates of its own.
 constexpr int64_t kMostSearchBlocks = 1280;
 constexpr int64_t kWidest = 1 << 16;  // values of a vector; up to here the margin holds
@@ -240,25 +240,25 @@ struct TensorTile {
   __device__ __forceinline__ void add(const uint32_t* users, const uint32_t* items) {
     const int quad = int(threadIdx.x) % 4, row = int(threadIdx.x) % kWarpSize / 4;
     const int item_row = first_item - quad * 2 + row;
-#pragma unroll
+#pragma unroll 1
     for (int half = 0; half < kChunkWords / 16; ++half) {
-      Words a[kThreadLists], b[kThreadItems / 2];
+      Words a[kThreadLists];
 #pragma unroll
       for (int i = 0; i < kThreadLists; ++i)
         a[i] = *reinterpret_cast<const Words*>(users + words_at(list(i), half * 4 + quad));
 #pragma unroll
-      for (int j = 0; j < kThreadItems / 2; ++j)
-        b[j] = *reinterpret_cast<const Words*>(items + words_at(item_row + j * 8, half * 4 + quad));
+      for (int j = 0; j < kThreadItems / 2; ++j) {
+        const Words b =
+            *reinterpret_cast<const Words*>(items + words_at(item_row + j * 8, half * 4 + quad));
 #pragma unroll
-      for (int w = 0; w < 4; w += 2)
+        for (int w = 0; w < 4; w += 2)
 #pragma unroll
-        for (int i = 0; i < kThreadLists; i += 2)
-#pragma unroll
-          for (int j = 0; j < kThreadItems / 2; ++j)
+          for (int i = 0; i < kThreadLists; i += 2)
             Operand::multiply(
                 sum[i / 2][j],
                 {a[i].word[w], a[i + 1].word[w], a[i].word[w + 1], a[i + 1].word[w + 1]},
-                {b[j].word[w], b[j].word[w + 1]});
+                {b.word[w], b.word[w + 1]});
+      }
     }
   }
 };
@@ -281,8 +281,8 @@ __global__ __launch_bounds__(kThreads, 2) void find_candidates(Search search) {
 
   const int64_t split = blockIdx.x % plan.splits;
   const int64_t first = blockIdx.x / plan.splits * kLists;  // list of this launch
-  const int64_t first_item = split * plan.items_of_split;
-  const int64_t last_item = min(first_item + plan.items_of_split, request.item.rows);
+  const int first_item = int(split * plan.items_of_split);
+  const int last_item = int(min(first_item + plan.items_of_split, request.item.rows));
   const int thread = int(threadIdx.x), warp = thread / kWarpSize, lane = thread % kWarpSize;
   const auto candidates = [=](int r) { return sorting + r * kCandidateRoom; };
   const auto sift = [&](int r) {
@@ -302,8 +302,8 @@ __global__ __launch_bounds__(kThreads, 2) void find_candidates(Search search) {
     users.put(user_panel + place * kLists * kChunkWords);
   };
   FetchedWords<kItems> items;
-  const auto fetch_items = [&](int64_t from, int chunk) {
-    items.fetch(search.item + from * search.words + chunk * kChunkWords, search.words);
+  const auto fetch_items = [&](int from, int chunk) {
+    items.fetch(search.item + int64_t{from} * search.words + chunk * kChunkWords, search.words);
   };
   for (int c = 0; c < (resident ? chunks : 1); ++c) fetch_users(c, c);
   fetch_items(first_item, 0);
@@ -314,9 +314,9 @@ __global__ __launch_bounds__(kThreads, 2) void find_candidates(Search search) {
                   .first_item = warp % 4 * 32 + lane % 4 * 2,
                   .sum = {}};
   int side = 0, chunk = 0;  // the panels in use, and the chunk of words they hold
-  for (int64_t tile_item = first_item; tile_item < last_item;) {
+  for (int tile_item = first_item; tile_item < last_item;) {
     const bool whole = chunk + 1 == chunks;
-    const int64_t next_item = whole ? tile_item + kItems : tile_item;
+    const int next_item = whole ? tile_item + kItems : tile_item;
     const int next_chunk = whole ? 0 : chunk + 1;
     if (next_item < last_item) fetch_items(next_item, next_chunk);
     if (chunk == 0) tile.clear();
@@ -367,7 +367,7 @@ __device__ float exact_score(const float* user, const float* item, int64_t dim) 
 // others are left out.
 template <int Width>
 __global__ __launch_bounds__(kThreads) void score_candidates(Search search, int64_t length) {
-  constexpr int kEach = kCandidateRoom / 2 / kWarpSize;
+  constexpr int kEach = 2 * kShortList / kWarpSize;
   const Work& work = search.work;
   const RankingRequest& request = work.request;
   const Plan& plan = work.plan;

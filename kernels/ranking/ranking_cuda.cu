@@ -45,8 +45,8 @@ __device__ void sift_long(const RankingRequest& request, ListState& state, Key* 
   for (int64_t place = threadIdx.x; place < padded; place += kThreads) {
     Key one = place < count ? key[place] : 0;
     if (place >= sifted && place < count) {
-      const int32_t item[1] = {item_of(one)};
-      if (may_show(request, state.user[r], item) == 0) one = 0;
+      const Key only[1] = {one};
+      if (may_show(request, state.user[r], only) == 0) one = 0;
     }
     work[place] = one;
   }
@@ -251,15 +251,16 @@ __global__ __launch_bounds__(kThreads, Short ? 2 : 1) void rank_tile(Work work) 
       for (int j = 0; j < kThreadItems; ++j) finite = finite && fabsf(tile.score(i, j)) <= FLT_MAX;
     if (!finite) {
 #pragma unroll
-      for (int i = 0; i < kThreadLists; ++i)
+      for (int i = 0; i < kThreadLists; ++i) {
+        if (state.vector[tile.list(i)] < 0) continue;
+        const Place list = Place(work.list(first + tile.list(i)));
 #pragma unroll
         for (int j = 0; j < kThreadItems; ++j) {
           const int64_t item = tile_item + tile.item(j);
-          if (item < last_item && state.vector[tile.list(i)] >= 0 &&
-              !(fabsf(tile.score(i, j)) <= FLT_MAX))
-            atomicMin(&work.refused->score,
-                      Place(work.list(first + tile.list(i)) * request.item.rows + item));
+          if (item < last_item && !(fabsf(tile.score(i, j)) <= FLT_MAX))
+            atomicMin(&work.refused->score, list * Place(request.item.rows) + Place(item));
         }
+      }
     }
     append(state, tile, above_bounds(state, tile, last_item - tile_item), tile_item, plan.room,
            candidates, [&] {

@@ -93,33 +93,32 @@ struct Work {
 
 // ---- what may be shown ----
 
-// Bit t: item[t] may be shown. The searches go side by side, since each step waits for memory.
+// Bit t: the item of key[t] may be shown; nothing is said of a key 0. The searches go side by side,
+// since each step waits for memory.
 template <int Each>
-__device__ unsigned may_show(const RankingRequest& request, int64_t user,
-                             const int32_t (&item)[Each]) {
+__device__ unsigned may_show(const RankingRequest& request, int64_t user, const Key (&key)[Each]) {
   unsigned shown = (1u << Each) - 1;
   if (request.allowed.size > 0) {
 #pragma unroll
     for (int t = 0; t < Each; ++t)
-      if (request.allowed[item[t]] == 0) shown &= ~(1u << t);
+      if (key[t] != 0 && request.allowed[item_of(key[t])] == 0) shown &= ~(1u << t);
   }
-  for (int m = 0; m < kMaxMasks; ++m) {
-    if (m >= request.masks) break;
-    int64_t n = request.mask[m].degree(user);
+#pragma unroll 1  // unrolled it takes registers from the tile
+  for (int m = 0; m < request.masks; ++m) {
+    const int32_t* const row = request.mask[m].row(user);
+    int n = int(request.mask[m].degree(user));
     if (n == 0) continue;
-    const int32_t* at[Each];  // the last id up to item[t] is among n from here, if there is one
-#pragma unroll
-    for (int t = 0; t < Each; ++t) at[t] = request.mask[m].row(user);
+    int at[Each] = {};  // the last id up to the item is among n from here, if there is one
     while (n > 1) {
-      const int64_t half = n / 2;
+      const int half = n / 2;
 #pragma unroll
       for (int t = 0; t < Each; ++t)
-        if (at[t][half] <= item[t]) at[t] += half;
+        if (row[at[t] + half] <= item_of(key[t])) at[t] += half;
       n -= half;
     }
 #pragma unroll
     for (int t = 0; t < Each; ++t)
-      if (*at[t] == item[t]) shown &= ~(1u << t);
+      if (row[at[t]] == item_of(key[t])) shown &= ~(1u << t);
   }
   return shown;
 }
@@ -151,24 +150,20 @@ __device__ __forceinline__ void count_better(const Key* key, int count, const Ke
 template <int Room>
 __device__ void sift_short(const RankingRequest& request, ListState& state, Key* key, int r,
                            int k) {
-  constexpr int kEach = Room / kWarpSize;
+  constexpr int kEach = (Room + kWarpSize - 1) / kWarpSize;
   const int lane = threadIdx.x % kWarpSize, count = min(state.count[r], Room);
-  const int sifted = state.sifted[r];
+  if (count == 0) return;  // such a list may be of a user whom no mask knows
   Key mine[kEach];
-  int32_t item[kEach];  // 0 where there is nothing new
   int better[kEach] = {}, found = 0;
 #pragma unroll
   for (int t = 0; t < kEach; ++t) {
     const int place = lane + t * kWarpSize;
     mine[t] = place < count ? key[place] : 0;
-    item[t] = place >= sifted && place < count ? item_of(mine[t]) : 0;
   }
-  // A list that has nothing may be of a user whom no mask knows.
-  const unsigned shown = count > sifted ? may_show(request, state.user[r], item) : 0;
+  const unsigned shown = may_show(request, state.user[r], mine);
 #pragma unroll
   for (int t = 0; t < kEach; ++t) {
-    const int place = lane + t * kWarpSize;
-    if (place >= sifted && place < count && (shown >> t & 1) == 0) key[place] = mine[t] = 0;
+    if (mine[t] != 0 && (shown >> t & 1) == 0) key[lane + t * kWarpSize] = mine[t] = 0;
     found += __popc(__ballot_sync(kFullWarp, mine[t] != 0));
   }
   __syncwarp();
