@@ -257,8 +257,9 @@ class CudaBackend final : public Backend {
     const cuda::NvtxRange range("rank");
     cuda::rank(request, top_item, top_score,
                scratch_.take(cuda::rank_scratch_bytes(request.user_row.size, request.item.rows,
-                                                      top_item.cols, most_ranking_bytes_)),
-               stream());
+                                                      request.item.cols, top_item.cols, precision_,
+                                                      most_ranking_bytes_)),
+               precision_, stream());
   }
 
  private:
@@ -286,9 +287,9 @@ class CudaBackend final : public Backend {
       most = std::max(most, cuda::softmax_scratch_bytes(sizes.batch, size.items, size.dim));
     return sizes.lists > 0 ? std::max(most, ranking_scratch_bytes(sizes)) : most;
   }
-  static int64_t ranking_scratch_bytes(const OperationSizes& sizes) {
-    return cuda::rank_scratch_bytes(sizes.lists, sizes.projection.items, sizes.k,
-                                    kMostRankingBytes);
+  int64_t ranking_scratch_bytes(const OperationSizes& sizes) const {
+    return cuda::rank_scratch_bytes(sizes.lists, sizes.projection.items, sizes.projection.dim,
+                                    sizes.k, precision_, kMostRankingBytes);
   }
   static int64_t drawing_scratch_bytes(const OperationSizes& sizes) {
     return sizes.batch > 0 ? cuda::draw_batch_scratch_bytes(sizes.batch, sizes.negatives) : 0;
