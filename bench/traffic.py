@@ -26,7 +26,8 @@ COUNTS = ("requests", "bytes", "sectors", "sectors_needed", "passes", "passes_ne
 
 
 def build():
-    for command in (["cmake", "--preset", "traffic"], ["cmake", "--build", "--preset", "traffic", "--target", "rec_traffic"]):
+    for command in (["cmake", "--preset", "traffic"],
+                    ["cmake", "--build", "--preset", "traffic", "--target", "rec_traffic"]):
         finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         if finished.returncode:
             raise SystemExit(f"traffic.py: {' '.join(command)} failed:\n{finished.stdout}{finished.stderr}")
@@ -72,7 +73,8 @@ def ratio(above, below):
 
 def digest(result, program):
     """What was counted, by kernel and by place, named; with the ratios."""
-    addresses = {site[name] for stage in result["stages"] for site in stage.get("sites", []) for name in ("kernel", "site")}
+    addresses = {site[name] for stage in result["stages"] for site in stage.get("sites", [])
+                 for name in ("kernel", "site")}
     names = names_of(program, sorted(addresses))
     for stage in result["stages"]:
         sites = stage.pop("sites", [])
@@ -128,16 +130,16 @@ def megabytes(value):
 
 
 def print_tables(result, most_places):
-    print(f"{result['users']} users, {result['items']} items, {result['edges']} edges, hidden {result['hidden']}, dim "
-          f"{result['dim']}, batch {result['batch']}, {result['negatives']} negatives; float. MB asked for by kernels,\n"
-          "without cuBLASLt's products. sectors: touched, over those that the bytes need; banks: passes over shared\n"
+    print(f"{result['users']} users, {result['items']} items, {result['edges']} edges, hidden {result['hidden']},\n"
+          f"dim {result['dim']}, batch {result['batch']}, {result['negatives']} negatives; float. MB asked for\n"
+          "by kernels, without cuBLASLt's products. sectors: touched, over those that the bytes need; banks: passes over shared\n"
           "memory, over those without conflicts.\n")
     line = "{:<28}{:>10}{:>10}{:>10}{:>8}{:>10}{:>9}{:>7}"
     print(line.format("operation / kernel", "read", "written", "ledger", "ratio", "sectors", "in MB", "banks"))
     for stage in result["stages"]:
         print(line.format(stage["stage"], megabytes(stage["read"]), megabytes(stage["written"]),
-                          megabytes(stage["gathered"] + stage["streamed"]), times(stage["asked"]), times(stage["sectors"]),
-                          megabytes(stage["sector_bytes"]), times(stage["passes"])))
+                          megabytes(stage["gathered"] + stage["streamed"]), times(stage["asked"]),
+                          times(stage["sectors"]), megabytes(stage["sector_bytes"]), times(stage["passes"])))
         for kernel in stage["kernels"]:
             print(line.format("  " + kernel["kernel"], megabytes(kernel["read"]), megabytes(kernel["written"]), "", "",
                               times(kernel["sectors"]), megabytes(kernel["sector_bytes"]), times(kernel["passes"])))
@@ -148,8 +150,8 @@ def print_tables(result, most_places):
         worst = sorted((place for place in stage["places"] if place["sectors"] > place["sectors_needed"]),
                        key=lambda place: place["sectors_needed"] - place["sectors"])
         for place in worst[:most_places]:
-            print(f"  {place['sectors'] - place['sectors_needed']:>12} sectors more than its bytes need: {place['kernel']} "
-                  f"{place['does']} at {place['place']}")
+            print(f"  {place['sectors'] - place['sectors_needed']:>12} sectors more than its bytes need: "
+                  f"{place['kernel']} {place['does']} at {place['place']}")
         worst = sorted((place for place in stage["places"] if place["passes"] > place["passes_needed"]),
                        key=lambda place: place["passes_needed"] - place["passes"])
         for place in worst[:most_places]:
@@ -173,6 +175,8 @@ def main():
     parser.add_argument("--record", action="store_true", help=f"write {RECORD.relative_to(ROOT)}")
     options = parser.parse_args()
     program = options.program or build()
+    if not pathlib.Path(program).is_file():
+        raise SystemExit(f"traffic.py: --program {program}: no such file; leave it out, and it is built")
     command = [program, "--scale", str(options.scale)] + [word for name in options.stage for word in ("--stage", name)]
     finished = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if finished.returncode:

@@ -329,8 +329,8 @@ const std::vector<Stage>& stages() {
 
 Shape games_sample(int64_t scale) {
   Shape shape = kPaperShapes[2];
-  if (scale < 1 || shape.batch / scale < 1)
-    throw std::invalid_argument("the scale must be 1 to " + std::to_string(shape.batch));
+  if (scale < 1 || scale > kMostScale)
+    throw std::invalid_argument("the scale must be 1 to " + std::to_string(kMostScale));
   for (int64_t* size : {&shape.users, &shape.items, &shape.edges, &shape.batch}) *size /= scale;
   static std::map<int64_t, std::string> names;  // of graphs already made (graph_of)
   std::string& name = names[scale];

@@ -39,7 +39,9 @@ inline constexpr double kMostSectors = 1.25;  // sectors touched, over those tha
 const std::vector<Stage>& stages();
 
 // The Games dataset's sizes (shapes.h) with users, items, edges and batch divided by `scale`: as
-// many edges a node and draws an item as the whole has. Throws std::invalid_argument.
+// many edges a node and draws an item as the whole has. scale: 1 to kMostScale, which leaves 56
+// items; else throws std::invalid_argument.
+inline constexpr int64_t kMostScale = 256;
 Shape games_sample(int64_t scale);
 
 }  // namespace rec::bench

@@ -26,11 +26,13 @@ class Sums(unittest.TestCase):
 
 class Names(unittest.TestCase):
     def test_a_kernels_name_is_its_functions(self):
-        for function in ("rec::cuda::(anonymous namespace)::update", "void rec::cuda::(anonymous namespace)::update<4>(int)"):
+        for function in ("rec::cuda::(anonymous namespace)::update",
+                         "void rec::cuda::(anonymous namespace)::update<4>(int)"):
             self.assertEqual(traffic.kernel_name([(function, "adam_cuda.cu:20")]), "update")
 
     def test_a_place_is_the_kernels_own_line(self):
-        frames = [("load_whole", "/there/tests/emulator/cuda_emulator.h:3"), ("load", "/there/kernels/common/vector_io.cuh:4"),
+        frames = [("load_whole", "/there/tests/emulator/cuda_emulator.h:3"),
+                  ("load", "/there/kernels/common/vector_io.cuh:4"),
                   ("update", "/there/kernels/adam/adam_cuda.cu:5"), ("launch", "/there/kernels/adam/adam_cuda.cu:6")]
         self.assertEqual(traffic.place_in_kernel(frames), "kernels/adam/adam_cuda.cu:5")
         self.assertEqual(traffic.place_in_kernel(frames[:2]), "kernels/common/vector_io.cuh:4")
