@@ -14,6 +14,7 @@
 #include "host/commands/shared_options.h"
 #include "host/formats/file_error.h"
 #include "host/report/report.h"
+#include "host/report/text_table.h"
 #include "host/run/model_of_config.h"
 #include "host/run/named_metrics.h"
 #include "host/run/split_evaluator.h"
@@ -121,10 +122,12 @@ int evaluate_candidates(const Options& options, Subject& subject, Split split) {
   const CandidateRanking ranking = rank_candidates(*subject.ranker, data, split, options.candidates,
                                                    options.seed, options.cutoffs);
   if (!is_standard_output(options.json_file)) {
-    fmt::print("{}: {} split, {} lists of {} users, not all-ranking: {}\n", data.name,
-               options.split, ranking.lists, ranking.users, ranking.origin);
+    TextTable table = {{{"metric"}, {subject.name}}};
     for (const auto& [key, value] : ranking.metrics)
-      fmt::print("{:<40}  {:.5f}\n", subject.name + " " + key, value);
+      table.push_back({{key}, {fmt::format("{:.5f}", value)}});
+    fmt::print("{}: {} split, {} lists of {} users, not all-ranking: {}\n{}\n", data.name,
+               options.split, ranking.lists, ranking.users, ranking.origin,
+               aligned(table, /*bold=*/false));
   }
   if (!options.json_file.empty()) {
     const Json json = {{"split", options.split},
