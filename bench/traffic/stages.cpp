@@ -66,11 +66,11 @@ struct Language {
         weight(HostMatrix::random(shape.hidden, kWidth, 2)),
         bias(1, shape.hidden),
         split(test::make_language(graph_of(shape).view(), item.view(),
-                                  cuda::hybrid_degree(shape.language_width))) {}
+                                  cuda::hybrid_degree(shape.language_width, Precision::fp32))) {}
 };
 VectorView<std::byte> projection_scratch(const Shape& shape, const LanguageView& z, Place& place) {
-  return place.scratch(
-      cuda::projection_scratch_bytes(shape.users, shape.items, z.heavy.rows, shape.hidden));
+  return place.scratch(cuda::projection_scratch_bytes<float, float>(shape.users, shape.items,
+                                                                    z.heavy.rows, shape.hidden));
 }
 
 // Every edge reads an id and a row of the items'; every user's row is written.
@@ -84,10 +84,10 @@ void aggregation(const Shape& shape, Place& place) {
   HostMatrix pre(shape.nodes(), shape.hidden);
   const LanguageView z = place.put(language.split.view());
   cuda::Gemm gemm(Precision::fp32);
-  cuda::project_language(gemm, z, place.put(graph_of(shape).view()),
-                         {place.put(language.weight.view()), place.put(language.bias.flat())},
-                         place.put(pre.view()), projection_scratch(shape, z, place),
-                         bench_stream());
+  cuda::project_language(
+      gemm, z, place.put(graph_of(shape).view()),
+      LinearView{place.put(language.weight.view()), place.put(language.bias.flat())},
+      place.put(pre.view()), projection_scratch(shape, z, place), bench_stream());
   wait();
 }
 
@@ -290,8 +290,9 @@ void ranking(const Shape& shape, Place& place) {
   request.masks = 1;
   cuda::rank(request, place.put(MatrixView<int32_t>(best.data(), shape.users, kListed)),
              place.put(score.view()),
-             place.scratch(cuda::rank_scratch_bytes(shape.users, shape.items, kListed)),
-             bench_stream());
+             place.scratch(cuda::rank_scratch_bytes(shape.users, shape.items, shape.dim, kListed,
+                                                    Precision::fp32)),
+             Precision::fp32, bench_stream());
 }
 
 }  // namespace
