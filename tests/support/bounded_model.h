@@ -3,14 +3,20 @@
 // float32 sum adds its own error to those of its inputs.
 #pragma once
 #include <algorithm>
+#include <catch2/catch.hpp>
 #include <cmath>
 #include <cstdint>
+#include <limits>
+#include <string>
 #include <vector>
 
 #include "engine/language_encoder.h"
+#include "kernels/adam/adam.h"
 #include "kernels/common/bf16.h"
 #include "kernels/common/precision.h"
 #include "kernels/hidden_layer/hidden_layer.h"
+#include "kernels/normalisation/normalisation.h"
+#include "tests/support/agreement.h"
 #include "tests/support/batches.h"
 #include "tests/support/closeness.h"
 #include "tests/support/small_data.h"
@@ -106,17 +112,20 @@ class BoundedModel {
       else
         pre[u] = mean_of_items(pre, u, deep);
     }
-    if (!deep) {
-      e0 = std::move(pre);
-    } else {
-      pre_ = pre;
-      act_ = std::move(pre);
-      e0.clear();
-      for (BoundedRow& row : act_) {
+    pre_.clear();
+    act_.clear();
+    for (size_t l = 1; l < p_.weight.size(); ++l) {
+      pre_.push_back(pre);
+      for (BoundedRow& row : pre)
         for (Bounded& x : row) x = leaky(x);
-        e0.push_back(layer(row, 1, round_.stored_operand, 0));
+      act_.push_back(pre);
+      const bool is_stored = l + 1 < p_.weight.size();
+      for (BoundedRow& row : pre) {
+        row = layer(row, l, round_.stored_operand, 0);
+        for (Bounded& x : row) x = x.rounded(is_stored ? round_.stored : 0);
       }
     }
+    e0 = std::move(pre);
     e = propagate(e0);
   }
 
@@ -245,11 +254,11 @@ class BoundedModel {
     return sum.result();
   }
 
-  // e / |e|, and |e| into norm. A change of e by less than |de| changes |e| by no more.
+  // e / |e|, and |e| into norm, which is never 0. A change of e by less than |de| changes |e| by no more.
   static BoundedRow normalised(const BoundedRow& row, BoundedRow& norm) {
     double square = 0, error_square = 0;
     for (Bounded x : row) square += x.value * x.value, error_square += x.error * x.error;
-    const double length = std::sqrt(square);
+    const double length = std::max(std::sqrt(square), double(kSmallestNorm));
     const double roundings = double(row.size() + 4) * std::numeric_limits<float>::epsilon();
     const double length_error = std::sqrt(error_square) + roundings * length;
     const double least = length - length_error;
@@ -334,10 +343,14 @@ class BoundedModel {
     grad_bias.clear();
     BoundedRows grad_pre = grad_e0;
     const bool deep = p_.shape.layers > 1;
-    if (deep) {
-      grad_weight.push_back(product(grad_e0, round_.operand, act_, round_.stored_operand));
-      grad_bias.push_back(column_sums(grad_e0));
-      for (size_t r = 0; r < nodes(); ++r) grad_pre[r] = through_layer(grad_e0[r], pre_[r]);
+    for (size_t l = p_.weight.size() - 1; l >= 1; --l) {
+      const bool is_last = l + 1 == p_.weight.size();
+      const double rounding = is_last ? round_.operand : round_.stored_operand;
+      grad_weight.insert(grad_weight.begin(),
+                         product(grad_pre, rounding, act_[l - 1], round_.stored_operand));
+      grad_bias.insert(grad_bias.begin(), column_sums(grad_pre));
+      for (size_t r = 0; r < nodes(); ++r)
+        grad_pre[r] = through_layer(grad_pre[r], rounding, l, pre_[l - 1][r]);
     }
     // G, and the heavy users' own rows.
     BoundedRows g, x;
@@ -386,13 +399,14 @@ class BoundedModel {
     }
     return sums;
   }
-  // (grad W2) leaky'(pre); where pre may have either sign, the slope may be either.
-  BoundedRow through_layer(const BoundedRow& grad, const BoundedRow& pre) const {
+  // (grad W) leaky'(pre); where pre may have either sign, the slope may be either.
+  BoundedRow through_layer(const BoundedRow& grad, double rounding_of_grad, size_t l,
+                           const BoundedRow& pre) const {
     BoundedRow y;
     for (size_t h = 0; h < pre.size(); ++h) {
       BoundedSum sum;
       for (size_t o = 0; o < grad.size(); ++o)
-        sum.add(grad[o].rounded(round_.operand), p_.weight[1][o][h].rounded(round_.operand));
+        sum.add(grad[o].rounded(rounding_of_grad), p_.weight[l][o][h].rounded(round_.operand));
       const Bounded back = sum.result(1);
       const bool sure = std::abs(pre[h].value) > pre[h].error || pre[h].error == 0;
       const double factor = pre[h].value > 0 ? 1 : slope;
@@ -410,8 +424,50 @@ class BoundedModel {
   int layers_;
   int64_t degree_;
   Roundings round_;
-  BoundedRows z_, pre_, act_;
+  BoundedRows z_;
+  std::vector<BoundedRows> pre_, act_;  // of every layer but the last
   std::vector<std::vector<size_t>> edges_of_node_;
 };
+
+inline BoundedRow flat(const BoundedRows& rows) {
+  BoundedRow all;
+  for (const BoundedRow& row : rows) all.insert(all.end(), row.begin(), row.end());
+  return all;
+}
+
+// The parameter's own gradient: w1, b1, w2, ...
+inline BoundedRow gradient_of(const BoundedModel& model, const std::string& name) {
+  const auto layer = size_t(name[1] - '1');
+  return name[0] == 'w' ? flat(model.grad_weight[layer]) : model.grad_bias[layer];
+}
+
+// How many of the values lie out of the model's bounds, and the largest share of a bound in use.
+struct Comparison {
+  Agreement agreement;
+  double most_used = 0;
+
+  template <class T>
+  void compare(const std::string& name, const std::vector<T>& got, const BoundedRow& want) {
+    REQUIRE(got.size() == want.size());
+    for (size_t i = 0; i < got.size(); ++i) {
+      agreement.compare(double(got[i]), want[i].value, want[i].error, name, ", value ", i);
+      if (want[i].error > 0)
+        most_used = std::max(most_used, std::abs(double(got[i]) - want[i].value) / want[i].error);
+    }
+  }
+};
+
+// The first step of Adam from empty moments, lr g / (|g| + eps), rises with g.
+inline Bounded after_first_step(const AdamSettings& adam, Bounded weight, Bounded gradient) {
+  const auto change = [&](double g) {
+    return double(adam.learning_rate) * g / (std::abs(g) + double(adam.epsilon));
+  };
+  const double value = change(gradient.value);
+  const double error = std::max(change(gradient.value + gradient.error) - value,
+                                value - change(gradient.value - gradient.error));
+  return {weight.value - value,
+          weight.error + error +
+              rounding_bound(4, std::abs(weight.value) + double(adam.learning_rate))};
+}
 
 }  // namespace rec::test
