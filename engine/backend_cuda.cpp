@@ -80,6 +80,7 @@ class CudaBackend final : public Backend {
     cudaDeviceProp properties;
     REC_CUDA_CHECK(cudaGetDeviceProperties(&properties, device));
     name_ = "cuda:" + std::to_string(device) + ", " + properties.name;
+    if (precision != Precision::fp32) name_ += std::string(", ") + precision_name(precision);
     stream_ = make_stream();
     gemm_ = std::make_unique<cuda::Gemm>(precision);
   }

@@ -109,8 +109,7 @@ std::vector<double> stored_values(Backend& backend, StoredView m) {
 // Also with so many rows that they are rounded and uploaded in parts, the last of them smaller.
 TEST_CASE("stored matrices: the host's values, as the backend stores them", "[engine]") {
   for (const std::string& device : test_devices())
-    for (Precision precision : kPrecisions) {
-      if (device == "cpu" && precision != Precision::fp32) continue;
+    for (Precision precision : precisions_of(device)) {
       const auto backend = make_backend(device, 1, precision).backend;
       for (const auto& [rows, cols] :
            std::vector<std::pair<int64_t, int64_t>>{{0, 3}, {3, 0}, {1, 1}, {7, 5}, {70'001, 31}}) {

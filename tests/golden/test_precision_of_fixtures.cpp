@@ -189,11 +189,10 @@ TEST_CASE("fixtures in reduced precision, within bounds of their own", "[golden]
   const std::string device = GENERATE(from_range(test_devices()));
   CAPTURE(device);
   for (const fs::path& folder : fixtures())
-    for (Precision precision : kPrecisions)
+    for (Precision precision : precisions_of(device))
       for (int64_t degree : kHybridDegrees)
         DYNAMIC_SECTION(folder.string()
                         << " " << precision_name(precision) << " threshold " << degree) {
-          if (device == "cpu" && precision != Precision::fp32) return;
           const Fixture fixture(folder);
           ThresholdBackend backend(make_backend(device, 1, precision).backend, degree);
           Model model(backend, model_settings(fixture), fixture.language(), fixture.train());
