@@ -30,7 +30,8 @@ struct LoadedRun {
   std::unique_ptr<Model> model;  // weights restored, embed() done
 };
 
-// Computes in fp32, whatever the run was trained in: its weights are that, and every backend has it.
+// Computes in fp32, whatever the run was trained in: its weights are that, and every backend has
+// it.
 // Refuses a dataset whose language vectors have another width, or come from another language model,
 // than what the model was trained on.
 LoadedRun load_run(const LoadRequest& request);
