@@ -110,6 +110,30 @@ TEST_CASE("precision: a step's loss, gradients and parameters are within bounds 
         }
 }
 
+// A query stands in for an item of a graph without edges.
+TEST_CASE("precision: queries are projected in it", "[engine]") {
+  const std::string device = GENERATE(from_range(test_devices()));
+  const SmallData data = small_data(134, 12, 9);
+  const ProjectorShape shape{2, 16, 6, true};
+  for (Precision precision : precisions_of(device)) {
+    CAPTURE(device, precision_name(precision));
+    const auto backend = make_backend(device, 2, precision).backend;
+    Parameters parameters(*backend, projector_table(shape, data.width));
+    parameters.initialise(*backend, kSeed);
+    std::vector<float> projected(size_t(data.items * shape.dim));
+    project_vectors(*backend, shape, parameters, data.language(), projected.data());
+    BoundedModel want(
+        {}, data.language_rows(),
+        parameters_in(shape, parameters.table(), to_host(*backend, parameters.slabs().weight)), 0,
+        0, precision);
+    want.forward();
+    Comparison comparison;
+    comparison.compare("query", projected, flat(want.e0));
+    INFO(comparison.agreement.text());
+    CHECK(comparison.agreement.holds());
+  }
+}
+
 // What is multiplied is always what was trained: after a step, and after weights were given.
 TEST_CASE("precision: the rounded weights are those of the slab", "[engine]") {
   const std::string device = GENERATE(from_range(test_devices()));
