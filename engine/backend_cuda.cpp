@@ -91,6 +91,7 @@ class CudaBackend final : public Backend {
     cudaDeviceProp properties;
     REC_CUDA_CHECK(cudaGetDeviceProperties(&properties, device));
     name_ = "cuda:" + std::to_string(device) + ", " + properties.name;
+    if (precision != Precision::fp32) name_ += std::string(", ") + precision_name(precision);
     stream_ = make_stream();
     side_stream_ = make_stream();
     forked_ = make_event();

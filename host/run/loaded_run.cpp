@@ -103,6 +103,9 @@ LoadedRun load_run(const LoadRequest& request) {
   require_same_language(loaded.data, weights.language_model, weights.language_width, weights.path);
   loaded.config = resolve(weights.config, loaded.data.language.width());
   loaded.backend = make_backend(request.device, request.threads).backend;
+  if (loaded.config.precision != precision_name(Precision::fp32))
+    loaded.notices.push_back(request.run + ": was trained in " + loaded.config.precision +
+                             "; what follows is computed in fp32");
   if (!fingerprint.empty() && fingerprint != loaded.data.fingerprint)
     loaded.notices.push_back(data_path + ": has changed since " + request.run +
                              " was trained on it");

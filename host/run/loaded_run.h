@@ -23,13 +23,15 @@ struct LoadRequest {
 
 struct LoadedRun {
   std::unique_ptr<Backend> backend;
-  // What a person should know, a line each: of data changed since.
+  // What a person should know, a line each: of data changed since, of another precision.
   std::vector<std::string> notices;
   Dataset data;
   Config config;
   std::unique_ptr<Model> model;  // weights restored, embed() done
 };
 
+// Computes in fp32, whatever the run was trained in: its weights are that, and every backend has
+// it.
 // Refuses a dataset whose language vectors have another width, or come from another language model,
 // than what the model was trained on.
 LoadedRun load_run(const LoadRequest& request);

@@ -171,28 +171,29 @@ TEST_CASE("training: memory is what was announced, and a step takes none", "[eng
        {{1, 0, 1, false}, 0, Score::dot},
        settings()},
       {"one layer", small_data(120, 90, 30), {{2, 16, 6, true}, 1, Score::dot}, settings()}};
-  for (const Case& c : cases) {
-    CAPTURE(c.name);
-    CountingBackend backend(make_backend(device, 2).backend);
-    const int64_t model_bytes =
-        Model::bytes_needed(backend, c.model, c.data.train.view(), c.data.width);
-    const int64_t training_bytes =
-        Training::bytes_needed(c.training, c.data.users(), c.data.items, c.model.projector.dim);
-    Model model(backend, c.model, c.data.language(), c.data.train.view());
-    const int64_t for_model = backend.bytes();
-    Training training(model, c.training);
-    const int64_t for_training = backend.bytes() - for_model;
-    CHECK(model_bytes >= for_model);
-    CHECK(double(model_bytes) <= 1.1 * double(for_model));
-    CHECK(training_bytes >= for_training);
-    CHECK(double(training_bytes) <= 1.1 * double(for_training));
+  for (const Case& c : cases)
+    for (Precision precision : precisions_of(device)) {
+      CAPTURE(c.name, precision_name(precision));
+      CountingBackend backend(make_backend(device, 2, precision).backend);
+      const int64_t model_bytes =
+          Model::bytes_needed(backend, c.model, c.data.train.view(), c.data.width);
+      const int64_t training_bytes =
+          Training::bytes_needed(c.training, c.data.users(), c.data.items, c.model.projector.dim);
+      Model model(backend, c.model, c.data.language(), c.data.train.view());
+      const int64_t for_model = backend.bytes();
+      Training training(model, c.training);
+      const int64_t for_training = backend.bytes() - for_model;
+      CHECK(model_bytes >= for_model);
+      CHECK(double(model_bytes) <= 1.1 * double(for_model));
+      CHECK(training_bytes >= for_training);
+      CHECK(double(training_bytes) <= 1.1 * double(for_training));
 
-    model.parameters().initialise(backend, kSeed);
-    const int64_t before = backend.allocations();
-    training.step();
-    training.step();
-    CHECK(backend.allocations() == before);
-  }
+      model.parameters().initialise(backend, kSeed);
+      const int64_t before = backend.allocations();
+      training.step();
+      training.step();
+      CHECK(backend.allocations() == before);
+    }
 }
 
 TEST_CASE("training: a batch larger than train is refused", "[engine]") {
@@ -208,7 +209,25 @@ TEST_CASE("training: a batch larger than train is refused", "[engine]") {
   CHECK(Training(model, s).steps_per_epoch() == 1);
 }
 
-// What design.md part 6 asks of backends: the same draws, and metrics alike; here the losses, which
+TEST_CASE("training: in reduced precision, resumed has the same bits as uninterrupted",
+          "[engine]") {
+  const std::string device = GENERATE(from_range(test_devices()));
+  const SmallData data = small_data(125, 40, 30);
+  for (Precision precision : precisions_of(device)) {
+    CAPTURE(device, precision_name(precision));
+    Trained whole(device, data, settings(), 2, precision);
+    Trained before(device, data, settings(), 2, precision);
+    Trained after(device, data, settings(), 2, precision);
+    for (Trained* t : {&whole, &before}) t->start();
+    whole.steps(5);
+    before.steps(2);
+    after.restore(before.state());
+    after.steps(3);
+    check_same_bits(after.state(), whole.state());
+  }
+}
+
+// What backends owe each other: the same draws, and metrics alike; here the losses, which
 // drift apart as Adam turns rounding into different steps.
 TEST_CASE("training: every backend draws the same batches for three epochs", "[engine]") {
   const SmallData data = small_data(122, 40, 30);

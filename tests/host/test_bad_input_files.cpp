@@ -249,7 +249,7 @@ TEST_CASE("bad input: settings in a file") {
         "negative_distribution = 'popularity'\n",
         {"not available", "uniform"}},
        {"an unknown mask", "mask = 'all'\n", {"others, train"}},
-       {"another precision", "precision = 'bf16'\n", {"not available", "fp32"}},
+       {"another precision", "precision = 'fp16'\n", {"not available", "fp32, tf32, bf16"}},
        {"reg", "reg = 1e-4\n", {"'reg'", "not available yet"}},
        {"reg in words", "regs = 'much'\n", {"'regs'"}},
        {"reg of false", "regs = false\n", {"'regs'"}},

@@ -39,7 +39,7 @@ struct Trained {
 
   Trained(const std::string& device, const SmallData& data, const TrainingSettings& s,
           int threads = 2)
-      : backend(make_backend(device, threads).backend),
+      : backend(make_backend(device, threads, precision).backend),
         model(*backend, alpharec(), data.language(), data.train.view()),
         training(model, s) {}
   void start() {
