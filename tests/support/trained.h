@@ -38,7 +38,7 @@ struct Trained {
   Training training;
 
   Trained(const std::string& device, const SmallData& data, const TrainingSettings& s,
-          int threads = 2)
+          int threads = 2, Precision precision = Precision::fp32)
       : backend(make_backend(device, threads, precision).backend),
         model(*backend, alpharec(), data.language(), data.train.view()),
         training(model, s) {}
