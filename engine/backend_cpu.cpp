@@ -36,10 +36,10 @@ class CpuBackend final : public Backend {
     return {memory, [](void* p) { ::operator delete(p, kCacheLine); }};
   }
   void upload(void* to, const void* from_host, size_t bytes) override {
-    std::memcpy(to, from_host, bytes);
+    if (bytes > 0) std::memcpy(to, from_host, bytes);
   }
   void download(void* to_host, const void* from, size_t bytes) override {
-    std::memcpy(to_host, from, bytes);
+    if (bytes > 0) std::memcpy(to_host, from, bytes);
   }
   void wait() override {}
   std::optional<int64_t> own_memory() const override { return std::nullopt; }

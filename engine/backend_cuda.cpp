@@ -106,10 +106,12 @@ class CudaBackend final : public Backend {
     return memory;
   }
   void upload(void* to, const void* from_host, size_t bytes) override {
+    if (bytes == 0) return;
     REC_CUDA_CHECK(cudaMemcpyAsync(to, from_host, bytes, cudaMemcpyHostToDevice, stream()));
     wait();  // the caller may give its memory back
   }
   void download(void* to_host, const void* from, size_t bytes) override {
+    if (bytes == 0) return;
     REC_CUDA_CHECK(cudaMemcpyAsync(to_host, from, bytes, cudaMemcpyDeviceToHost, stream()));
     wait();
   }
