@@ -18,40 +18,49 @@ void set_masks(RankingRequest& request, const std::vector<CsrView>& masks) {
   for (CsrView mask : masks) request.mask[request.masks++] = mask;
 }
 
+TopLists rank_rows(Backend& backend, MatrixView<const float> user, MatrixView<const float> item,
+                   const std::vector<int32_t>& user_row, const std::vector<int32_t>& user_id,
+                   const std::vector<CsrView>& masks, VectorView<const uint8_t> allowed,
+                   int64_t k) {
+  require(k > 0, "ranker: a list needs room for at least one item");
+  require(user_row.size() == user_id.size(), "ranker: one user id per list");
+  TopLists lists{static_cast<int64_t>(user_row.size()), k, {}, {}};
+  lists.item.resize(user_row.size() * static_cast<size_t>(k));
+  lists.score.resize(lists.item.size());
+
+  const int64_t list_bytes = k * int64_t{sizeof(int32_t) + sizeof(float)};
+  const int64_t chunk = std::min(std::max(kFewestLists, kListBytes / list_bytes), lists.rows);
+  Array<int32_t> row(backend, chunk), id(backend, chunk);
+  Matrix<int32_t> top_item(backend, chunk, k);
+  Matrix<float> top_score(backend, chunk, k);
+  for (int64_t first = 0; first < lists.rows; first += chunk) {
+    const int64_t count = std::min(chunk, lists.rows - first);
+    const size_t id_bytes = sizeof(int32_t) * static_cast<size_t>(count);
+    backend.upload(row.data(), user_row.data() + first, id_bytes);
+    backend.upload(id.data(), user_id.data() + first, id_bytes);
+    RankingRequest request;
+    request.user = user;
+    request.item = item;
+    request.user_row = {row.data(), count};
+    request.user_id = {id.data(), count};
+    set_masks(request, masks);
+    request.allowed = allowed;
+    backend.rank(request, top_item.view().rows_from(0, count),
+                 top_score.view().rows_from(0, count));
+    const size_t values = static_cast<size_t>(count * k);
+    backend.download(lists.item.data() + first * k, top_item.data(), sizeof(int32_t) * values);
+    backend.download(lists.score.data() + first * k, top_score.data(), sizeof(float) * values);
+  }
+  return lists;
+}
+
 VectorRanker::VectorRanker(Backend& backend, MatrixView<const float> user,
                            MatrixView<const float> item)
     : backend_(backend), user_(user), item_(item) {}
 
 TopLists VectorRanker::rank(const std::vector<int32_t>& users, const std::vector<CsrView>& masks,
                             VectorView<const uint8_t> allowed, int64_t k) {
-  require(k > 0, "ranker: a list needs room for at least one item");
-  TopLists lists{static_cast<int64_t>(users.size()), k, {}, {}};
-  lists.item.resize(users.size() * static_cast<size_t>(k));
-  lists.score.resize(lists.item.size());
-
-  const int64_t list_bytes = k * int64_t{sizeof(int32_t) + sizeof(float)};
-  const int64_t chunk = std::min(std::max(kFewestLists, kListBytes / list_bytes), lists.rows);
-  Array<int32_t> user_id(backend_, chunk);
-  Matrix<int32_t> top_item(backend_, chunk, k);
-  Matrix<float> top_score(backend_, chunk, k);
-  for (int64_t first = 0; first < lists.rows; first += chunk) {
-    const int64_t count = std::min(chunk, lists.rows - first);
-    backend_.upload(user_id.data(), users.data() + first,
-                    sizeof(int32_t) * static_cast<size_t>(count));
-    RankingRequest request;
-    request.user = user_;
-    request.item = item_;
-    request.user_row = {user_id.data(), count};
-    request.user_id = {user_id.data(), count};
-    set_masks(request, masks);
-    request.allowed = allowed;
-    backend_.rank(request, top_item.view().rows_from(0, count),
-                  top_score.view().rows_from(0, count));
-    const size_t values = static_cast<size_t>(count * k);
-    backend_.download(lists.item.data() + first * k, top_item.data(), sizeof(int32_t) * values);
-    backend_.download(lists.score.data() + first * k, top_score.data(), sizeof(float) * values);
-  }
-  return lists;
+  return rank_rows(backend_, user_, item_, users, users, masks, allowed, k);
 }
 
 }  // namespace rec

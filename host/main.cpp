@@ -69,8 +69,8 @@ int run(int argc, char** argv) {
   const std::pair<const char*, rec::Command> commands[] = {
       {"train", rec::add_train(app)},         {"evaluate", rec::add_evaluate(app)},
       {"recommend", rec::add_recommend(app)}, {"similar", rec::add_similar(app)},
-      {"export", rec::add_export(app)},       {"info", rec::add_info(app)},
-      {"doctor", rec::add_doctor(app)}};
+      {"intention", rec::add_intention(app)}, {"export", rec::add_export(app)},
+      {"info", rec::add_info(app)},           {"doctor", rec::add_doctor(app)}};
   const std::vector<std::string> words(argv + 1, argv + argc);
   if (!words.empty()) refuse_unknown_command(app, words[0]);
   if (!words.empty() && words[0] == "train")

@@ -3,16 +3,14 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <system_error>
 
 #include "engine/baselines.h"
 #include "host/commands/commands.h"
 #include "host/commands/evaluation_groups.h"
+#include "host/commands/output_files.h"
 #include "host/commands/shared_options.h"
-#include "host/formats/atomic_file.h"
 #include "host/formats/file_error.h"
 #include "host/report/report.h"
 #include "host/run/model_of_config.h"
@@ -32,6 +30,7 @@ struct Options {
   std::string split = "test", mask;
   std::vector<int64_t> cutoffs;
   std::string json_file, per_user_file;
+  std::string beside;  // a run trained on load.data
   bool groups = false;
   uint64_t seed = 101;
 };
@@ -43,10 +42,12 @@ struct Subject {
   std::string name;
 };
 
-Subject trained_model(const Options& options) {
+Subject trained_model(const LoadRequest& load) {
   Subject subject;
-  subject.run = load_run(options.load);
+  subject.run = load_run(load);
   subject.name = subject.run.config.model;
+  if (subject.run.trained_on == TrainedOn::other_data) subject.name += ", zero-shot";
+  if (!subject.run.forced.empty()) subject.name += ", forced";
   const Representations& vectors = subject.run.model->representations();
   subject.ranker =
       std::make_unique<VectorRanker>(*subject.run.backend, vectors.user(), vectors.item());
@@ -79,10 +80,32 @@ Subject baseline(const Options& options) {
   return subject;
 }
 
-constexpr const char* kStandardOutput = "-";
+Subject trained_there(const Options& options) {
+  LoadRequest load = options.load;
+  load.run = options.beside;
+  load.settings.clear();
+  load.force = false;
+  Subject subject = trained_model(load);
+  if (subject.run.trained_on != TrainedOn::this_dataset)
+    throw FileError(options.beside, "was not trained on " + load.data +
+                                        " as it is now; --beside takes a run that was");
+  subject.name += ", trained here";
+  return subject;
+}
 
-void write_output(const std::string& file, const std::string& text) {
-  write_whole_file(file == kStandardOutput ? "/dev/stdout" : file, text);
+// What a model on a dataset named for it is held against, at the cut-offs: the baselines on its
+// data, and the run trained there, whose ranker may be null.
+std::vector<ReportRow> rows_beside(const Subject& subject, const Subject& there, uint64_t seed,
+                                   const SplitEvaluator& evaluator, Split split,
+                                   const std::vector<int64_t>& cutoffs) {
+  std::vector<ReportRow> rows;
+  const auto add = [&](const std::string& name, Ranker& ranker) {
+    rows.push_back({name, evaluator.evaluate(ranker, split, cutoffs).mean});
+  };
+  for (const char* name : {"popularity", "random", "emb-knn"})
+    add(name, *make_baseline(name, *subject.run.backend, subject.run.data, seed));
+  if (there.ranker) add(there.name, *there.ranker);
+  return rows;
 }
 
 void write_per_user(const std::string& file, const Dataset& data, const Evaluation& evaluation) {
@@ -97,12 +120,18 @@ void write_per_user(const std::string& file, const Dataset& data, const Evaluati
   write_output(file, text + "\n");
 }
 
-void write_json(const std::string& file, const std::string& split, const std::string& masked,
-                const Evaluation& evaluation, const std::vector<Group>& groups) {
+void write_json(const std::string& file, const Subject& subject, const std::string& split,
+                const std::string& masked, const Evaluation& evaluation,
+                const std::vector<Group>& groups, const std::vector<ReportRow>& beside) {
   Json json = {{"split", split},
                {"users", evaluation.users},
                {"masked", masked},
                {"metrics", to_json(named_means(evaluation.cutoffs, evaluation.mean))}};
+  if (!beside.empty()) json["model"] = subject.name;
+  if (!subject.run.forced.empty()) json["forced"] = subject.run.forced;
+  for (const ReportRow& row : beside)
+    json["beside"].push_back(
+        {{"model", row.name}, {"metrics", to_json(named_means(evaluation.cutoffs, row.mean))}});
   for (const Group& group : groups)
     json["groups"].push_back(
         {{"group", group.name},
@@ -112,31 +141,22 @@ void write_json(const std::string& file, const std::string& split, const std::st
 }
 
 void print_tables(const Subject& subject, const std::string& split, const std::string& masked,
-                  const Evaluation& evaluation, const std::vector<Group>& groups) {
+                  const Evaluation& evaluation, const std::vector<Group>& groups,
+                  const std::vector<ReportRow>& beside) {
+  std::vector<ReportRow> rows = {{subject.name, evaluation.mean}};
+  rows.insert(rows.end(), beside.begin(), beside.end());
   const Dataset& data = subject.run.data;
   fmt::print("{}: {} split, {} users, all {} items ranked, masked: {}\n{}\n", data.name, split,
-             evaluation.users, data.items, masked,
-             metrics_table(evaluation.cutoffs, {{subject.name, evaluation.mean}}));
+             evaluation.users, data.items, masked, metrics_table(evaluation.cutoffs, rows));
   for (const Group& group : groups)
     fmt::print("\n{}: {} users\n{}\n", group.name, group.mean.users,
                metrics_table(evaluation.cutoffs, {{subject.name, group.mean.at}}));
 }
 
-// The second would take the place of the first.
-void refuse_same_output(const Options& options) {
-  if (options.json_file.empty() || options.per_user_file.empty()) return;
-  std::error_code ignored;  // a path that cannot be examined is refused when it is written
-  const auto place = [&](const std::string& file) {
-    return std::filesystem::weakly_canonical(std::filesystem::absolute(file, ignored), ignored);
-  };
-  if (place(options.json_file) == place(options.per_user_file))
-    throw FileError(options.json_file, "--json and --per-user name the same file; choose two");
-}
-
 int run_evaluate(const Options& options) {
-  refuse_same_output(options);
+  refuse_same_file("--json", options.json_file, "--per-user", options.per_user_file);
   const Split split = options.split == "valid" ? Split::valid : Split::test;
-  Subject subject = options.model.empty() ? trained_model(options) : baseline(options);
+  Subject subject = options.model.empty() ? trained_model(options.load) : baseline(options);
   const Dataset& data = subject.run.data;
   Config& config = subject.run.config;
   if (!options.cutoffs.empty())
@@ -145,6 +165,7 @@ int run_evaluate(const Options& options) {
   if (data.split(split).entries() == 0)
     throw FileError(data.path, "has no " + options.split + " interactions (" + options.split +
                                    ".txt is missing or empty); there is nothing to evaluate");
+  const Subject there = options.beside.empty() ? Subject() : trained_there(options);
   print_notices(subject.run);
   const SplitEvaluator evaluator(*subject.run.backend, data, config.mask);
   ItemGroups of_items;
@@ -158,11 +179,15 @@ int run_evaluate(const Options& options) {
     for (Group& group : item_groups(of_items, evaluation)) groups.push_back(std::move(group));
   }
 
+  std::vector<ReportRow> beside;
+  if (options.model.empty() && !options.load.data.empty())
+    beside = rows_beside(subject, there, options.seed, evaluator, split, config.topk);
+
   const bool for_programs =
-      options.json_file == kStandardOutput || options.per_user_file == kStandardOutput;
-  if (!for_programs) print_tables(subject, options.split, masked, evaluation, groups);
+      is_standard_output(options.json_file) || is_standard_output(options.per_user_file);
+  if (!for_programs) print_tables(subject, options.split, masked, evaluation, groups, beside);
   if (!options.json_file.empty())
-    write_json(options.json_file, options.split, masked, evaluation, groups);
+    write_json(options.json_file, subject, options.split, masked, evaluation, groups, beside);
   if (!options.per_user_file.empty()) write_per_user(options.per_user_file, data, evaluation);
   return 0;
 }
@@ -178,7 +203,13 @@ Command add_evaluate(CLI::App& app) {
       "run folder, checkpoint or folder of .npy weights; with --model a dataset");
   command->add_option("--model", options->model, "a baseline that needs no training")
       ->check(CLI::IsMember({"popularity", "pop-random", "random", "emb-knn"}))
-      ->excludes(command->get_option("--set"));
+      ->excludes(command->get_option("--set"))
+      ->excludes(command->get_option("--force"));
+  command
+      ->add_option("--beside", options->beside,
+                   "with --data: a run trained on that dataset, in the same table")
+      ->needs(command->get_option("--data"))
+      ->excludes(command->get_option("--model"));
   command->add_option("--split", options->split)
       ->check(CLI::IsMember({"test", "valid"}))
       ->capture_default_str();
