@@ -36,8 +36,7 @@ class Line {
   int32_t id(const char* what, int64_t count) {
     const std::string_view word = field();
     const int64_t id = number_in(word);
-    if (id < 0)
-      refuse(fmt::format("'{}' is not the number of a {}; fields stand between tabs", word, what));
+    if (id < 0) refuse(fmt::format("'{}' is no {} number; fields stand between tabs", word, what));
     if (id >= count)
       refuse(fmt::format("there is no {} {}; {}s are numbered 0 to {}", what, id, what, count - 1));
     return int32_t(id);
