@@ -29,7 +29,7 @@ class ReferenceWeights(ProgramTest):
                 self.needs(REFERENCE / WEIGHTS, DATA / dataset)
                 file = self.folder / "metrics.json"
                 self.check_succeeds(run("evaluate", REFERENCE / WEIGHTS, "--data", DATA / dataset, "--split", split,
-                                        "--topk", "20", "--json", file))
+                                        "--topk", "20", "--threads", "1", "--json", file))
                 metrics = json.loads(file.read_text())["metrics"]
                 for name, want in zip(METRICS, figures, strict=True):
                     self.assertAlmostEqual(metrics[name], want, delta=MOST_DIFFERENCE, msg=name)
