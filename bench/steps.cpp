@@ -1,8 +1,8 @@
 // rec_steps: training steps, epochs, evaluations and lists moved by an intention, of one size, on the
 // processors or on the GPU.
 //
-//   rec_steps --shape books|movies|games|tiny [--device cpu|cuda] [--steps N] [--json FILE]
-//             [--graph FOLDER]
+//   rec_steps --shape books|movies|games|ml-1m|amazon-scientific|tiny [--device cpu|cuda]
+//             [--steps N] [--json FILE] [--graph FOLDER]
 //
 // The graph is synthetic (bench/shapes.h), the language vectors are random. --graph writes the
 // graph into a folder and ends: row_start.i64, col.i32, and shape.json, for other programs to be
@@ -51,9 +51,12 @@ struct Options {
 const Shape& shape_named(const std::string& name) {
   for (const Shape& shape : kPaperShapes)
     if (name == shape.name) return shape;
+  for (const Shape& shape : kShapes)
+    if (name == shape.name) return shape;
   for (const Shape& shape : kTinyShapes)
     if (name == shape.name) return shape;
-  throw std::invalid_argument("--shape " + name + ": use books, movies, games or tiny");
+  throw std::invalid_argument("--shape " + name +
+                              ": use books, movies, games, ml-1m, amazon-scientific or tiny");
 }
 
 Json to_json(const Quartiles& q) { return {q.lower, q.median, q.upper}; }
@@ -189,7 +192,8 @@ int main(int argc, char** argv) {
   using namespace rec::bench;
   Options options;
   CLI::App app("Training steps, epochs and evaluations of one size");
-  app.add_option("--shape", options.shape, "books, movies, games or tiny")->capture_default_str();
+  app.add_option("--shape", options.shape, "books, movies, games, ml-1m, amazon-scientific or tiny")
+      ->capture_default_str();
   app.add_option("--device", options.device, "cpu, cuda or cuda:N")->capture_default_str();
   app.add_option("--steps", options.steps, "timed steps")
       ->check(CLI::Range(1, 100'000))

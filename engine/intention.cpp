@@ -3,13 +3,15 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <numeric>
 
 #include "kernels/normalisation/normalisation.h"
 
 namespace rec {
 namespace {
 
-constexpr size_t kListsAtOnce = 1024;  // requests kept on the host before they are ranked
+// Lists ranked at once; fewer where each needs a mask of its own, which may hold most items.
+constexpr size_t kListsAtOnce = 4096, kCorrectedListsAtOnce = 256;
 
 // Of list l: its own row, or the one that all share.
 const float* query_of(MatrixView<const float> query, int64_t l) {
@@ -18,17 +20,18 @@ const float* query_of(MatrixView<const float> query, int64_t l) {
 
 double inverse_root(int64_t degree) { return degree == 0 ? 0.0 : 1.0 / std::sqrt(double(degree)); }
 
-// What a score is taken of: unit length for the cosine.
-std::vector<float> scored_row(const std::vector<double>& e, Score score) {
-  double scale = 1;
-  if (score == Score::cosine) {
-    double square = 0;
-    for (double value : e) square += value * value;
-    scale = 1 / std::max(std::sqrt(square), double(kSmallestNorm));
+// row [dim] = e + weight delta, of unit length for the cosine.
+void move_row(const float* e, double weight, const std::vector<double>& delta, Score score,
+              float* row) {
+  const size_t dim = delta.size();
+  double square = 0;
+  for (size_t c = 0; c < dim; ++c) {
+    const double value = double(e[c]) + weight * delta[c];
+    square += value * value;
   }
-  std::vector<float> row;
-  for (double value : e) row.push_back(float(value * scale));
-  return row;
+  const double scale =
+      score == Score::cosine ? 1 / std::max(std::sqrt(square), double(kSmallestNorm)) : 1.0;
+  for (size_t c = 0; c < dim; ++c) row[c] = float((double(e[c]) + weight * delta[c]) * scale);
 }
 
 std::vector<float> to_host(Backend& backend, MatrixView<const float> m) {
@@ -72,16 +75,14 @@ GraphReach::Sparse GraphReach::hop(const Sparse& x, bool to_items) {
 }
 
 Reach GraphReach::of(int32_t user) {
-  // An item that odd layers reach once they reach again two layers later.
   Reach reach;
-  reach.user = 1;
+  reach.user = this->user(user);
   Sparse x{{user}, {1.0}};
   const int last_odd = layers_ % 2 == 1 ? layers_ : layers_ - 1;
   for (int k = 1; k <= last_odd; ++k) {
     x = hop(x, /*to_items=*/k % 2 == 1);
-    if (2 * k <= layers_)
-      for (double value : x.value) reach.user += value * value;
     if (k % 2 == 0) continue;
+    // What an odd layer reached, the next one reaches again.
     std::vector<double> weight = x.value;
     for (size_t before = 0, n = 0; before < reach.item.size(); ++before) {
       while (x.id[n] != reach.item[before]) ++n;
@@ -90,9 +91,27 @@ Reach GraphReach::of(int32_t user) {
     reach.item = x.id;
     reach.weight = std::move(weight);
   }
-  reach.user /= double(layers_ + 1);
   for (double& weight : reach.weight) weight /= double(layers_ + 1);
   return reach;
+}
+
+double GraphReach::user(int32_t user) {
+  double sum = 1;
+  if (layers_ >= 2) {
+    double own = 0;  // |A~ 1_u|^2 = 1/d_u sum of 1/d_i
+    const int32_t* item = items_of_user_.row(user);
+    for (int64_t e = 0; e < items_of_user_.degree(user); ++e)
+      own += item_scale_[size_t(item[e])] * item_scale_[size_t(item[e])];
+    sum += own * user_scale_[size_t(user)] * user_scale_[size_t(user)];
+  }
+  if (layers_ >= 4) {
+    Sparse x = hop({{user}, {1.0}}, /*to_items=*/true);
+    for (int k = 2; 2 * k <= layers_; ++k) {
+      x = hop(x, k % 2 == 1);
+      for (double value : x.value) sum += value * value;
+    }
+  }
+  return sum / double(layers_ + 1);
 }
 
 IntentionRanker::IntentionRanker(Model& model, CsrView train, std::vector<CsrView> masks,
@@ -104,7 +123,13 @@ IntentionRanker::IntentionRanker(Model& model, CsrView train, std::vector<CsrVie
       reach_(train, model.settings().propagation_layers) {
   require(train.rows == model.graph().users() && train.cols == model.graph().items(),
           "intention: train must be what the model was made with");
-  for (CsrView mask : masks_) device_mask_.emplace_back(model.backend(), mask);
+  const int layers = model.settings().propagation_layers;
+  moves_no_shown_item_ = layers == 0;
+  for (CsrView mask : masks_) {
+    device_mask_.emplace_back(model.backend(), mask);
+    if (layers <= 2 && mask.row_start == train.row_start && mask.col == train.col)
+      moves_no_shown_item_ = true;
+  }
   e0_ = to_host(model.backend(), model.encoder().projected().rows_from(0, train.rows));
   e_ = to_host(model.backend(), model.representations().raw());
 }
@@ -138,50 +163,52 @@ std::vector<int32_t> IntentionRanker::shown(const std::vector<int32_t>& items, i
   return left;
 }
 
-IntentionRanker::Request IntentionRanker::request(int32_t user, const float* query, double alpha) {
-  const int64_t dim = model_.settings().projector.dim, users = model_.graph().users();
+std::vector<IntentionRanker::Scored> IntentionRanker::move(int32_t user, const float* query,
+                                                           double alpha, float* vector) {
+  const size_t dim = size_t(model_.settings().projector.dim);
+  const int64_t users = model_.graph().users();
   const Score score = model_.settings().score;
-  const float* e0 = e0_.data() + user * dim;
-  std::vector<double> delta;
-  for (int64_t c = 0; c < dim; ++c) delta.push_back(alpha * (double(query[c]) - double(e0[c])));
-  const auto moved = [&](int64_t node, double weight) {
-    const float* e = e_.data() + node * dim;
-    std::vector<double> row;
-    for (int64_t c = 0; c < dim; ++c) row.push_back(double(e[c]) + weight * delta[size_t(c)]);
-    return scored_row(row, score);
-  };
+  const float* e0 = e0_.data() + size_t(user) * dim;
+  std::vector<double> delta(dim);
+  for (size_t c = 0; c < dim; ++c) delta[c] = alpha * (double(query[c]) - double(e0[c]));
+  const float* e = e_.data() + size_t(user) * dim;
+  std::vector<Scored> corrected;
+  if (moves_no_shown_item_) {
+    move_row(e, reach_.user(user), delta, score, vector);
+    return corrected;
+  }
 
   const Reach reach = reach_.of(user);
-  Request made{moved(user, reach.user), {}};
+  move_row(e, reach.user, delta, score, vector);
+  std::vector<float> row(dim);
   for (size_t n = 0; int32_t item : shown(reach.item, user)) {
     while (reach.item[n] != item) ++n;
-    const std::vector<float> row = moved(users + item, reach.weight[n]);
+    move_row(e_.data() + size_t(users + item) * dim, reach.weight[n], delta, score, row.data());
     double sum = 0;
-    for (size_t c = 0; c < row.size(); ++c) sum += double(made.vector[c]) * double(row[c]);
+    for (size_t c = 0; c < dim; ++c) sum += double(vector[c]) * double(row[c]);
     if (!std::isfinite(float(sum))) refuse_ranking_score(user, item);
-    made.corrected.push_back({item, float(sum)});
+    corrected.push_back({item, float(sum)});
   }
-  return made;
+  return corrected;
 }
 
 TopLists IntentionRanker::rank_block(const std::vector<int32_t>& users,
                                      MatrixView<const float> query, double alpha, int64_t k) {
   Backend& backend = model_.backend();
   const int64_t dim = model_.settings().projector.dim, lists = int64_t(users.size());
-  std::vector<Request> requests;
-  std::vector<float> vectors;
-  std::vector<int32_t> rows;
-  bool corrected = false;
+  std::vector<float> vectors(users.size() * size_t(dim));
+  std::vector<std::vector<Scored>> corrected;  // of each list
+  bool any = false;
   for (int64_t l = 0; l < lists; ++l) {
-    requests.push_back(request(users[size_t(l)], query_of(query, l), alpha));
-    const Request& made = requests.back();
-    vectors.insert(vectors.end(), made.vector.begin(), made.vector.end());
-    rows.push_back(int32_t(l));
-    corrected = corrected || !made.corrected.empty();
+    corrected.push_back(
+        move(users[size_t(l)], query_of(query, l), alpha, vectors.data() + l * dim));
+    any = any || !corrected.back().empty();
   }
+  std::vector<int32_t> rows(users.size());
+  std::iota(rows.begin(), rows.end(), 0);
   const Matrix<float> vector(backend, MatrixView<const float>(vectors.data(), lists, dim));
   const MatrixView<const float> item = model_.representations().item();
-  if (!corrected)
+  if (!any)
     return rank_rows(backend, vector.view(), item, rows, users, device_masks(),
                      device_allowed_.view(), k);
 
@@ -192,7 +219,7 @@ TopLists IntentionRanker::rank_block(const std::vector<int32_t>& users,
   left_out.cols = model_.graph().items();
   for (int64_t l = 0; l < lists; ++l) {
     std::vector<int32_t> items;
-    for (const Scored& one : requests[size_t(l)].corrected) items.push_back(one.item);
+    for (const Scored& one : corrected[size_t(l)]) items.push_back(one.item);
     for (CsrView mask : masks_) {
       const int32_t user = users[size_t(l)];
       items.insert(items.end(), mask.row(user), mask.row(user) + mask.degree(user));
@@ -206,7 +233,7 @@ TopLists IntentionRanker::rank_block(const std::vector<int32_t>& users,
   TopLists top =
       rank_rows(backend, vector.view(), item, rows, rows, {mask.view()}, device_allowed_.view(), k);
   for (int64_t l = 0; l < lists; ++l) {
-    std::vector<Scored> all = std::move(requests[size_t(l)].corrected);
+    std::vector<Scored> all = std::move(corrected[size_t(l)]);
     for (int64_t at = l * k; at < (l + 1) * k && top.item[size_t(at)] >= 0; ++at)
       all.push_back({top.item[size_t(at)], top.score[size_t(at)]});
     std::sort(all.begin(), all.end(), [](const Scored& a, const Scored& b) {
@@ -224,8 +251,9 @@ TopLists IntentionRanker::rank(const std::vector<int32_t>& users, MatrixView<con
                                double alpha, int64_t k) {
   require_requests(users, query);
   TopLists lists{int64_t(users.size()), k, {}, {}};
-  for (size_t first = 0; first < users.size(); first += kListsAtOnce) {
-    const size_t end = std::min(first + kListsAtOnce, users.size());
+  const size_t at_once = moves_no_shown_item_ ? kListsAtOnce : kCorrectedListsAtOnce;
+  for (size_t first = 0; first < users.size(); first += at_once) {
+    const size_t end = std::min(first + at_once, users.size());
     const std::vector<int32_t> some(users.begin() + ptrdiff_t(first),
                                     users.begin() + ptrdiff_t(end));
     const TopLists block = rank_block(

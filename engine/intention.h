@@ -36,6 +36,8 @@ class GraphReach {
   // train (host): [users, items], must outlive this. layers: K.
   GraphReach(CsrView train, int layers);
   Reach of(int32_t user);
+  // p_u alone: for K <= 3 without a walk.
+  double user(int32_t user);
 
  private:
   struct Sparse {
@@ -74,11 +76,9 @@ class IntentionRanker {
     int32_t item;
     float score;
   };
-  struct Request {
-    std::vector<float> vector;      // [dim], what the list's scores are taken of
-    std::vector<Scored> corrected;  // items that moved and may be shown, ascending
-  };
-  Request request(int32_t user, const float* query, double alpha);
+  // vector [dim] overwritten: what the list's scores are taken of. Returns the items that moved and
+  // may be shown, ascending.
+  std::vector<Scored> move(int32_t user, const float* query, double alpha, float* vector);
   std::vector<int32_t> shown(const std::vector<int32_t>& items, int32_t user) const;
   TopLists rank_block(const std::vector<int32_t>& users, MatrixView<const float> query,
                       double alpha, int64_t k);
@@ -91,6 +91,8 @@ class IntentionRanker {
   std::vector<DeviceCsr> device_mask_;
   Array<uint8_t> device_allowed_;
   GraphReach reach_;
+  // Nothing that moves is ever shown: K <= 2, and lists leave out what users have in train.
+  bool moves_no_shown_item_;
   std::vector<float> e0_, e_;  // [users, dim] and [nodes, dim], host
 };
 
