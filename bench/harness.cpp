@@ -61,6 +61,15 @@ benchmark::internal::Benchmark* add(const std::string& name, Run run) {
   return benchmark::RegisterBenchmark(name.c_str(), run)->Unit(benchmark::kMillisecond);
 }
 
+auto add_at(const std::string& kernel, void (*run)(benchmark::State&, const Shape&, Place&),
+            const Shape& shape, Place::Kind kind, const char* suffix) {
+  return add(fmt::format("{}/{}{}", kernel, shape.name, suffix),
+             [run, &shape, kind](benchmark::State& state) {
+               Place place(kind);
+               run(state, shape, place);
+             });
+}
+
 }  // namespace
 
 double measured(const Limit& limit, Place::Kind kind) {
@@ -132,19 +141,18 @@ bool add_kernel_bench(const std::string& kernel, void (*run)(benchmark::State&, 
 
 bool add_kernel_bench(const std::string& kernel,
                       void (*run)(benchmark::State&, const Shape&, Place&)) {
-  const auto add_at = [&](const Shape& shape, Place::Kind kind, const char* suffix) {
-    return add(fmt::format("{}/{}{}", kernel, shape.name, suffix),
-               [run, &shape, kind](benchmark::State& state) {
-                 Place place(kind);
-                 run(state, shape, place);
-               });
-  };
-  for (const Shape& shape : kShapes) add_at(shape, Place::Kind::cpu, "")->UseRealTime();
+  for (const Shape& shape : kShapes)
+    add_at(kernel, run, shape, Place::Kind::cpu, "")->UseRealTime();
+  return add_gpu_bench(kernel, run);
+}
+
+bool add_gpu_bench(const std::string& kernel,
+                   void (*run)(benchmark::State&, const Shape&, Place&)) {
   if (bench_stream() == nullptr) return true;
   const auto on_gpu = [&](const Shape& shape) {
     for (const auto& [kind, suffix] : {std::pair(Place::Kind::gpu, "/cuda"),
                                        std::pair(Place::Kind::gpu_flushed, "/cuda-flushed")})
-      add_at(shape, kind, suffix)->UseManualTime()->Iterations(kGpuIterations);
+      add_at(kernel, run, shape, kind, suffix)->UseManualTime()->Iterations(kGpuIterations);
   };
   if constexpr (kEmulatedGpu)
     for (const Shape& shape : kTinyShapes) on_gpu(shape);

@@ -63,6 +63,9 @@ bool add_kernel_bench(const std::string& kernel, void (*run)(benchmark::State&, 
 bool add_kernel_bench(const std::string& kernel,
                       void (*run)(benchmark::State&, const Shape&, Place&));
 
+// The same without the CPU's, where that has nothing else to time.
+bool add_gpu_bench(const std::string& kernel, void (*run)(benchmark::State&, const Shape&, Place&));
+
 // The limit, in flops or bytes per second; measured once a run. 0: not known, for a product on an
 // emulated GPU.
 double measured(const Limit& limit, Place::Kind kind);

@@ -63,15 +63,21 @@ class Place {
 
   // Memory for a call itself, of undefined content; on the CPU as well.
   VectorView<std::byte> scratch(int64_t bytes);
-  // The same of bytes_of(0) bytes for a call on the GPU, nothing on the CPU. bytes_of: `[&](auto)`,
-  // so that a build without CUDA does not compile what it calls.
+  // on_gpu(0) for calls on a GPU, otherwise on_cpu(). on_gpu: `[&](auto)`, so that a build without
+  // CUDA does not compile what it calls.
+  template <class OnCpu, class OnGpu>
+  std::invoke_result_t<OnCpu> choose(OnCpu on_cpu, OnGpu on_gpu) {
+#if defined(REC_CUDA)
+    if (is_gpu()) return on_gpu(0);
+#endif
+    (void)on_gpu;
+    return on_cpu();
+  }
+  // Scratch of bytes_of(0) bytes for calls on a GPU, nothing on the CPU; bytes_of: `[&](auto)`.
   template <class BytesOf>
   VectorView<std::byte> gpu_scratch(BytesOf bytes_of) {
-#if defined(REC_CUDA)
-    if (is_gpu()) return scratch(bytes_of(0));
-#endif
-    (void)bytes_of;
-    return {};
+    return choose([] { return VectorView<std::byte>(); },
+                  [&](auto gpu) { return scratch(bytes_of(gpu)); });
   }
 
  private:

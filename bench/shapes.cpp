@@ -96,7 +96,7 @@ test::HostBatch drawn_batch(const Shape& shape, int64_t negatives) {
   test::HostBatch batch = empty_batch(shape, negatives);
   TrainingClock clock;
   clock.seed = kSeed;
-  cpu::draw_batch(tables_of(shape, SamplingRule::user), clock, batch.view());
+  cpu::draw_batch(tables_of(shape, SamplingRule::user), clock, 0, batch.view());
   return batch;
 }
 

@@ -1,7 +1,8 @@
 // rec_steps: training steps, epochs, evaluations and lists moved by an intention, of one size, on the
 // processors or on the GPU.
 //
-//   rec_steps --shape books|movies|games|ml-1m|amazon-scientific|tiny [--device cpu|cuda]
+//   rec_steps --shape books|movies|games|ml-1m|amazon-scientific|tiny
+//             [--device cpu|cuda] [--precision fp32|tf32|bf16]
 //             [--steps N] [--json FILE] [--graph FOLDER]
 //
 // The graph is synthetic (bench/shapes.h), the language vectors are random. --graph writes the
@@ -44,7 +45,7 @@ constexpr int kEvaluations = 5;
 constexpr int64_t kListed = 20;
 
 struct Options {
-  std::string shape = "books", device = "cuda", json_file, graph_folder;
+  std::string shape = "books", device = "cuda", precision = "fp32", json_file, graph_folder;
   int steps = 100, threads = 0;
 };
 
@@ -108,7 +109,8 @@ Json intention_times(Model& model, CsrView train, MatrixView<const float> z) {
 }
 
 Json run(const Shape& shape, const Options& options) {
-  const MadeBackend made = make_backend(options.device, options.threads);
+  const MadeBackend made =
+      make_backend(options.device, options.threads, precision_named(options.precision));
   Backend& backend = *made.backend;
   HostMatrix z = HostMatrix::random_unit_rows(shape.items, shape.language_width, 1);
   ModelSettings settings;
@@ -150,6 +152,7 @@ Json run(const Shape& shape, const Options& options) {
   if (!std::isfinite(clock.loss_sum)) throw std::runtime_error("rec_steps: the loss is not finite");
   return {{"shape", shape.name},
           {"backend", backend.name()},
+          {"precision", options.precision},
           {"users", shape.users},
           {"items", shape.items},
           {"edges", shape.edges},
@@ -195,6 +198,7 @@ int main(int argc, char** argv) {
   app.add_option("--shape", options.shape, "books, movies, games, ml-1m, amazon-scientific or tiny")
       ->capture_default_str();
   app.add_option("--device", options.device, "cpu, cuda or cuda:N")->capture_default_str();
+  app.add_option("--precision", options.precision, "fp32, tf32 or bf16")->capture_default_str();
   app.add_option("--steps", options.steps, "timed steps")
       ->check(CLI::Range(1, 100'000))
       ->capture_default_str();

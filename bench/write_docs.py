@@ -105,6 +105,30 @@ def kernels_tables(found):
     return origin(found) + "\n\n" + table(["kernel / shape", "ms", "rate", "share", "of this machine's limit"], rows)
 
 
+def traffic_text():
+    file = results.FOLDER / "traffic.json"
+    if not file.exists():
+        return "Not counted yet."
+    recorded = json.loads(file.read_text())
+    counted = recorded["traffic"]
+
+    def times(value):
+        return "-" if value is None else f"{value:.2f}"
+
+    text = (f"{counted['users']:,} users, {counted['items']:,} items, {counted['edges']:,} edges, hidden {counted['hidden']}, "
+            f"width {counted['dim']}, batch {counted['batch']}, {counted['negatives']} negatives ({recorded['commit']}).\n\n")
+    text += table(["operation", "asked for, MB", "ledger, MB", "ratio", "sectors", "banks", "the ledger's bytes"],
+                  [[stage["stage"], f"{(stage['read'] + stage['written']) / 1e6:.2f}",
+                    f"{(stage['gathered'] + stage['streamed']) / 1e6:.2f}", times(stage["asked"]), times(stage["sectors"]),
+                    times(stage["passes"]), stage["ledger"]] for stage in counted["stages"]])
+    reasons = [f"- {stage['stage']}, {what}: {stage[why]}." for stage in counted["stages"]
+               for value, most, why, what in (
+                   (stage["asked"], counted["most_asked"], "why_bytes", "bytes"),
+                   (max(kernel["sectors"] or 0 for kernel in stage["kernels"]), counted["most_sectors"], "why_sectors", "sectors"))
+               if value > most]
+    return text + ("\n\nWhy more:\n\n" + "\n".join(reasons) if reasons else "")
+
+
 SECTIONS = {"peers": peers_tables, "growth": growth_tables, "kernels": kernels_tables}
 
 
@@ -120,6 +144,7 @@ def written(page):
     for section, tables in SECTIONS.items():
         machines = [f"### {name}\n\n{tables(found)}" for name, found in latest(section).items()]
         page = put(page, PAGE, section, "\n\n".join(machines) or "Not measured yet.")
+    page = put(page, PAGE, "traffic", traffic_text())
     return put(page, PAGE, "gpu", gpu.benchmarks_text())
 
 

@@ -14,6 +14,7 @@
 #include "kernels/info_nce/info_nce.h"
 #include "kernels/normalisation/normalisation.h"
 #include "kernels/propagation/propagation.h"
+#include "kernels/softmax/softmax.h"
 
 namespace rec {
 namespace {
@@ -43,54 +44,65 @@ class CpuBackend final : public Backend {
   void wait() override {}
   std::optional<int64_t> own_memory() const override { return std::nullopt; }
 
+  Element stored_element() const override { return Element::float32; }
   int64_t hybrid_degree(int64_t language_width) const override {
     return cpu::hybrid_degree(language_width);
   }
 
-  int64_t projection_scratch_bytes(const ProjectionSize& size) const override {
+  // What drawing and ranking take is little beside it.
+  int64_t scratch_bytes(const OperationSizes& sizes) const override {
     const cpu::ThreadsInUse threads(threads_);
+    const ProjectionSize& size = sizes.projection;
     const int64_t first = size.layers == 1 ? size.dim : size.hidden;
     int64_t most = cpu::projection_scratch_bytes(size.users, size.items, size.heavy_users, first);
     for (int l = 1; l < size.layers; ++l) {
       const int64_t out = l == size.layers - 1 ? size.dim : size.hidden;
       most = std::max(most, cpu::hidden_layer_scratch_bytes(size.hidden, out));
     }
+    if (sizes.batch > 0 && sizes.objective == Objective::softmax)
+      most = std::max(most, cpu::softmax_scratch_bytes(sizes.batch, size.items, size.dim));
     return most;
   }
+  void reserve_scratch(const OperationSizes&) override {}
 
   void step(const void*, const std::function<void()>& operations) override {
     const cpu::ThreadsInUse threads(threads_);
     operations();
   }
   void forget_step(const void*) override {}
-
-  void draw_batch(const SamplerTables& from, const TrainingClock* clock,
-                  const BatchView& batch) override {
-    const cpu::ThreadsInUse threads(threads_);
-    cpu::draw_batch(from, *clock, batch);
+  void side_by_side(const std::function<void()>& aside,
+                    const std::function<void()>& meanwhile) override {
+    aside();
+    meanwhile();
   }
 
-  void project(const LanguageView& z, const GraphView& graph, const ProjectorView& projector,
+  void draw_batch(const SamplerTables& from, const TrainingClock* clock, int64_t ahead,
+                  const BatchView& batch) override {
+    const cpu::ThreadsInUse threads(threads_);
+    cpu::draw_batch(from, *clock, ahead, batch);
+  }
+
+  void project(const StoredLanguage& z, const GraphView& graph, const ProjectorView& projector,
                const ProjectorTape& tape, MatrixView<float> e0) override {
     const cpu::ThreadsInUse threads(threads_);
     const int last = projector.layers - 1;
-    const auto output = [&](int l) { return l == last ? e0 : tape.hidden[l]; };
-    cpu::project_language(z, graph, projector.layer[0], output(0));
+    const auto output = [&](int l) { return l == last ? e0 : tape.hidden[l].as<float>(); };
+    cpu::project_language(z.as<float>(), graph, projector.layer[0].as<float>(), output(0));
     for (int l = 1; l <= last; ++l)
-      cpu::hidden_layer(tape.hidden[l - 1], projector.layer[l], output(l));
+      cpu::hidden_layer(output(l - 1), projector.layer[l].as<float>(), output(l));
   }
 
-  void project_adjoint(const LanguageView& z, const GraphView& graph,
+  void project_adjoint(const StoredLanguage& z, const GraphView& graph,
                        const ProjectorView& projector, const ProjectorTape& tape,
                        MatrixView<float> grad_e0, const ProjectorGradientView& grad) override {
     const cpu::ThreadsInUse threads(threads_);
     MatrixView<float> grad_output = grad_e0;
     for (int l = projector.layers - 1; l >= 1; --l) {
-      cpu::hidden_layer_backward(tape.hidden[l - 1], projector.layer[l], grad_output,
-                                 grad.layer[l]);
-      grad_output = tape.hidden[l - 1];
+      const MatrixView<float> act = tape.hidden[l - 1].as<float>();
+      cpu::hidden_layer_backward(act, projector.layer[l].as<float>(), grad_output, grad.layer[l]);
+      grad_output = act;
     }
-    cpu::project_language_backward(z, graph, grad_output, grad.layer[0]);
+    cpu::project_language_backward(z.as<float>(), graph, grad_output, grad.layer[0]);
   }
 
   void propagate(const GraphView& graph, int layers, MatrixView<const float> x,
@@ -119,6 +131,10 @@ class CpuBackend final : public Backend {
         clock->loss_sum += cpu::info_nce(user, item, batch, settings.tau, scratch);
         break;
       case Objective::bpr: clock->loss_sum += cpu::bpr(user, item, batch, scratch); break;
+      case Objective::softmax:
+        clock->loss_sum += cpu::softmax(user, item, batch, settings.tau,
+                                        {scratch.user_row, scratch.row_loss, grad_item});
+        return cpu::user_gradient(batch, scratch.user_row, grad_user);
     }
     cpu::batch_gradient(user, batch, scratch, grad_user, grad_item);
   }

@@ -6,19 +6,23 @@
 #include <map>
 #include <memory>
 #include <stdexcept>
+#include <type_traits>
 #include <utility>
 
 #include "kernels/bpr/bpr.h"
 #include "kernels/common/cuda_check.h"
 #include "kernels/common/gemm_cuda.h"
+#include "kernels/common/nvtx_range.h"
 #include "kernels/hidden_layer/hidden_layer.h"
 #include "kernels/info_nce/info_nce.h"
 #include "kernels/normalisation/normalisation.h"
 #include "kernels/propagation/propagation.h"
+#include "kernels/softmax/softmax.h"
 
 namespace rec {
 namespace {
 
+constexpr int64_t kMostRankingBytes = int64_t{256} << 20;  // beyond, lists are done in turns
 constexpr int kLeastMajor = 8;  // compute capability 8.0: what the kernels are compiled for
 
 std::string version_text(int version) {  // 13000
@@ -34,6 +38,7 @@ struct Destroy {
   }
 };
 using OwnedStream = std::unique_ptr<CUstream_st, Destroy<cudaStreamDestroy>>;
+using OwnedEvent = std::unique_ptr<CUevent_st, Destroy<cudaEventDestroy>>;
 using OwnedGraph = std::unique_ptr<CUgraph_st, Destroy<cudaGraphDestroy>>;
 using RecordedStep = std::unique_ptr<CUgraphExec_st, Destroy<cudaGraphExecDestroy>>;
 
@@ -43,13 +48,20 @@ OwnedStream make_stream() {
   return OwnedStream(stream);
 }
 
+OwnedEvent make_event() {
+  cudaEvent_t event = nullptr;
+  REC_CUDA_CHECK(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+  return OwnedEvent(event);
+}
+
 std::shared_ptr<void> device_memory(size_t bytes) {
   void* memory = nullptr;
   if (bytes > 0) REC_CUDA_CHECK(cudaMalloc(&memory, bytes));
   return {memory, [](void* p) { cudaFree(p); }};
 }
 
-// Memory that operations use one after another while they run. Grows, and keeps what it has.
+// Memory that operations use one after another while they run. Grows where nobody has said how much
+// it takes, and keeps what it has.
 class Scratch {
  public:
   VectorView<std::byte> take(int64_t bytes) {
@@ -66,15 +78,24 @@ class Scratch {
   int64_t size_ = 0;
 };
 
+// f(T{}), T being what values are stored as.
+template <class F>
+auto with_type(Element element, F f) {
+  return element == Element::bfloat16 ? f(Bf16{}) : f(float{});
+}
+
 class CudaBackend final : public Backend {
  public:
-  explicit CudaBackend(int device) {
+  CudaBackend(int device, Precision precision) : precision_(precision) {
     REC_CUDA_CHECK(cudaSetDevice(device));
     cudaDeviceProp properties;
     REC_CUDA_CHECK(cudaGetDeviceProperties(&properties, device));
     name_ = "cuda:" + std::to_string(device) + ", " + properties.name;
+    if (precision != Precision::fp32) name_ += std::string(", ") + precision_name(precision);
     stream_ = make_stream();
-    gemm_ = std::make_unique<cuda::Gemm>(Precision::fp32);
+    side_stream_ = make_stream();
+    forked_ = make_event();
+    joined_ = make_event();
   }
 
   std::string name() const override { return name_; }
@@ -100,23 +121,28 @@ class CudaBackend final : public Backend {
     return int64_t(free);
   }
 
+  Element stored_element() const override {
+    return precision_ == Precision::bf16 ? Element::bfloat16 : Element::float32;
+  }
+
   int64_t hybrid_degree(int64_t language_width) const override {
-    return cuda::hybrid_degree(language_width);
+    return cuda::hybrid_degree(language_width, precision_);
   }
 
-  int64_t projection_scratch_bytes(const ProjectionSize& size) const override {
-    const int64_t first = size.layers == 1 ? size.dim : size.hidden;
-    int64_t most = cuda::projection_scratch_bytes(size.users, size.items, size.heavy_users, first);
-    for (int l = 1; l < size.layers; ++l) {
-      const int64_t out = l == size.layers - 1 ? size.dim : size.hidden;
-      most = std::max(most,
-                      cuda::hidden_layer_scratch_bytes(size.users + size.items, size.hidden, out));
-    }
-    return most;
+  int64_t scratch_bytes(const OperationSizes& sizes) const override {
+    return cuda::Gemm::workspace_bytes() + main_scratch_bytes(sizes) + drawing_scratch_bytes(sizes);
+  }
+  void reserve_scratch(const OperationSizes& sizes) override {
+    gemm();
+    scratch_.take(main_scratch_bytes(sizes));
+    drawing_scratch_.take(drawing_scratch_bytes(sizes));
+    if (sizes.lists > 0) most_ranking_bytes_ = ranking_scratch_bytes(sizes);
   }
 
-  // The first call runs as it is and sizes the scratch; the second is recorded; later ones replay.
+  // The first call runs as it is: libraries choose and load what they need, and scratch that was
+  // not reserved is taken. The second is recorded; later ones replay.
   void step(const void* key, const std::function<void()>& operations) override {
+    const cuda::NvtxRange range("step");
     const auto [step, first_call] = steps_.try_emplace(key);
     if (first_call) return operations();
     if (!step->second.graph) step->second = record(operations);
@@ -124,49 +150,77 @@ class CudaBackend final : public Backend {
   }
   void forget_step(const void* key) override { steps_.erase(key); }
 
-  void draw_batch(const SamplerTables& from, const TrainingClock* clock,
+  // A branch of its own in a recorded step.
+  void side_by_side(const std::function<void()>& aside,
+                    const std::function<void()>& meanwhile) override {
+    REC_CUDA_CHECK(cudaEventRecord(forked_.get(), stream_.get()));
+    REC_CUDA_CHECK(cudaStreamWaitEvent(side_stream_.get(), forked_.get(), 0));
+    {
+      struct Aside {
+        explicit Aside(bool& on) : is_aside(on) { is_aside = true; }
+        ~Aside() { is_aside = false; }
+        bool& is_aside;
+      };
+      const Aside issued(is_aside_);
+      aside();
+    }
+    meanwhile();
+    REC_CUDA_CHECK(cudaEventRecord(joined_.get(), side_stream_.get()));
+    REC_CUDA_CHECK(cudaStreamWaitEvent(stream_.get(), joined_.get(), 0));
+  }
+
+  // With scratch that no other operation uses: they may be at work beside it.
+  void draw_batch(const SamplerTables& from, const TrainingClock* clock, int64_t ahead,
                   const BatchView& batch) override {
-    cuda::draw_batch(from, clock, batch,
-                     scratch_.take(cuda::draw_batch_scratch_bytes(batch.rows(), batch.negatives())),
-                     stream());
+    const cuda::NvtxRange range("draw batch");
+    cuda::draw_batch(
+        from, clock, ahead, batch,
+        drawing_scratch_.take(cuda::draw_batch_scratch_bytes(batch.rows(), batch.negatives())),
+        stream());
   }
 
-  void project(const LanguageView& z, const GraphView& graph, const ProjectorView& projector,
+  void project(const StoredLanguage& z, const GraphView& graph, const ProjectorView& projector,
                const ProjectorTape& tape, MatrixView<float> e0) override {
-    const int last = projector.layers - 1;
-    const auto output = [&](int l) { return l == last ? e0 : tape.hidden[l]; };
-    cuda::project_language(*gemm_, z, graph, projector.layer[0], output(0),
-                           projection_scratch(z, graph, output(0).cols), stream());
-    for (int l = 1; l <= last; ++l)
-      cuda::hidden_layer(tape.hidden[l - 1], projector.layer[l], output(l), stream());
+    const cuda::NvtxRange range("project");
+    with_type(stored_element(), [&]<class T>(T) {
+      const int last = projector.layers - 1;
+      if (last == 0) return project_first<T>(z, graph, projector, e0);
+      project_first<T>(z, graph, projector, tape.hidden[0].as<T>());
+      for (int l = 1; l < last; ++l)
+        apply_layer<T>(tape.hidden[l - 1], projector.layer[l], tape.hidden[l].as<T>());
+      apply_layer<T>(tape.hidden[last - 1], projector.layer[last], e0);
+    });
   }
 
-  void project_adjoint(const LanguageView& z, const GraphView& graph,
+  void project_adjoint(const StoredLanguage& z, const GraphView& graph,
                        const ProjectorView& projector, const ProjectorTape& tape,
                        MatrixView<float> grad_e0, const ProjectorGradientView& grad) override {
-    MatrixView<float> grad_output = grad_e0;
-    for (int l = projector.layers - 1; l >= 1; --l) {
-      const MatrixView<float> act = tape.hidden[l - 1];
-      cuda::hidden_layer_backward(
-          act, projector.layer[l], grad_output, grad.layer[l],
-          scratch_.take(cuda::hidden_layer_scratch_bytes(act.rows, act.cols, grad_output.cols)),
-          stream());
-      grad_output = act;
-    }
-    cuda::project_language_backward(*gemm_, z, graph, grad_output, grad.layer[0],
-                                    projection_scratch(z, graph, grad_output.cols), stream());
+    const cuda::NvtxRange range("project adjoint");
+    with_type(stored_element(), [&]<class T>(T) {
+      const int last = projector.layers - 1;
+      if (last == 0) return project_first_adjoint<T>(z, graph, grad_e0, grad);
+      apply_layer_adjoint<T>(tape.hidden[last - 1], projector.layer[last], grad_e0,
+                             grad.layer[last]);
+      for (int l = last - 1; l >= 1; --l)
+        apply_layer_adjoint<T>(tape.hidden[l - 1], projector.layer[l], tape.hidden[l].as<T>(),
+                               grad.layer[l]);
+      project_first_adjoint<T>(z, graph, tape.hidden[0].as<T>(), grad);
+    });
   }
 
   void propagate(const GraphView& graph, int layers, MatrixView<const float> x,
                  MatrixView<float> scratch, MatrixView<float> e) override {
+    const cuda::NvtxRange range("propagate");
     cuda::propagate(graph, layers, x, scratch, e, stream());
   }
 
   void normalise(MatrixView<const float> e, MatrixView<float> n, VectorView<float> norm) override {
+    const cuda::NvtxRange range("normalise");
     cuda::normalise(e, n, norm, stream());
   }
   void normalise_adjoint(MatrixView<const float> n, VectorView<const float> norm,
                          MatrixView<float> grad) override {
+    const cuda::NvtxRange range("normalise adjoint");
     cuda::normalise_backward(n, norm, grad, stream());
   }
 
@@ -174,42 +228,118 @@ class CudaBackend final : public Backend {
                  MatrixView<const float> item, const BatchView& batch,
                  const BatchGradientView& scratch, MatrixView<float> grad_user,
                  MatrixView<float> grad_item, TrainingClock* clock) override {
+    const cuda::NvtxRange range("objective");
     switch (settings.kind) {
       case Objective::infonce:
         cuda::info_nce(user, item, batch, settings.tau, scratch, &clock->loss_sum, stream());
         break;
       case Objective::bpr: cuda::bpr(user, item, batch, scratch, &clock->loss_sum, stream()); break;
+      case Objective::softmax:
+        cuda::softmax(
+            user, item, batch, settings.tau, {scratch.user_row, scratch.row_loss, grad_item},
+            &clock->loss_sum,
+            scratch_.take(cuda::softmax_scratch_bytes(batch.rows(), item.rows, item.cols)),
+            stream());
+        return cuda::user_gradient(batch, scratch.user_row, grad_user, stream());
     }
     cuda::batch_gradient(user, batch, scratch, grad_user, grad_item, stream());
   }
 
   void optimiser_step(const AdamSettings& settings, const ParameterSlabs& slabs,
                       TrainingClock* clock) override {
+    const cuda::NvtxRange range("optimiser step");
     cuda::adam(settings, &clock->updates, slabs.weight, slabs.grad, slabs.first_moment,
-               slabs.second_moment, stream());
+               slabs.second_moment, slabs.rounded, stream());
     cuda::advance_clock(clock, stream());
   }
 
   void rank(const RankingRequest& request, MatrixView<int32_t> top_item,
             MatrixView<float> top_score) override {
+    const cuda::NvtxRange range("rank");
     cuda::rank(request, top_item, top_score,
                scratch_.take(cuda::rank_scratch_bytes(request.user_row.size, request.item.rows,
-                                                      top_item.cols)),
-               stream());
+                                                      request.item.cols, top_item.cols, precision_,
+                                                      most_ranking_bytes_)),
+               precision_, stream());
   }
 
  private:
   struct Step {
     RecordedStep graph;
-    std::shared_ptr<void> scratch;  // what the recorded operations use
+    std::shared_ptr<void> scratch, drawing_scratch;  // what the recorded operations use
   };
 
-  Stream stream() const { return stream_.get(); }
+  // Of everything but a draw.
+  int64_t main_scratch_bytes(const OperationSizes& sizes) const {
+    const ProjectionSize& size = sizes.projection;
+    const auto first = [&]<class T>(T, auto pre) {
+      return cuda::projection_scratch_bytes<T, decltype(pre)>(
+          size.users, size.items, size.heavy_users, size.layers == 1 ? size.dim : size.hidden);
+    };
+    int64_t most = with_type(stored_element(), [&](auto stored) {
+      return size.layers == 1 ? first(stored, float{}) : first(stored, stored);
+    });
+    for (int l = 1; l < size.layers; ++l) {
+      const int64_t out = l == size.layers - 1 ? size.dim : size.hidden;
+      most = std::max(most,
+                      cuda::hidden_layer_scratch_bytes(size.users + size.items, size.hidden, out));
+    }
+    if (sizes.batch > 0 && sizes.objective == Objective::softmax)
+      most = std::max(most, cuda::softmax_scratch_bytes(sizes.batch, size.items, size.dim));
+    return sizes.lists > 0 ? std::max(most, ranking_scratch_bytes(sizes)) : most;
+  }
+  int64_t ranking_scratch_bytes(const OperationSizes& sizes) const {
+    return cuda::rank_scratch_bytes(sizes.lists, sizes.projection.items, sizes.projection.dim,
+                                    sizes.k, precision_, kMostRankingBytes);
+  }
+  static int64_t drawing_scratch_bytes(const OperationSizes& sizes) {
+    return sizes.batch > 0 ? cuda::draw_batch_scratch_bytes(sizes.batch, sizes.negatives) : 0;
+  }
 
-  VectorView<std::byte> projection_scratch(const LanguageView& z, const GraphView& graph,
-                                           int64_t out) {
-    return scratch_.take(
-        cuda::projection_scratch_bytes(graph.users(), graph.items(), z.heavy_user.size, out));
+  Stream stream() const { return is_aside_ ? side_stream_.get() : stream_.get(); }
+
+  // Made when it is first needed: its workspace is part of what is announced beforehand.
+  cuda::Gemm& gemm() {
+    if (!gemm_) gemm_ = std::make_unique<cuda::Gemm>(precision_);
+    return *gemm_;
+  }
+
+  template <class T, class Pre>
+  VectorView<std::byte> projection_scratch(const StoredLanguage& z, const GraphView& graph,
+                                           MatrixView<Pre> pre) {
+    return scratch_.take(cuda::projection_scratch_bytes<T, Pre>(graph.users(), graph.items(),
+                                                                z.heavy.rows, pre.cols));
+  }
+  template <class T, class Pre>
+  void project_first(const StoredLanguage& z, const GraphView& graph,
+                     const ProjectorView& projector, MatrixView<Pre> pre) {
+    cuda::project_language(gemm(), z.as<T>(), graph, projector.layer[0].as<T>(), pre,
+                           projection_scratch<T>(z, graph, pre), stream());
+  }
+  template <class T, class Pre>
+  void project_first_adjoint(const StoredLanguage& z, const GraphView& graph,
+                             MatrixView<Pre> grad_pre, const ProjectorGradientView& grad) {
+    cuda::project_language_backward(gemm(), z.as<T>(), graph, grad_pre, grad.layer[0],
+                                    projection_scratch<T>(z, graph, grad_pre), stream());
+  }
+  template <class T, class Y>
+  void apply_layer(StoredView act, const StoredLinear& layer, MatrixView<Y> y) {
+    if constexpr (std::is_same_v<T, float>)
+      cuda::hidden_layer(act.as<T>(), layer.as<T>(), y, precision_, stream());
+    else
+      cuda::hidden_layer(act.as<T>(), layer.as<T>(), y, stream());
+  }
+  template <class T, class Y>
+  void apply_layer_adjoint(StoredView act, const StoredLinear& layer, MatrixView<Y> grad_y,
+                           const LinearGradientView& grad) {
+    const VectorView<std::byte> scratch =
+        scratch_.take(cuda::hidden_layer_scratch_bytes(act.rows, act.cols, grad_y.cols));
+    const MatrixView<const Y> from = grad_y;
+    if constexpr (std::is_same_v<T, float>)
+      cuda::hidden_layer_backward(act.as<T>(), layer.as<T>(), from, grad, scratch, precision_,
+                                  stream());
+    else
+      cuda::hidden_layer_backward(act.as<T>(), layer.as<T>(), from, grad, scratch, stream());
   }
 
   Step record(const std::function<void()>& operations) {
@@ -226,13 +356,17 @@ class CudaBackend final : public Backend {
     const OwnedGraph graph(captured);
     cudaGraphExec_t executable = nullptr;
     REC_CUDA_CHECK(cudaGraphInstantiate(&executable, graph.get(), 0));
-    return {RecordedStep(executable), scratch_.memory()};
+    return {RecordedStep(executable), scratch_.memory(), drawing_scratch_.memory()};
   }
 
+  Precision precision_;
   std::string name_;
-  OwnedStream stream_;
+  OwnedStream stream_, side_stream_;
+  OwnedEvent forked_, joined_;
+  bool is_aside_ = false;  // operations go into side_stream_
   std::unique_ptr<cuda::Gemm> gemm_;
-  Scratch scratch_;
+  Scratch scratch_, drawing_scratch_;
+  int64_t most_ranking_bytes_ = kMostRankingBytes;
   std::map<const void*, Step> steps_;
 };
 
@@ -271,8 +405,8 @@ GpuReport gpu_report() {
   return report;
 }
 
-std::unique_ptr<Backend> make_cuda_backend(int device) {
-  return std::make_unique<CudaBackend>(device);
+std::unique_ptr<Backend> make_cuda_backend(int device, Precision precision) {
+  return std::make_unique<CudaBackend>(device, precision);
 }
 
 }  // namespace rec

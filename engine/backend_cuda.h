@@ -9,6 +9,6 @@
 namespace rec {
 
 // device: the GPU's number. Throws std::runtime_error saying why it cannot be used.
-std::unique_ptr<Backend> make_cuda_backend(int device);
+std::unique_ptr<Backend> make_cuda_backend(int device, Precision precision);
 
 }  // namespace rec

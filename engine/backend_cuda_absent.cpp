@@ -11,6 +11,8 @@ GpuReport gpu_report() {
   return report;
 }
 
-std::unique_ptr<Backend> make_cuda_backend(int) { throw std::runtime_error(gpu_report().problem); }
+std::unique_ptr<Backend> make_cuda_backend(int, Precision) {
+  throw std::runtime_error(gpu_report().problem);
+}
 
 }  // namespace rec

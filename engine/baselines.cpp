@@ -30,6 +30,9 @@ class OwnVectors final : public Ranker {
                 VectorView<const uint8_t> allowed, int64_t k) override {
     return VectorRanker(backend_, user_.view(), item_.view()).rank(users, masks, allowed, k);
   }
+  std::vector<float> scores(const std::vector<int32_t>& users, CsrView items) override {
+    return VectorRanker(backend_, user_.view(), item_.view()).scores(users, items);
+  }
 
  private:
   Backend& backend_;
@@ -80,12 +83,10 @@ class RandomRanker final : public Ranker {
     set_masks(request, masks);
     request.allowed = allowed;
 
-    const size_t items = handicap_.size(), blocks = size_t(ceil_div(int64_t(items), 4));
-    std::vector<float> score(4 * blocks);
+    std::vector<float> score;
     for (size_t row = 0; row < users.size(); ++row) {
-      draw_scores(seed_, uint32_t(users[row]), int64_t(blocks), score.data());
-      for (size_t i = 0; i < items; ++i) score[i] += handicap_[i];
-      backend_.upload(score_.data(), score.data(), sizeof(float) * items);
+      all_scores(users[row], score);
+      backend_.upload(score_.data(), score.data(), sizeof(float) * handicap_.size());
       backend_.upload(user_id_.data(), &users[row], sizeof(int32_t));
       backend_.rank(request, top_item.view(), top_score.view());
       const size_t at = row * size_t(k);
@@ -95,7 +96,25 @@ class RandomRanker final : public Ranker {
     return lists;
   }
 
+  std::vector<float> scores(const std::vector<int32_t>& users, CsrView items) override {
+    std::vector<float> scores, all;
+    for (size_t row = 0; row < users.size(); ++row) {
+      if (row == 0 || users[row] != users[row - 1]) all_scores(users[row], all);
+      for (int64_t e = 0; e < items.degree(int64_t(row)); ++e)
+        scores.push_back(all[size_t(items.row(int64_t(row))[e])]);
+    }
+    return scores;
+  }
+
  private:
+  // score [items, rounded up to a multiple of 4]
+  void all_scores(int32_t user, std::vector<float>& score) const {
+    const int64_t blocks = ceil_div(int64_t(handicap_.size()), 4);
+    score.resize(4 * size_t(blocks));
+    draw_scores(seed_, uint32_t(user), blocks, score.data());
+    for (size_t i = 0; i < handicap_.size(); ++i) score[i] += handicap_[i];
+  }
+
   Backend& backend_;
   uint64_t seed_;
   std::vector<float> handicap_;

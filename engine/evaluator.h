@@ -9,6 +9,11 @@
 
 namespace rec {
 
+// One per cut-off; list and relevant as for user_metrics.
+std::vector<MetricValues> metrics_at(const std::vector<int64_t>& cutoffs,
+                                     VectorView<const int32_t> list,
+                                     VectorView<const int32_t> relevant);
+
 struct UserResult {
   int32_t user = 0;
   std::vector<MetricValues> at;  // one per cut-off, in the order asked
@@ -51,6 +56,12 @@ struct Evaluation {
 // group_of_item [items]: 0 and up, or empty for no groups of items.
 Evaluation evaluate(Ranker& ranker, CsrView truth, const std::vector<CsrView>& masks,
                     std::vector<int64_t> cutoffs, const std::vector<int32_t>& group_of_item = {});
+
+// The lists that evaluate asks of a ranker at once, at most.
+struct ListsAtOnce {
+  int64_t lists = 0, k = 0;
+};
+ListsAtOnce lists_at_once(CsrView truth, const std::vector<int64_t>& cutoffs);
 
 // The mean over those results whose user is kept, e.g. one group by history length.
 template <class Keep>

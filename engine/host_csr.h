@@ -1,5 +1,6 @@
 // A 0/1 matrix on the host that owns its arrays.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 

@@ -34,12 +34,6 @@ void move_row(const float* e, double weight, const std::vector<double>& delta, S
   for (size_t c = 0; c < dim; ++c) row[c] = float((double(e[c]) + weight * delta[c]) * scale);
 }
 
-std::vector<float> to_host(Backend& backend, MatrixView<const float> m) {
-  std::vector<float> host(static_cast<size_t>(m.rows * m.cols));
-  if (!host.empty()) backend.download(host.data(), m.data, sizeof(float) * host.size());
-  return host;
-}
-
 }  // namespace
 
 GraphReach::GraphReach(CsrView train, int layers)

@@ -13,24 +13,32 @@ int64_t layer_width(const ProjectorShape& shape, int layer) {
   return layer == shape.layers - 1 ? shape.dim : shape.hidden;
 }
 
-// The projector's layers in a slab of the parameters' layout, into layer [shape.layers].
+// The weight's and the bias's place in a slab, for each of the projector's layers.
 template <class Layer>
-void view_layers(const ProjectorShape& shape, const Parameters& parameters, VectorView<float> slab,
-                 Layer* layer) {
+void for_each_layer(const ProjectorShape& shape, const Parameters& parameters, Layer layer) {
   size_t p = 0;
   for (int l = 0; l < shape.layers; ++l) {
-    const ParameterInfo& w = parameters.table()[p++];
-    layer[l].weight = MatrixView<float>(slab.data + w.offset, w.rows, w.cols);
-    if (shape.bias) {
-      const ParameterInfo& b = parameters.table()[p++];
-      layer[l].bias = VectorView<float>(slab.data + b.offset, b.rows);
-    }
+    const ParameterInfo& weight = parameters.table()[p++];
+    layer(l, weight, shape.bias ? &parameters.table()[p++] : nullptr);
   }
+}
+
+template <class T>
+MatrixView<T> matrix_in(VectorView<T> slab, const ParameterInfo& p) {
+  return {slab.data + p.offset, p.rows, p.cols};
+}
+VectorView<float> vector_in(VectorView<float> slab, const ParameterInfo* p) {
+  if (p == nullptr) return {};
+  return {slab.data + p->offset, p->rows};
 }
 
 ProjectorGradientView gradient_view(const ProjectorShape& shape, const Parameters& parameters) {
   ProjectorGradientView view;
-  view_layers(shape, parameters, parameters.slabs().grad, view.layer);
+  const VectorView<float> grad = parameters.slabs().grad;
+  for_each_layer(shape, parameters,
+                 [&](int l, const ParameterInfo& weight, const ParameterInfo* bias) {
+                   view.layer[l] = {matrix_in(grad, weight), vector_in(grad, bias)};
+                 });
   return view;
 }
 
@@ -67,7 +75,13 @@ std::vector<ParameterInfo> projector_table(const ProjectorShape& shape, int64_t 
 ProjectorView projector_view(const ProjectorShape& shape, const Parameters& parameters) {
   ProjectorView view;
   view.layers = shape.layers;
-  view_layers(shape, parameters, parameters.slabs().weight, view.layer);
+  const ParameterSlabs slabs = parameters.slabs();
+  for_each_layer(
+      shape, parameters, [&](int l, const ParameterInfo& weight, const ParameterInfo* bias) {
+        view.layer[l] = {slabs.rounded.size > 0 ? StoredView(matrix_in(slabs.rounded, weight))
+                                                : StoredView(matrix_in(slabs.weight, weight)),
+                         vector_in(slabs.weight, bias)};
+      });
   return view;
 }
 

@@ -49,7 +49,7 @@ class LanguageEncoder final : public Encoder {
   const LanguageVectors& z_;
   ProjectorShape shape_;
   int propagation_layers_;
-  std::vector<Matrix<float>> hidden_;
+  std::vector<StoredMatrix> hidden_;
   Matrix<float> e0_;
   Matrix<float> scratch_;
   ProjectorTape tape_;

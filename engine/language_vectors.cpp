@@ -36,7 +36,7 @@ LanguageVectors::LanguageVectors(Backend& backend, MatrixView<const float> z, Cs
     const int32_t u = heavy[static_cast<size_t>(h)];
     mean_language_vector(z, {train.row(u), train.degree(u)}, mean.row(h));
   }
-  heavy_ = Matrix<float>(backend, mean);
+  heavy_ = StoredMatrix(backend, mean);
 
   const HostCsr light_by_item =
       transpose(train, [&](int64_t u) { return train.degree(u) <= hybrid_degree; });
@@ -44,7 +44,7 @@ LanguageVectors::LanguageVectors(Backend& backend, MatrixView<const float> z, Cs
   light_user_of_item_ = Array<int32_t>(backend, light_by_item.col);
 }
 
-LanguageView LanguageVectors::view() const {
+StoredLanguage LanguageVectors::view() const {
   return {item_.view(),
           heavy_.view(),
           heavy_user_.view(),

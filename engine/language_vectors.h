@@ -20,12 +20,12 @@ class LanguageVectors {
   LanguageVectors(Backend& backend, MatrixView<const float> z, CsrView train,
                   int64_t hybrid_degree);
 
-  LanguageView view() const;
+  StoredLanguage view() const;
   int64_t width() const { return item_.cols(); }
   int64_t heavy_users() const { return heavy_user_.size(); }
 
  private:
-  Matrix<float> item_, heavy_;
+  StoredMatrix item_, heavy_;
   Array<int32_t> heavy_user_, light_user_;
   Array<int64_t> light_start_;
   Array<int32_t> light_user_of_item_;

@@ -16,6 +16,12 @@ constexpr std::string_view kCuda = "cuda";
                            "; use --device cpu or auto");
 }
 
+[[noreturn]] void refuse(Precision precision, const std::string& why) {
+  throw std::runtime_error(std::string("precision ") + precision_name(precision) +
+                           " needs an NVIDIA GPU, and " + why +
+                           "; use --precision fp32, which every device has");
+}
+
 // N of "cuda:N"; 0 of "cuda"; -1 of anything else.
 int gpu_number(std::string_view device) {
   if (device == kCuda) return 0;
@@ -28,11 +34,15 @@ int gpu_number(std::string_view device) {
 
 }  // namespace
 
-MadeBackend make_backend(std::string_view device, int threads) {
-  if (device == "cpu") return {make_cpu_backend(threads), ""};
+MadeBackend make_backend(std::string_view device, int threads, Precision precision) {
+  if (device == "cpu") {
+    if (precision != Precision::fp32) refuse(precision, "--device cpu asks for the processors");
+    return {make_cpu_backend(threads), ""};
+  }
   if (device == "auto") {
     const GpuReport report = gpu_report();
-    if (report.problem.empty()) return {make_cuda_backend(0), ""};
+    if (report.problem.empty()) return {make_cuda_backend(0, precision), ""};
+    if (precision != Precision::fp32) refuse(precision, report.problem);
     return {make_cpu_backend(threads), "device auto: " + report.problem + ", using the CPU"};
   }
   const int number = gpu_number(device);
@@ -45,7 +55,7 @@ MadeBackend make_backend(std::string_view device, int threads) {
   if (number >= gpus)
     refuse(device, "there is no GPU " + std::to_string(number) + "; this machine has " +
                        (gpus == 1 ? "cuda:0 alone" : "cuda:0 to cuda:" + std::to_string(gpus - 1)));
-  return {make_cuda_backend(number), ""};
+  return {make_cuda_backend(number, precision), ""};
 }
 
 }  // namespace rec

@@ -43,14 +43,17 @@ int64_t Model::bytes_needed(const Backend& backend, const ModelSettings& setting
     parameters += p.size();
   const int64_t scored = settings.score == Score::cosine ? 2 * dim + 1 : dim;
   const int64_t scratch = settings.propagation_layers > 0 ? 2 * dim : 0;
-  const int64_t floats = (items + heavy_users) * language_width       // Z, heavy users' means
-                         + nodes * (hidden + dim + scratch + scored)  // tape, e0, propagation, e
+  const Element element = backend.stored_element();
+  const int64_t stored = (items + heavy_users) * language_width             // Z, heavy users' means
+                         + nodes * hidden                                   // tape
+                         + (element == Element::float32 ? 0 : parameters);  // rounded weights
+  const int64_t floats = nodes * (dim + scratch + scored)                   // e0, propagation, e
                          + 4 * parameters      // weights, gradient, two moments
                          + nodes;              // degree^-1/2
   const int64_t ids = 2 * edges + light_edges  // the graph both ways, light users' items
                       + 2 * users;             // active users, and the same as heavy and light
   const int64_t offsets = (users + 1) + 2 * (items + 1);  // of the three CSRs
-  return 4 * (floats + ids) + 8 * offsets;
+  return bytes_of(element) * stored + 4 * (floats + ids) + 8 * offsets;
 }
 
 void Model::embed() {
@@ -58,12 +61,11 @@ void Model::embed() {
   representations_.make_scored();
 }
 
-int64_t Model::scratch_bytes(const Backend& backend, const ModelSettings& settings, CsrView train,
-                             int64_t language_width) {
+ProjectionSize Model::projection_size(const Backend& backend, const ModelSettings& settings,
+                                      CsrView train, int64_t language_width) {
   const ProjectorShape& projector = settings.projector;
   const int64_t heavy_users = heavy(train, backend.hybrid_degree(language_width)).users;
-  return backend.projection_scratch_bytes(
-      {train.rows, train.cols, heavy_users, projector.layers, projector.hidden, projector.dim});
+  return {train.rows, train.cols, heavy_users, projector.layers, projector.hidden, projector.dim};
 }
 
 }  // namespace rec

@@ -30,9 +30,9 @@ class Model {
   // Bytes this takes in backend memory, before anything is allocated; train (host) as above.
   static int64_t bytes_needed(const Backend& backend, const ModelSettings& settings, CsrView train,
                               int64_t language_width);
-  // Bytes that the backend takes beside these while a step or embed() runs.
-  static int64_t scratch_bytes(const Backend& backend, const ModelSettings& settings, CsrView train,
-                               int64_t language_width);
+  // What embed() and its adjoint ask of the backend: how much there is to project.
+  static ProjectionSize projection_size(const Backend& backend, const ModelSettings& settings,
+                                        CsrView train, int64_t language_width);
 
   Backend& backend() { return backend_; }
   const ModelSettings& settings() const { return settings_; }

@@ -1,5 +1,7 @@
 #include "engine/parameters.h"
 
+#include <algorithm>
+
 #include "kernels/sampler/philox.h"
 
 namespace rec {
@@ -29,10 +31,34 @@ Parameters::Parameters(Backend& backend, std::vector<ParameterInfo> table)
       weight_(backend, total_size(table_)),
       grad_(backend, total_size(table_)),
       first_moment_(backend, total_size(table_)),
-      second_moment_(backend, total_size(table_)) {}
+      second_moment_(backend, total_size(table_)) {
+  if (backend.stored_element() == Element::bfloat16) rounded_ = Array<Bf16>(backend, size());
+}
 
 ParameterSlabs Parameters::slabs() const {
-  return {weight_.view(), grad_.view(), first_moment_.view(), second_moment_.view()};
+  return {weight_.view(), rounded_.view(), grad_.view(), first_moment_.view(),
+          second_moment_.view()};
+}
+
+void Parameters::set(Backend& backend, const ParameterInfo& tensor,
+                     const std::vector<float>& values) {
+  require(int64_t(values.size()) == tensor.size(),
+          "parameters: one value for each of the tensor's");
+  upload(backend, tensor.offset, values);
+}
+
+void Parameters::set(Backend& backend, const std::vector<float>& values) {
+  require(int64_t(values.size()) == size(), "parameters: one value for each parameter");
+  upload(backend, 0, values);
+}
+
+void Parameters::upload(Backend& backend, int64_t offset, const std::vector<float>& values) {
+  if (values.empty()) return;
+  backend.upload(weight_.data() + offset, values.data(), sizeof(float) * values.size());
+  if (rounded_.size() == 0) return;
+  std::vector<Bf16> rounded(values.size());
+  std::transform(values.begin(), values.end(), rounded.begin(), to_bf16);
+  backend.upload(rounded_.data() + offset, rounded.data(), sizeof(Bf16) * rounded.size());
 }
 
 void Parameters::initialise(Backend& backend, uint64_t seed) {
@@ -50,7 +76,7 @@ void Parameters::initialise(Backend& backend, uint64_t seed) {
           static_cast<float>((2.0 * unit - 1.0) * table_[p].bound);
     }
   }
-  if (size() > 0) backend.upload(weight_.data(), values.data(), sizeof(float) * values.size());
+  set(backend, values);
 }
 
 }  // namespace rec

@@ -1,5 +1,6 @@
 // A model's parameters: four slabs of one layout (weight, gradient, Adam's two moments) and the
-// table of names and offsets that says where each tensor lies.
+// table of names and offsets that says where each tensor lies. Where the backend stores bfloat16,
+// also the weights rounded to it.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -29,12 +30,19 @@ class Parameters {
   int64_t size() const { return weight_.size(); }
   ParameterSlabs slabs() const;
 
+  // values (host): one tensor's, or all of them in the slab's order. Weights are given only here,
+  // so that the rounded copy, where the backend keeps one, is always of them.
+  void set(Backend& backend, const ParameterInfo& tensor, const std::vector<float>& values);
+  void set(Backend& backend, const std::vector<float>& values);
   // Uniform in +-bound from Philox keyed by the seed: the same values on every backend.
   void initialise(Backend& backend, uint64_t seed);
 
  private:
+  void upload(Backend& backend, int64_t offset, const std::vector<float>& values);
+
   std::vector<ParameterInfo> table_;
   Array<float> weight_, grad_, first_moment_, second_moment_;
+  Array<Bf16> rounded_;
 };
 
 }  // namespace rec

@@ -38,6 +38,10 @@ class Ranker {
   // allowed (backend memory): one flag per item, or empty.
   virtual TopLists rank(const std::vector<int32_t>& users, const std::vector<CsrView>& masks,
                         VectorView<const uint8_t> allowed, int64_t k) = 0;
+  // The scores of chosen items alone, masked by nothing. items (host): [users.size(), items], row r
+  // those wanted for users[r]. One score for each entry, in their order. Throws std::domain_error
+  // naming the first that is not finite.
+  virtual std::vector<float> scores(const std::vector<int32_t>& users, CsrView items) = 0;
 };
 
 // Ranks by the inner product of a user's and an item's vector: every model, popularity (width 1).
@@ -45,8 +49,13 @@ class VectorRanker final : public Ranker {
  public:
   // user [users, dim] and item [items, dim] in backend memory, which must outlive the ranker.
   VectorRanker(Backend& backend, MatrixView<const float> user, MatrixView<const float> item);
+  // Of so many lists of k: how many are in backend memory at once, and the bytes they take there.
+  static int64_t lists_at_once(int64_t lists, int64_t k);
+  static int64_t bytes_needed(int64_t lists, int64_t k);
   TopLists rank(const std::vector<int32_t>& users, const std::vector<CsrView>& masks,
                 VectorView<const uint8_t> allowed, int64_t k) override;
+  // Inner products summed in double and rounded once: the same on every backend.
+  std::vector<float> scores(const std::vector<int32_t>& users, CsrView items) override;
 
  private:
   Backend& backend_;

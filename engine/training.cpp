@@ -29,8 +29,10 @@ Training::Training(Model& model, const TrainingSettings& settings)
       backend_(model.backend()),
       settings_(settings),
       tables_{model.graph().view().items_of_user, model.graph().active_users(), settings.sampling},
-      batch_(backend_, model.graph().users(), model.graph().items(), settings.batch,
-             settings.negatives),
+      batch_{{backend_, model.graph().users(), model.graph().items(), settings.batch,
+              settings.negatives},
+             {backend_, model.graph().users(), model.graph().items(), settings.batch,
+              settings.negatives}},
       grad_(backend_, model.graph().nodes(), model.encoder().dim()),
       score_grad_(backend_, settings.batch, 1 + settings.negatives),
       row_grad_(backend_, settings.batch, model.encoder().dim()),
@@ -44,28 +46,41 @@ Training::Training(Model& model, const TrainingSettings& settings)
   set_clock({});
 }
 
+Training::~Training() {
+  for (const Batch& batch : batch_) backend_.forget_step(&batch);
+}
+
 int64_t Training::bytes_needed(const TrainingSettings& settings, int64_t users, int64_t items,
                                int64_t dim) {
   const int64_t rows = settings.batch, uses = rows * (1 + settings.negatives);
   const int64_t floats = (users + items) * dim  // gradient of e
                          + uses + rows * dim;   // of the scores, of the batch's users
-  const int64_t ids = 2 * uses                  // users and their negatives; item_use
-                      + 2 * rows;               // positives; user_row
   const int64_t doubles = rows;                 // losses
+  // Of each of two batches.
+  const int64_t ids = 2 * uses     // users and their negatives; item_use
+                      + 2 * rows;  // positives; user_row
   const int64_t offsets = (users + 1) + (items + 1);
-  return 4 * (floats + ids) + 8 * (doubles + offsets) + int64_t{sizeof(TrainingClock)};
+  return 4 * (floats + 2 * ids) + 8 * (doubles + 2 * offsets) + int64_t{sizeof(TrainingClock)};
 }
 
 void Training::step() {
-  backend_.step(this, [&] {
-    backend_.draw_batch(tables_, clock_.data(), batch_.view());
-    learn_from_batch();
+  const Batch& now = batch_[next_];
+  const BatchView after = batch_[1 - next_].view();
+  if (!drawn_) backend_.draw_batch(tables_, clock_.data(), 0, now.view());
+  drawn_ = false;  // until the next draw has been issued
+  backend_.step(&now, [&] {
+    // Joined before update() moves the clock, which drawing reads.
+    backend_.side_by_side([&] { backend_.draw_batch(tables_, clock_.data(), 1, after); },
+                          [&] { differentiate(now.view()); });
+    update();
   });
+  next_ = 1 - next_;
+  drawn_ = true;
 }
 
 void Training::step_on(VectorView<const int32_t> user, VectorView<const int32_t> positive,
                        MatrixView<const int32_t> negative) {
-  const BatchView batch = batch_.view();
+  const BatchView batch = batch_[next_].view();
   require(user.size == batch.rows() && positive.size == batch.rows() &&
               negative.rows == batch.rows() && negative.cols == batch.negatives(),
           "training: the given batch must have the shape of the settings");
@@ -101,22 +116,28 @@ void Training::step_on(VectorView<const int32_t> user, VectorView<const int32_t>
   upload(batch.user_row.data, rows.col);
   upload(batch.item_start.data, uses.row_start);
   upload(batch.item_use.data, uses.col);
-  learn_from_batch();
+  drawn_ = false;
+  differentiate(batch);
+  update();
+  next_ = 1 - next_;
 }
 
-void Training::learn_from_batch() {
+void Training::differentiate(const BatchView& batch) {
   model_.embed();
 
   const int64_t users = model_.graph().users();
   const int64_t items = model_.graph().items();
   const MatrixView<float> grad = grad_.view();
   backend_.objective(settings_.objective, model_.representations().user(),
-                     model_.representations().item(), batch_.view(),
+                     model_.representations().item(), batch,
                      {score_grad_.view(), row_grad_.view(), row_loss_.view()},
                      grad.rows_from(0, users), grad.rows_from(users, items), clock_.data());
   model_.representations().gradient_to_raw(grad);
 
   model_.encoder().backward(model_.parameters(), grad);
+}
+
+void Training::update() {
   backend_.optimiser_step(settings_.adam, model_.parameters().slabs(), clock_.data());
 }
 
@@ -124,6 +145,7 @@ TrainingClock Training::clock() const { return clock_.to_host(backend_)[0]; }
 
 void Training::set_clock(const TrainingClock& clock) {
   backend_.upload(clock_.data(), &clock, sizeof(clock));
+  drawn_ = false;
 }
 
 }  // namespace rec

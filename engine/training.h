@@ -2,6 +2,9 @@
 //
 //   draw a batch -> e = encoder(parameters) -> scores' loss and gradients -> adjoint -> Adam
 //
+// A step draws the batch of the one after it beside its own work, so there are two batches, which
+// take turns. What is drawn does not depend on that: draws are functions of the clock.
+//
 // Everything a step needs is allocated here, once. Stopping, evaluating and saving are the
 // caller's.
 #pragma once
@@ -18,7 +21,7 @@ struct TrainingSettings {
   AdamSettings adam;
   SamplingRule sampling = SamplingRule::user;
   int64_t batch = 4096;     // rows a step; no more than the graph has edges
-  int64_t negatives = 256;  // per row
+  int64_t negatives = 256;  // per row; bpr takes one, softmax looks at none
 };
 
 // Backend memory for one batch and its groupings.
@@ -39,7 +42,7 @@ class Training {
   // model must outlive the training, which writes its parameters and representations.
   // Throws std::invalid_argument when the settings do not fit the graph, or a user owns every item.
   Training(Model& model, const TrainingSettings& settings);
-  ~Training() { backend_.forget_step(this); }
+  ~Training();
   Training(const Training&) = delete;
   Training& operator=(const Training&) = delete;
 
@@ -60,18 +63,23 @@ class Training {
   TrainingClock clock() const;
   void set_clock(const TrainingClock& clock);
 
-  BatchView batch() const { return batch_.view(); }
+  // The batch of the last step.
+  BatchView batch() const { return batch_[1 - next_].view(); }
   // d loss / d e of the last step, [nodes, dim].
   MatrixView<const float> gradient() const { return grad_.view(); }
 
  private:
-  void learn_from_batch();
+  // The parameters' gradient from a batch.
+  void differentiate(const BatchView& batch);
+  void update();
 
   Model& model_;
   Backend& backend_;
   TrainingSettings settings_;
   SamplerTables tables_;
-  Batch batch_;
+  Batch batch_[2];
+  int next_ = 0;                // the next step's
+  bool drawn_ = false;          // whether it holds the draw of the clock's position already
   Matrix<float> grad_;          // [nodes, dim]
   Matrix<float> score_grad_;    // [batch, 1 + negatives]
   Matrix<float> row_grad_;      // [batch, dim]

@@ -68,6 +68,7 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   const std::pair<const char*, rec::Command> commands[] = {
       {"train", rec::add_train(app)},         {"evaluate", rec::add_evaluate(app)},
+      {"compare", rec::add_compare(app)},     {"sweep", rec::add_sweep(app)},
       {"recommend", rec::add_recommend(app)}, {"similar", rec::add_similar(app)},
       {"intention", rec::add_intention(app)}, {"export", rec::add_export(app)},
       {"info", rec::add_info(app)},           {"doctor", rec::add_doctor(app)}};

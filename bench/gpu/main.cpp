@@ -66,21 +66,12 @@ Json shared_reads(bool) {
   return rows;
 }
 
-std::string name(Precision precision) {
-  switch (precision) {
-    case Precision::fp32: return "fp32";
-    case Precision::tf32: return "tf32";
-    case Precision::bf16: return "bf16";
-  }
-  return {};
-}
-
 Json products(bool) {
   Json rows = Json::array();
   for (const Shape& shape : kPaperShapes) {
     // Items alone, and with as many rows again of users whose means are kept.
     for (int64_t rows_of_z : {shape.items, 2 * shape.items})
-      for (Precision precision : {Precision::fp32, Precision::tf32, Precision::bf16})
+      for (Precision precision : kPrecisions)
         for (bool weight : {false, true}) {
           const int64_t m = weight ? shape.hidden : rows_of_z,
                         k = weight ? rows_of_z : shape.language_width,
@@ -90,7 +81,7 @@ Json products(bool) {
                      {"m", m},
                      {"n", n},
                      {"k", k},
-                     {"precision", name(precision)},
+                     {"precision", precision_name(precision)},
                      {"tflop_s", gpu_gemm_rate(m, n, k, precision, weight) / 1e12}});
         }
   }

@@ -11,12 +11,12 @@ import time
 import machine
 import pack
 from runner import Finished, Outcome, Step, command, outcome_of
+from tables import PRECISIONS
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GPU_FOLDER = ROOT / "bench/gpu"
 PROGRAMS = ("rec_engine", "rec_tests", "rec_bench", "rec_gpu_limits", "rec_steps")
 SIZES = ("books", "movies", "games")
-PRECISIONS = ("fp32", "tf32", "bf16")
 SANITIZERS = ("memcheck", "racecheck", "initcheck", "synccheck")
 # What a tool says where it cannot work on this device or driver, not of our code.
 REFUSALS = re.compile(r"(?i)device not supported|unsupported (driver|device|gpu)|unable to (find|inject|attach)|"
@@ -244,8 +244,9 @@ def kernels(context):
 
 def steps(context):
     words = [context.program("rec_steps"), "--device", "cuda", *(["--steps", "5"] if context.emulated else [])]
-    made = [json_step(context, f"steps.{size}", [*words, "--shape", size], 120) for size in context.sizes()]
-    return made[:1], made[1:]
+    made = [json_step(context, f"steps.{size}.{precision}", [*words, "--shape", size, "--precision", precision], 120)
+            for size in context.sizes() for precision in PRECISIONS]
+    return made[:len(PRECISIONS)], made[len(PRECISIONS):]
 
 
 # ---- peers

@@ -9,6 +9,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "bench/results"
 
 # users, items, training edges, language width, hidden width, dim, batch, negatives: kPaperShapes of bench/shapes.h
+PRECISIONS = ("fp32", "tf32", "bf16")
+
 PAPER = {
     "books": (71306, 26073, 883612, 3072, 1536, 64, 4096, 256),
     "movies": (26073, 12464, 350411, 3072, 1536, 64, 4096, 256),
@@ -104,9 +106,20 @@ def checks_table(steps):
     return table(["check", "outcome", ""], rows) if rows else ""
 
 
+def precision_of(form):
+    """Of a peer's: A computes in fp32."""
+    return form.partition("-")[2] or "fp32"
+
+
+def ours_of(steps, size):
+    """"fp32", "tf32", "bf16" -> result"""
+    found = {precision: passed(steps, f"steps.{size}.{precision}") for precision in PRECISIONS}
+    return {precision: result for precision, result in found.items() if result}
+
+
 def peers_of(steps, size):
     """"A", "D-fp32", ... -> result"""
-    found = {form: passed(steps, f"peers.{size}.{form}") for form in ("A", "D-fp32", "D-tf32", "D-bf16")}
+    found = {form: passed(steps, f"peers.{size}.{form}") for form in ("A", *(f"D-{precision}" for precision in PRECISIONS))}
     return {form: result["result"] for form, result in found.items() if result}
 
 
@@ -117,28 +130,28 @@ def sizes_of(steps):
 def steps_table(steps):
     rows = []
     for size in sizes_of(steps):
-        ours, peers = passed(steps, f"steps.{size}"), peers_of(steps, size)
-        if ours:
-            rows.append([size, f"rec_engine {ours.get('precision', 'fp32')}", milliseconds(ours["step_s"]),
-                         digits(ours["epoch_s"]), ""])
-        for form, peer in peers.items():
-            ratio = f"{peer['step_s'][1] / ours['step_s'][1]:.2f}" if ours else ""
+        ours = ours_of(steps, size)
+        for precision, result in ours.items():
+            rows.append([size, f"rec_engine {precision}", milliseconds(result["step_s"]), digits(result["epoch_s"]), ""])
+        for form, peer in peers_of(steps, size).items():
+            same = ours.get(precision_of(form))
+            ratio = f"{peer['step_s'][1] / same['step_s'][1]:.2f}" if same else ""
             rows.append([size, f"PyTorch {form}{' (fp32)' if form == 'A' else ''}", milliseconds(peer["step_s"]),
                          digits(peer["epoch_s"]), ratio])
-    return table(["size", "program, precision", "step, ms", "epoch, s", "over rec_engine's"], rows) if rows else ""
+    return table(["size", "program, precision", "step, ms", "epoch, s", "over rec_engine's at the same precision"], rows) if rows else ""
 
 
 def evaluation_table(steps):
     rows = []
     for size in sizes_of(steps):
-        ours, peer = passed(steps, f"steps.{size}"), passed(steps, f"peers.{size}.evaluation")
-        if ours:
-            rows.append([size, "rec_engine", milliseconds(ours["evaluation_s"]), ""])
+        ours, peer = ours_of(steps, size), passed(steps, f"peers.{size}.evaluation")
+        for precision, result in ours.items():
+            rows.append([size, f"rec_engine {precision}", milliseconds(result["evaluation_s"]), ""])
         if peer:
             seconds = peer["result"]["evaluation_s"]
             rows.append([size, "PyTorch: matmul, mask, topk, fp32", milliseconds(seconds),
-                         f"{seconds[1] / ours['evaluation_s'][1]:.2f}" if ours else ""])
-    return table(["size", "evaluation", "ms", "over rec_engine's"], rows) if rows else ""
+                         f"{seconds[1] / ours['fp32']['evaluation_s'][1]:.2f}" if "fp32" in ours else ""])
+    return table(["size", "evaluation", "ms", "over rec_engine's in fp32"], rows) if rows else ""
 
 
 def kernel_rows(steps):

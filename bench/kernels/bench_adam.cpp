@@ -26,7 +26,7 @@ void step(benchmark::State& state, const Shape& shape, Place& place) {
       state, work, place,
       [&] { cpu::adam(AdamSettings(), ++t, weight, grad, first_moment, second_moment); },
       [&](auto stream) {
-        cuda::adam(AdamSettings(), updates, weight, grad, first_moment, second_moment, stream);
+        cuda::adam(AdamSettings(), updates, weight, grad, first_moment, second_moment, {}, stream);
       });
 }
 

@@ -24,7 +24,7 @@ void forward(benchmark::State& state, const Shape& shape, Place& place) {
       .limit = Limit::sgemm()};
   measure(
       state, work, place, [&] { cpu::hidden_layer(act, layer, y); },
-      [&](auto stream) { cuda::hidden_layer(act, layer, y, stream); });
+      [&](auto stream) { cuda::hidden_layer(act, layer, y, Precision::fp32, stream); });
 }
 
 void backward(benchmark::State& state, const Shape& shape, Place& place) {
@@ -49,7 +49,9 @@ void backward(benchmark::State& state, const Shape& shape, Place& place) {
   });
   measure(
       state, work, place, [&] { cpu::hidden_layer_backward(act, layer, grad_y, grad); },
-      [&](auto stream) { cuda::hidden_layer_backward(act, layer, grad_y, grad, scratch, stream); });
+      [&](auto stream) {
+        cuda::hidden_layer_backward(act, layer, grad_y, grad, scratch, Precision::fp32, stream);
+      });
 }
 
 [[maybe_unused]] const bool forward_added = add_kernel_bench("hidden_layer/forward", forward);

@@ -1,3 +1,5 @@
+#include <memory>
+
 #include "bench/harness.h"
 #include "kernels/language_projection/language_projection.h"
 #include "tests/support/language.h"
@@ -5,15 +7,33 @@
 namespace rec::bench {
 namespace {
 
-// Random vectors of the shape's language width, its users split at the measured threshold.
+// Random vectors of the shape's language width, its users split at the threshold of the place, and
+// the graph.
 struct Language {
   HostMatrix item;
   test::HostLanguage split;
+  LanguageView z;
+  GraphView graph;
+  std::shared_ptr<cuda::Gemm> gemm;  // of a GPU
+  VectorView<std::byte> scratch;     // of a GPU
 
-  explicit Language(const Shape& shape)
+  Language(const Shape& shape, Place& place)
       : item(HostMatrix::random(shape.items, shape.language_width, 1)),
-        split(test::make_language(graph_of(shape).view(), item.view(),
-                                  cpu::hybrid_degree(shape.language_width))) {}
+        split(test::make_language(
+            graph_of(shape).view(), item.view(),
+            place.choose([&] { return cpu::hybrid_degree(shape.language_width); },
+                         [&](auto) { return cuda::hybrid_degree(shape.language_width); }))),
+        z(place.put(split.view())),
+        graph(place.put(graph_of(shape).view())),
+        gemm(place.choose([] { return std::shared_ptr<cuda::Gemm>(); },
+                          [](auto) { return std::make_shared<cuda::Gemm>(Precision::fp32); })),
+        scratch(place.gpu_scratch([&](auto) {
+          return cuda::projection_scratch_bytes(shape.users, shape.items, z.heavy_user.size,
+                                                shape.hidden);
+        })) {}
+
+  // Edges of light users.
+  double edges() const { return double(split.light_user_of_item.size()); }
 };
 
 // Products: an item's or heavy user's row times the weight, 2 D H flops, the same count in either
@@ -24,11 +44,13 @@ double product_flops(const Shape& shape, const LanguageView& z) {
          double(shape.hidden);
 }
 
-void forward(benchmark::State& state, const Shape& shape) {
-  const Language language(shape);
-  const LanguageView z = language.split.view();
+void forward(benchmark::State& state, const Shape& shape, Place& place) {
+  const Language language(shape, place);
+  const LanguageView& z = language.z;
   HostMatrix weight = HostMatrix::random(shape.hidden, shape.language_width, 2);
-  HostMatrix bias(1, shape.hidden), pre(shape.nodes(), shape.hidden);
+  HostMatrix bias(1, shape.hidden), outputs(shape.nodes(), shape.hidden);
+  const LinearView layer = {place.put(weight.view()), place.put(bias.flat())};
+  const MatrixView<float> pre = place.put(outputs.view());
   // Vectors of items and heavy users and the weight are read once. T, of items and heavy users, is
   // written as the bias, read and written by the product, and read to be copied: slab by slab into
   // scratch (items, written once more) or into the users' rows (heavy). Every light user's edge
@@ -36,23 +58,28 @@ void forward(benchmark::State& state, const Shape& shape) {
   // is written.
   const double row_bytes = 4.0 * double(shape.hidden),
                vector_bytes = 4.0 * double(shape.language_width);
-  const double edges = double(z.light_users_of_item.row_start[shape.items]);
+  const double edges = language.edges();
   const Work work{.bytes = double(shape.items + z.heavy.rows + shape.hidden) * vector_bytes +
                            edges * (row_bytes + 4.0) +
                            double(5 * shape.items + 4 * z.heavy.rows + shape.users) * row_bytes,
                   .flops = product_flops(shape, z),
                   .limit = Limit::sgemm()};
-  measure(state, work, [&] {
-    cpu::project_language(z, graph_of(shape).view(), {weight.view(), bias.flat()}, pre.view());
-  });
+  measure(
+      state, work, place, [&] { cpu::project_language(z, language.graph, layer, pre); },
+      [&](auto stream) {
+        cuda::project_language(*language.gemm, z, language.graph, layer, pre, language.scratch,
+                               stream);
+      });
 }
 
-void backward(benchmark::State& state, const Shape& shape) {
-  const Language language(shape);
-  const LanguageView z = language.split.view();
+void backward(benchmark::State& state, const Shape& shape, Place& place) {
+  const Language language(shape, place);
+  const LanguageView& z = language.z;
   HostMatrix grad_weight(shape.hidden, shape.language_width), grad_bias(1, shape.hidden);
+  const LinearGradientView grad = {place.put(grad_weight.view()), place.put(grad_bias.flat())};
   // A call adds to the items' rows: any other values would grow from call to call.
   HostMatrix zeros(shape.nodes(), shape.hidden);
+  const MatrixView<float> grad_pre = place.put(zeros.view());
   // Light users' rows are read and written, scaled, slab by slab into scratch; heavy users' rows
   // are copied. Every light user's edge reads a row of the scratch and an id, counted once though
   // each slab reads it; the sum is added to an item's row, which is read and written. The bias
@@ -60,16 +87,19 @@ void backward(benchmark::State& state, const Shape& shape) {
   // vectors and writes the weight's gradient.
   const double row_bytes = 4.0 * double(shape.hidden),
                vector_bytes = 4.0 * double(shape.language_width);
-  const double edges = double(z.light_users_of_item.row_start[shape.items]);
+  const double edges = language.edges();
   const Work work{.bytes = double(2 * z.light_user.size) * row_bytes + edges * (row_bytes + 4.0) +
                            4.0 * double(shape.items + z.heavy.rows) * row_bytes +
                            double(shape.items + z.heavy.rows + shape.hidden) * vector_bytes,
                   .flops = product_flops(shape, z),
                   .limit = Limit::sgemm()};
-  measure(state, work, [&] {
-    cpu::project_language_backward(z, graph_of(shape).view(), zeros.view(),
-                                   {grad_weight.view(), grad_bias.flat()});
-  });
+  measure(
+      state, work, place,
+      [&] { cpu::project_language_backward(z, language.graph, grad_pre, grad); },
+      [&](auto stream) {
+        cuda::project_language_backward(*language.gemm, z, language.graph, grad_pre, grad,
+                                        language.scratch, stream);
+      });
 }
 
 [[maybe_unused]] const bool forward_added =

@@ -24,10 +24,10 @@ void draw(benchmark::State& state, const Shape& shape, Place& place) {
   measure(
       state, work, place,
       [&] {
-        cpu::draw_batch(tables, clock, batch);
+        cpu::draw_batch(tables, clock, 0, batch);
         clock.step = (clock.step + 1) % (shape.edges / shape.batch);
       },
-      [&](auto stream) { cuda::draw_batch(tables, clock_there, batch, scratch, stream); });
+      [&](auto stream) { cuda::draw_batch(tables, clock_there, 0, batch, scratch, stream); });
 }
 
 [[maybe_unused]] const bool user_added = add_kernel_bench("sampler/user", draw<SamplingRule::user>);

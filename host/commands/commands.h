@@ -10,6 +10,8 @@ using Command = std::function<int()>;
 
 Command add_train(CLI::App& app);
 Command add_evaluate(CLI::App& app);
+Command add_compare(CLI::App& app);
+Command add_sweep(CLI::App& app);
 Command add_recommend(CLI::App& app);
 Command add_similar(CLI::App& app);
 Command add_export(CLI::App& app);

@@ -7,12 +7,14 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/baselines.h"
+#include "host/commands/candidate_ranking.h"
 #include "host/commands/commands.h"
 #include "host/commands/evaluation_groups.h"
-#include "host/commands/output_files.h"
+#include "host/commands/output_file.h"
 #include "host/commands/shared_options.h"
 #include "host/formats/file_error.h"
 #include "host/report/report.h"
+#include "host/report/text_table.h"
 #include "host/run/model_of_config.h"
 #include "host/run/named_metrics.h"
 #include "host/run/split_evaluator.h"
@@ -30,6 +32,7 @@ struct Options {
   std::string split = "test", mask;
   std::vector<int64_t> cutoffs;
   std::string json_file, per_user_file;
+  CandidateOptions candidates;
   std::string beside;  // a run trained on load.data
   bool groups = false;
   uint64_t seed = 101;
@@ -108,6 +111,11 @@ std::vector<ReportRow> rows_beside(const Subject& subject, const Subject& there,
   return rows;
 }
 
+// A path, which need not be UTF-8, may stand in it.
+void write_json(const std::string& file, const Json& json) {
+  write_output(file, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+}
+
 void write_per_user(const std::string& file, const Dataset& data, const Evaluation& evaluation) {
   std::string text = "user";
   for (const auto& [key, value] : named_means(evaluation.cutoffs, evaluation.mean))
@@ -120,9 +128,9 @@ void write_per_user(const std::string& file, const Dataset& data, const Evaluati
   write_output(file, text + "\n");
 }
 
-void write_json(const std::string& file, const Subject& subject, const std::string& split,
-                const std::string& masked, const Evaluation& evaluation,
-                const std::vector<Group>& groups, const std::vector<ReportRow>& beside) {
+void write_evaluation(const std::string& file, const Subject& subject, const std::string& split,
+                      const std::string& masked, const Evaluation& evaluation,
+                      const std::vector<Group>& groups, const std::vector<ReportRow>& beside) {
   Json json = {{"split", split},
                {"users", evaluation.users},
                {"masked", masked},
@@ -137,7 +145,7 @@ void write_json(const std::string& file, const Subject& subject, const std::stri
         {{"group", group.name},
          {"users", group.mean.users},
          {"metrics", to_json(named_means(evaluation.cutoffs, group.mean.at))}});
-  write_output(file, json.dump(2) + "\n");
+  write_json(file, json);
 }
 
 void print_tables(const Subject& subject, const std::string& split, const std::string& masked,
@@ -153,8 +161,35 @@ void print_tables(const Subject& subject, const std::string& split, const std::s
                metrics_table(evaluation.cutoffs, {{subject.name, group.mean.at}}));
 }
 
+int evaluate_candidates(const Options& options, Subject& subject, Split split) {
+  const Dataset& data = subject.run.data;
+  const CandidateRanking ranking = rank_candidates(*subject.ranker, data, split, options.candidates,
+                                                   options.seed, options.cutoffs);
+  if (!is_standard_output(options.json_file)) {
+    TextTable table = {{{"metric"}, {subject.name}}};
+    for (const auto& [key, value] : ranking.metrics)
+      table.push_back({{key}, {fmt::format("{:.5f}", value)}});
+    fmt::print("{}: {} split, {} lists of {} users, not all-ranking: {}\n{}\n", data.name,
+               options.split, ranking.lists, ranking.users, ranking.origin,
+               aligned(table, /*bold=*/false));
+  }
+  if (!options.json_file.empty()) {
+    Json json = {{"split", options.split},
+                 {"users", ranking.users},
+                 {"lists", ranking.lists},
+                 {"candidates", ranking.origin},
+                 {"metrics", to_json(ranking.metrics)}};
+    if (!subject.run.forced.empty()) json["forced"] = subject.run.forced;
+    write_json(options.json_file, json);
+  }
+  return 0;
+}
+
 int run_evaluate(const Options& options) {
-  refuse_same_file("--json", options.json_file, "--per-user", options.per_user_file);
+  refuse_same_output({{"--json", options.json_file},
+                      {"--per-user", options.per_user_file},
+                      {"--save-candidates", options.candidates.save_file}});
+  refuse_stray_candidate_options(options.candidates);
   const Split split = options.split == "valid" ? Split::valid : Split::test;
   Subject subject = options.model.empty() ? trained_model(options.load) : baseline(options);
   const Dataset& data = subject.run.data;
@@ -167,6 +202,7 @@ int run_evaluate(const Options& options) {
                                    ".txt is missing or empty); there is nothing to evaluate");
   const Subject there = options.beside.empty() ? Subject() : trained_there(options);
   print_notices(subject.run);
+  if (options.candidates.asked()) return evaluate_candidates(options, subject, split);
   const SplitEvaluator evaluator(*subject.run.backend, data, config.mask);
   ItemGroups of_items;
   if (options.groups) of_items = group_items(data);
@@ -187,7 +223,7 @@ int run_evaluate(const Options& options) {
       is_standard_output(options.json_file) || is_standard_output(options.per_user_file);
   if (!for_programs) print_tables(subject, options.split, masked, evaluation, groups, beside);
   if (!options.json_file.empty())
-    write_json(options.json_file, subject, options.split, masked, evaluation, groups, beside);
+    write_evaluation(options.json_file, subject, options.split, masked, evaluation, groups, beside);
   if (!options.per_user_file.empty()) write_per_user(options.per_user_file, data, evaluation);
   return 0;
 }
@@ -197,7 +233,7 @@ int run_evaluate(const Options& options) {
 Command add_evaluate(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   CLI::App* command =
-      app.add_subcommand("evaluate", "All-ranking metrics of a run, or of a baseline on a dataset");
+      app.add_subcommand("evaluate", "Metrics of a run, or of a baseline on a dataset");
   add_run_options(*command, options->load);
   command->get_option("RUN")->description(
       "run folder, checkpoint or folder of .npy weights; with --model a dataset");
@@ -227,7 +263,9 @@ Command add_evaluate(CLI::App& app) {
                       "write every user's metrics here (TSV); - as above");
   command->add_flag("--groups", options->groups,
                     "also for users by history length, and for items by popularity");
-  command->add_option("--seed", options->seed, "of random and pop-random")->capture_default_str();
+  command->add_option("--seed", options->seed, "of random, pop-random and sampled negatives")
+      ->capture_default_str();
+  add_candidate_options(*command, options->candidates);
   return [options] { return run_evaluate(*options); };
 }
 

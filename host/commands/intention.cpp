@@ -10,14 +10,13 @@
 #include "host/commands/intention_queries.h"
 #include "host/commands/item_names.h"
 #include "host/commands/list_printer.h"
-#include "host/commands/output_files.h"
+#include "host/commands/output_file.h"
 #include "host/commands/shared_options.h"
 #include "host/formats/file_error.h"
 #include "host/formats/intention_files.h"
 #include "host/formats/mapped_file.h"
 #include "host/progress/progress.h"
-#include "host/report/chart.h"
-#include "host/report/page.h"
+#include "host/report/html.h"
 
 namespace rec {
 namespace {
@@ -212,7 +211,7 @@ std::vector<size_t> chosen_lists(const Options& options, const Dataset& data, co
 }
 
 int run_intention(const Options& options) {
-  refuse_same_file("--jsonl", options.jsonl_file, "--html", options.html_file);
+  refuse_same_output({{"--jsonl", options.jsonl_file}, {"--html", options.html_file}});
   const std::vector<double> alphas = parse_alphas(options.alphas);
   LoadedRun run = load_run(options.load);
   const Dataset& data = run.data;

@@ -16,7 +16,7 @@ constexpr int kInterrupted = 130;  // as a shell reports a program ended by Ctrl
 struct Options {
   std::string data, run, config_file;
   std::vector<std::string> settings;
-  std::string epochs, seed;
+  std::string epochs, seed, precision;
   int threads = -1;  // the config's
   TrainRequest request;
 };
@@ -45,6 +45,7 @@ Config settings_of(const Options& options, const Dataset& data, const RunFolder&
   for (const std::string& setting : options.settings) apply_setting(config, setting);
   if (!options.epochs.empty()) apply_option(config, "epochs", options.epochs);
   if (!options.seed.empty()) apply_option(config, "seed", options.seed);
+  if (!options.precision.empty()) apply_option(config, "precision", options.precision);
   if (options.threads >= 0) config.threads = options.threads;
   return config;
 }
@@ -71,6 +72,8 @@ Command add_train(CLI::App& app) {
   command->add_option("--epochs", options->epochs, "epochs at most");
   command->add_option("--seed", options->seed, "seed of initialisation and sampling");
   add_machine_options(*command, options->request.device, options->threads);
+  command->add_option("--precision", options->precision,
+                      "fp32, or on a GPU tf32 or bf16: how exactly products are computed");
   command->add_option("--config", options->config_file, "TOML file of settings");
   add_settings_option(*command, options->settings, "one setting, key=value");
   add_language_option(*command, options->request.language);

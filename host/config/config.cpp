@@ -182,7 +182,7 @@ const std::vector<Key>& keys() {
       following("the model",
                 whole_number("layers", {"n_layers", "layer", "layer_num", "num_layers"},
                              &Config::layers, 0, 64)),
-      word("objective", {"loss"}, &Config::objective, {"infonce", "bpr"}),
+      word("objective", {"loss"}, &Config::objective, {"infonce", "bpr", "softmax"}),
       word("score", {}, &Config::score, {"cosine", "dot"}),
       real_number("tau", {"temperature", "temp", "temp_cl"}, &Config::tau, 1e-6, false, 1e6),
       whole_number("batch", {"batch_size", "train_batch_size", "bpr_batch"}, &Config::batch, 1,
@@ -204,7 +204,7 @@ const std::vector<Key>& keys() {
       cutoffs(),
       whole_number("seed", {}, &Config::seed, 0, std::numeric_limits<int64_t>::max()),
       whole_number("threads", {"num_threads", "num_workers", "worker"}, &Config::threads, 0, 4096),
-      word("precision", {}, &Config::precision, {"fp32"}),
+      word("precision", {}, &Config::precision, {"fp32", "tf32", "bf16"}),
   };
   return table;
 }
@@ -350,7 +350,8 @@ Config resolve(Config config, int64_t language_width) {
     config.hidden = 0;
   else if (config.hidden == 0)
     config.hidden = default_hidden_width(language_width);
-  if (config.objective == "bpr") config.negatives = 1;
+  // softmax does not look at negatives; the sampler draws one at least.
+  if (config.objective != "infonce") config.negatives = 1;
   return config;
 }
 

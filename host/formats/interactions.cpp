@@ -1,63 +1,13 @@
 #include "host/formats/interactions.h"
 
 #include <algorithm>
-#include <charconv>
-#include <limits>
 
 #include "host/formats/file_error.h"
+#include "host/formats/id_line.h"
 #include "host/formats/lines.h"
 #include "host/formats/mapped_file.h"
 
 namespace rec {
-namespace {
-
-constexpr int64_t kLargestId = std::numeric_limits<int32_t>::max() - 1;
-
-// The word up to the next blank, shortened for a sentence.
-std::string word_at(const char* at, const char* end) {
-  const char* stop = std::find_if(at, end, [](char c) { return c == ' ' || c == '\t'; });
-  std::string word(at, std::min<ptrdiff_t>(stop - at, 30));
-  for (char& c : word)
-    if (c < ' ' || c > '~') c = '?';
-  return word;
-}
-
-// The numbers of one line.
-class LineReader {
- public:
-  LineReader(std::string_view line, int64_t number, const std::string& name)
-      : at_(line.data()), end_(line.data() + line.size()), line_(number), name_(name) {}
-
-  bool next(int32_t& id) {
-    while (at_ < end_ && (*at_ == ' ' || *at_ == '\t')) ++at_;
-    if (at_ == end_) return false;
-    int64_t value = 0;
-    const auto [rest, error] = std::from_chars(at_, end_, value);
-    const bool ends = rest == end_ || *rest == ' ' || *rest == '\t';
-    if (error == std::errc::result_out_of_range ||
-        (error == std::errc() && ends && value > kLargestId))
-      refuse("id " + word_at(at_, end_) + " is too large; ids go up to " +
-             std::to_string(kLargestId));
-    if (error != std::errc() || !ends)
-      refuse("'" + word_at(at_, end_) + "' is not a number; a line is 'user item item ...'");
-    if (value < 0) refuse("id " + word_at(at_, end_) + " is negative; ids count from 0");
-    id = static_cast<int32_t>(value);
-    at_ = rest;
-    return true;
-  }
-
- private:
-  [[noreturn]] void refuse(const std::string& sentence) const {
-    throw FileError(name_, line_, sentence);
-  }
-
-  const char* at_;
-  const char* end_;
-  int64_t line_;
-  const std::string& name_;
-};
-
-}  // namespace
 
 bool is_far_id(int64_t id, int64_t named) {
   constexpr int64_t kRoom = 10'000'000;
@@ -73,7 +23,7 @@ Interactions parse_interactions(std::string_view text, const std::string& name) 
   std::vector<int32_t> items;
   int32_t largest_user = -1, largest_item = -1;
   for_each_line(text, [&](std::string_view line, int64_t number) {
-    LineReader reader(line, number, name);
+    IdLine reader(line, number, name, "user item item ...");
     int32_t user = 0, item = 0;
     if (!reader.next(user)) return;
     const int64_t first = static_cast<int64_t>(items.size());

@@ -5,20 +5,10 @@
 #include <algorithm>
 
 #include "host/formats/atomic_file.h"
-#include "host/report/chart.h"
-#include "host/report/page.h"
+#include "host/report/html.h"
 
 namespace rec {
 namespace {
-
-std::vector<std::pair<double, double>> metric_points(const std::vector<MetricsLine>& lines,
-                                                     const std::string& key, bool test) {
-  std::vector<std::pair<double, double>> points;
-  for (const MetricsLine& line : lines)
-    for (const auto& [name, value] : test ? line.test : line.valid)
-      if (name == key) points.push_back({double(line.epoch), value});
-  return points;
-}
 
 std::string html_table(const std::vector<int64_t>& cutoffs, const std::vector<ReportRow>& rows) {
   if (rows.empty()) return "<p>No split to evaluate on.</p>";

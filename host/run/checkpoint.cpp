@@ -28,10 +28,12 @@ void add_slab(SafetensorsFile& file, Model& model, const Slab& slab) {
   }
 }
 
-void restore_slab(const SafetensorsFile& file, Model& model, const Slab& slab,
-                  const std::string& path) {
+// Calls put(parameter, values) with what the file has under prefix and each parameter's name.
+template <class Put>
+void restore_tensors(const SafetensorsFile& file, Model& model, const std::string& prefix,
+                     const std::string& path, Put put) {
   for (const ParameterInfo& p : model.parameters().table()) {
-    const std::string name = slab.prefix + p.name;
+    const std::string name = prefix + p.name;
     const Tensor* tensor = file.find(name);
     if (tensor == nullptr)
       throw FileError(path, "has no tensor '" + name + "'; it belongs to a model of another shape");
@@ -41,9 +43,17 @@ void restore_slab(const SafetensorsFile& file, Model& model, const Slab& slab,
       throw FileError(path,
                       fmt::format("tensor '{}' is [{}], but this model and dataset need [{}]", name,
                                   fmt::join(tensor->shape, ", "), fmt::join(wanted, ", ")));
-    model.backend().upload(slab.values.data + p.offset, tensor->values.data(),
-                           sizeof(float) * tensor->values.size());
+    put(p, tensor->values);
   }
+}
+
+void restore_slab(const SafetensorsFile& file, Model& model, const Slab& slab,
+                  const std::string& path) {
+  restore_tensors(file, model, slab.prefix, path,
+                  [&](const ParameterInfo& p, const std::vector<float>& values) {
+                    model.backend().upload(slab.values.data + p.offset, values.data(),
+                                           sizeof(float) * values.size());
+                  });
 }
 
 std::string exact(double value) { return fmt::format("{:016x}", std::bit_cast<uint64_t>(value)); }
@@ -147,7 +157,10 @@ void require_same_language(const Dataset& data, const LanguageModel& trained_on,
 }
 
 void restore_weights(Model& model, const SafetensorsFile& file, const std::string& path) {
-  restore_slab(file, model, {"", model.parameters().slabs().weight}, path);
+  restore_tensors(file, model, "", path,
+                  [&](const ParameterInfo& p, const std::vector<float>& values) {
+                    model.parameters().set(model.backend(), p, values);
+                  });
 }
 
 void restore_moments(Model& model, const SafetensorsFile& file, const std::string& path) {

@@ -120,13 +120,20 @@ LoadedRun load_run(const LoadRequest& request) {
   loaded.trained_on = trained_on(weights, loaded.data, !request.data.empty());
   loaded.config = resolve(weights.config, loaded.data.language.width());
   loaded.backend = make_backend(request.device, request.threads).backend;
+  if (loaded.config.precision != precision_name(Precision::fp32))
+    loaded.notices.push_back(request.run + ": was trained in " + loaded.config.precision +
+                             "; what follows is computed in fp32");
   if (!fingerprint.empty() && fingerprint != loaded.data.fingerprint)
     loaded.notices.push_back(data_path + ": has changed since " + request.run +
                              " was trained on it");
   const ModelSettings settings = model_settings(loaded.config);
+  OperationSizes sizes;
+  sizes.projection = Model::projection_size(*loaded.backend, settings, loaded.data.train.view(),
+                                            loaded.data.language.width());
   require_memory(*loaded.backend,
                  Model::bytes_needed(*loaded.backend, settings, loaded.data.train.view(),
-                                     loaded.data.language.width()),
+                                     loaded.data.language.width()) +
+                     loaded.backend->scratch_bytes(sizes),
                  "the model");
   loaded.model = std::make_unique<Model>(*loaded.backend, settings, loaded.data.language.view(),
                                          loaded.data.train.view());

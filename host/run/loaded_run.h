@@ -27,7 +27,8 @@ enum class TrainedOn { this_dataset, other_data, unknown };
 
 struct LoadedRun {
   std::unique_ptr<Backend> backend;
-  // What a person should know, a line each: of data changed since, of another language model.
+  // What a person should know, a line each: of data changed since, of another language model, of
+  // another precision.
   std::vector<std::string> notices;
   Dataset data;
   Config config;
@@ -36,6 +37,8 @@ struct LoadedRun {
   std::unique_ptr<Model> model;  // weights restored, embed() done
 };
 
+// Computes in fp32, whatever the run was trained in: its weights are that, and every backend has
+// it.
 // Refuses a dataset whose language vectors have another width than what the model was trained on,
 // and, unless forced, one whose vectors come from another language model.
 LoadedRun load_run(const LoadRequest& request);

@@ -2,10 +2,23 @@
 
 #include <algorithm>
 
+#include "engine/ranker.h"
 #include "host/formats/file_error.h"
 #include "host/run/split_evaluator.h"
 
 namespace rec {
+
+namespace {
+
+// Of the evaluations that a training makes: of validation, with the monitor's cut-off, and of test.
+std::vector<ListsAtOnce> evaluated_lists(const Dataset& data, const Config& config) {
+  std::vector<int64_t> cutoffs = config.topk;
+  const ListsAtOnce test = lists_at_once(data.test.view(), cutoffs);
+  cutoffs.push_back(monitor_of(config).k);
+  return {lists_at_once(data.valid.view(), cutoffs), test};
+}
+
+}  // namespace
 
 Config fit_to(const Dataset& data, Config config) {
   config = resolve(std::move(config), data.language.width());
@@ -24,7 +37,9 @@ ModelSettings model_settings(const Config& config) {
 
 TrainingSettings training_settings(const Config& config) {
   TrainingSettings settings;
-  settings.objective.kind = config.objective == "bpr" ? Objective::bpr : Objective::infonce;
+  settings.objective.kind = config.objective == "bpr"       ? Objective::bpr
+                            : config.objective == "softmax" ? Objective::softmax
+                                                            : Objective::infonce;
   settings.objective.tau = float(config.tau);
   settings.adam.learning_rate = float(config.lr);
   settings.adam.weight_decay = float(config.weight_decay);
@@ -35,13 +50,31 @@ TrainingSettings training_settings(const Config& config) {
   return settings;
 }
 
+OperationSizes operation_sizes(const Backend& backend, const Dataset& data, const Config& config) {
+  OperationSizes sizes;
+  sizes.projection = Model::projection_size(backend, model_settings(config), data.train.view(),
+                                            data.language.width());
+  sizes.batch = config.batch;
+  sizes.negatives = config.negatives;
+  sizes.objective = training_settings(config).objective.kind;
+  for (const ListsAtOnce& ranked : evaluated_lists(data, config)) {
+    const int64_t lists = VectorRanker::lists_at_once(ranked.lists, ranked.k);
+    sizes.lists = std::max(sizes.lists, lists);
+    sizes.k = std::max(sizes.k, ranked.k);
+  }
+  return sizes;
+}
+
 int64_t training_bytes(const Backend& backend, const Dataset& data, const Config& config) {
+  int64_t lists = 0;
+  for (const ListsAtOnce& ranked : evaluated_lists(data, config))
+    lists = std::max(lists, VectorRanker::bytes_needed(ranked.lists, ranked.k));
+  const int64_t popularity = int64_t{sizeof(float)} * (data.users + data.items);
   return Model::bytes_needed(backend, model_settings(config), data.train.view(),
                              data.language.width()) +
          Training::bytes_needed(training_settings(config), data.users, data.items, config.width) +
-         Model::scratch_bytes(backend, model_settings(config), data.train.view(),
-                              data.language.width()) +
-         SplitEvaluator::bytes_needed(data);
+         backend.scratch_bytes(operation_sizes(backend, data, config)) +
+         SplitEvaluator::bytes_needed(data) + lists + popularity;
 }
 
 Monitor monitor_of(const Config& config) {

@@ -15,8 +15,10 @@ Config fit_to(const Dataset& data, Config config);
 ModelSettings model_settings(const Config& config);
 TrainingSettings training_settings(const Config& config);
 
-// Bytes that training takes in backend memory: the model, a batch and the masks of evaluations, and
-// what the backend takes for itself during a step.
+// How large a training's operations get, those of its evaluations included.
+OperationSizes operation_sizes(const Backend& backend, const Dataset& data, const Config& config);
+// Bytes that training takes in backend memory at most: the model, two batches, the masks and lists
+// of evaluations, and what the backend takes for itself.
 int64_t training_bytes(const Backend& backend, const Dataset& data, const Config& config);
 
 // "recall@20" -> its metric and cut-off; the config has checked the form.

@@ -7,18 +7,15 @@
 #include "host/formats/mapped_file.h"
 
 namespace rec {
-namespace {
 
-// What may change between a training and its continuation.
 Config without_what_may_change(Config config) {
   const Config defaults;
   config.epochs = defaults.epochs;
   config.threads = defaults.threads;
+  config.precision = defaults.precision;
   config.topk = defaults.topk;
   return config;
 }
-
-}  // namespace
 
 RunRecord::RunRecord(const RunFolder& run, const Dataset& data, const Config& config, Model& model,
                      Training& training)

@@ -13,6 +13,10 @@
 
 namespace rec {
 
+// The config with the defaults for what may change between a training and its continuation: epochs,
+// threads and topk.
+Config without_what_may_change(Config config);
+
 class RunRecord {
  public:
   // config: fitted to data (host/run/model_of_config.h). All must outlive the record.

@@ -268,9 +268,11 @@ TrainEnd train(const Dataset& data, const Config& given, const RunFolder& run,
   if (config.batch < given.batch)
     say(request, fmt::format("batch {} is larger than the {} training interactions; using {}",
                              given.batch, data.train.entries(), config.batch));
-  const MadeBackend made = make_backend(request.device, int(config.threads));
+  const MadeBackend made =
+      make_backend(request.device, int(config.threads), precision_named(config.precision));
   if (!made.notice.empty()) say(request, made.notice);
   announce(data, config, *made.backend, request);
+  made.backend->reserve_scratch(operation_sizes(*made.backend, data, config));
 
   Trainer trainer(data, config, run, request, *made.backend);
   if (resumes)

@@ -8,6 +8,7 @@
 // Source: Kingma and Ba 2015, Algorithm 1.   Why it works: docs/kernels/adam.md
 // Test: tests/kernels/test_adam.cpp   Speed: bench/kernels/bench_adam.cpp
 #pragma once
+#include "kernels/common/bf16.h"
 #include "kernels/common/check.h"
 #include "kernels/common/stream.h"
 #include "kernels/common/views.h"
@@ -42,9 +43,10 @@ void adam(const AdamSettings& settings, int64_t t, VectorView<float> weight,
 namespace cuda {
 
 // As above with t = *updates + 1, read on the device when the step runs: the steps made so far.
+// rounded: [parameters], overwritten by the new weights rounded to bfloat16; or empty.
 void adam(const AdamSettings& settings, const int64_t* updates, VectorView<float> weight,
           VectorView<const float> grad, VectorView<float> first_moment,
-          VectorView<float> second_moment, Stream stream);
+          VectorView<float> second_moment, VectorView<Bf16> rounded, Stream stream);
 
 }  // namespace cuda
 }  // namespace rec

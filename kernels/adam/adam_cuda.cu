@@ -19,7 +19,8 @@ struct Corrections {
 template <int Width>
 __global__ __launch_bounds__(kThreads) void update(AdamSettings s, const int64_t* updates,
                                                    int64_t size, const float* grads, float* weights,
-                                                   float* first_moments, float* second_moments) {
+                                                   float* first_moments, float* second_moments,
+                                                   Bf16* rounded) {
   REC_SHARED_ARRAY(Corrections, shared, [1]);
   if (threadIdx.x == 0) {
     const double t = double(*updates + 1);
@@ -45,6 +46,7 @@ __global__ __launch_bounds__(kThreads) void update(AdamSettings s, const int64_t
     store(weights + i, weight);
     store(first_moments + i, first);
     store(second_moments + i, second);
+    if (rounded != nullptr) store(rounded + i, weight);
   }
 }
 
@@ -52,18 +54,19 @@ __global__ __launch_bounds__(kThreads) void update(AdamSettings s, const int64_t
 
 void adam(const AdamSettings& settings, const int64_t* updates, VectorView<float> weight,
           VectorView<const float> grad, VectorView<float> first_moment,
-          VectorView<float> second_moment, Stream stream) {
+          VectorView<float> second_moment, VectorView<Bf16> rounded, Stream stream) {
   require_adam_shapes(weight, grad, first_moment, second_moment, 1);
-  const auto row = [](VectorView<const float> slab) {
-    return MatrixView<const float>(slab.data, 1, slab.size);
-  };
-  with_width(vector_width({row(weight), row(grad), row(first_moment), row(second_moment)}),
-             [&]<int Width>() {
-               const int64_t blocks =
-                   std::min(kMostBlocks, ceil_div(weight.size, int64_t{kThreads} * Width));
-               launch(update<Width>, unsigned(blocks), kThreads, 0, stream, settings, updates,
-                      weight.size, grad.data, weight.data, first_moment.data, second_moment.data);
-             });
+  require(rounded.size == 0 || rounded.size == weight.size,
+          "adam: rounded weights must be as many as the weights");
+  const auto row = [](auto slab) { return RowLayout(MatrixView(slab.data, 1, slab.size)); };
+  const int width = vector_width({row(weight), row(grad), row(first_moment), row(second_moment),
+                                  rounded.size > 0 ? row(rounded) : row(weight)});
+  with_width(width, [&]<int Width>() {
+    const int64_t blocks = std::min(kMostBlocks, ceil_div(weight.size, int64_t{kThreads} * Width));
+    launch(update<Width>, unsigned(blocks), kThreads, 0, stream, settings, updates, weight.size,
+           grad.data, weight.data, first_moment.data, second_moment.data,
+           rounded.size > 0 ? rounded.data : nullptr);
+  });
 }
 
 }  // namespace rec::cuda

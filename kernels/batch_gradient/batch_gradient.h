@@ -34,6 +34,14 @@ inline void require_objective_shapes(MatrixView<const float> user, MatrixView<co
   require(grad.row_loss.size == batch.rows(), "objective: one loss per batch row");
 }
 
+inline void require_user_gradient_shapes(const BatchView& batch, MatrixView<const float> user_row,
+                                         MatrixView<const float> grad_user) {
+  require(grad_user.rows + 1 == batch.user_start.size,
+          "batch_gradient: the batch's groupings must cover all users");
+  require(user_row.rows == batch.rows() && user_row.cols == grad_user.cols,
+          "batch_gradient: row gradients must be [batch, dim]");
+}
+
 inline void require_batch_gradient_shapes(MatrixView<const float> user, const BatchView& batch,
                                           const BatchGradientView& grad,
                                           MatrixView<const float> grad_user,
@@ -41,11 +49,9 @@ inline void require_batch_gradient_shapes(MatrixView<const float> user, const Ba
   require(grad_user.rows == user.rows && grad_user.cols == user.cols,
           "batch_gradient: the users' gradient must have the users' shape");
   require(grad_item.cols == user.cols, "batch_gradient: items must have the users' width");
-  require(
-      grad_user.rows + 1 == batch.user_start.size && grad_item.rows + 1 == batch.item_start.size,
-      "batch_gradient: the batch's groupings must cover all users and items");
-  require(grad.user_row.rows == batch.rows() && grad.user_row.cols == user.cols,
-          "batch_gradient: row gradients must be [batch, dim]");
+  require_user_gradient_shapes(batch, grad.user_row, grad_user);
+  require(grad_item.rows + 1 == batch.item_start.size,
+          "batch_gradient: the batch's groupings must cover all items");
   require(grad.score.rows == batch.rows() && grad.score.cols == 1 + batch.negatives() &&
               grad.score.stride == grad.score.cols,
           "batch_gradient: score gradients must be contiguous [batch, 1 + negatives]");
@@ -58,6 +64,9 @@ namespace cpu {
 void batch_gradient(MatrixView<const float> user, const BatchView& batch,
                     const BatchGradientView& grad, MatrixView<float> grad_user,
                     MatrixView<float> grad_item);
+// The users' half alone, for objectives that make the items' themselves.
+void user_gradient(const BatchView& batch, MatrixView<const float> user_row,
+                   MatrixView<float> grad_user);
 
 }  // namespace cpu
 namespace cuda {
@@ -65,6 +74,8 @@ namespace cuda {
 void batch_gradient(MatrixView<const float> user, const BatchView& batch,
                     const BatchGradientView& grad, MatrixView<float> grad_user,
                     MatrixView<float> grad_item, Stream stream);
+void user_gradient(const BatchView& batch, MatrixView<const float> user_row,
+                   MatrixView<float> grad_user, Stream stream);
 
 }  // namespace cuda
 }  // namespace rec

@@ -43,13 +43,21 @@ void sum_uses(const int32_t* use, int64_t uses, int32_t slots, const float* scor
   }
 }
 
+// Shares the users out among the threads of a region.
+void sum_users(const CsrView& rows_of_user, MatrixView<const float> user_row,
+               MatrixView<float> grad_user) {
+#pragma omp for schedule(dynamic, kNodesPerTurn) nowait
+  for (int64_t u = 0; u < grad_user.rows; ++u)
+    sum_of_rows(user_row, rows_of_user.row(u), rows_of_user.degree(u), grad_user.row(u));
+}
+
 }  // namespace
 
 void batch_gradient(MatrixView<const float> user, const BatchView& batch,
                     const BatchGradientView& grad, MatrixView<float> grad_user,
                     MatrixView<float> grad_item) {
   require_batch_gradient_shapes(user, batch, grad, grad_user, grad_item);
-  const CsrView rows_of_user = batch.rows_of_user(), uses_of_item = batch.uses_of_item();
+  const CsrView uses_of_item = batch.uses_of_item();
   const int32_t slots = int32_t(1 + batch.negatives());
 
 #pragma omp parallel
@@ -58,10 +66,15 @@ void batch_gradient(MatrixView<const float> user, const BatchView& batch,
     for (int64_t i = 0; i < grad_item.rows; ++i)
       sum_uses(uses_of_item.row(i), uses_of_item.degree(i), slots, grad.score.data, batch.user.data,
                user, grad_item.row(i));
-#pragma omp for schedule(dynamic, kNodesPerTurn) nowait
-    for (int64_t u = 0; u < grad_user.rows; ++u)
-      sum_of_rows(grad.user_row, rows_of_user.row(u), rows_of_user.degree(u), grad_user.row(u));
+    sum_users(batch.rows_of_user(), grad.user_row, grad_user);
   }
+}
+
+void user_gradient(const BatchView& batch, MatrixView<const float> user_row,
+                   MatrixView<float> grad_user) {
+  require_user_gradient_shapes(batch, user_row, grad_user);
+#pragma omp parallel
+  sum_users(batch.rows_of_user(), user_row, grad_user);
 }
 
 }  // namespace rec::cpu

@@ -70,11 +70,11 @@ __device__ Floats<Tile::kWidth> sum_of_uses(const Uses& from, const int32_t* use
 }
 
 // A warp an item, items_per_block to a block; then the block's long lists one after another, each
-// cut into kWarps shares that are added in order. Three blocks to a multiprocessor: 80 registers.
+// cut into kWarps shares that are added in order. Three blocks to a multiprocessor: 80 registers, which
+// code for compute capability 8.0 does not manage with.
 template <class Tile>
-__global__ __launch_bounds__(kThreads, 3) void sum_items(int items_per_block, Uses from,
-                                                         MatrixView<const float> user,
-                                                         MatrixView<float> grad_item) {
+__global__ __launch_bounds__(kThreads, compiled_for_less_than(90) ? 2 : 3) void sum_items(
+    int items_per_block, Uses from, MatrixView<const float> user, MatrixView<float> grad_item) {
   REC_SHARED_ARRAY(Use, fetched, [kWarps][kUsesAtOnce]);
   REC_SHARED_ARRAY(float, share, [kWarps][Tile::kColumns]);
   const int warp = int(threadIdx.x) / kWarpSize;
@@ -153,9 +153,15 @@ void batch_gradient(MatrixView<const float> user, const BatchView& batch,
     launch(sum_items<Tile>, unsigned(ceil_div(grad_item.rows, int64_t{items_per_block})), kThreads,
            0, stream, items_per_block, uses, user, grad_item);
   });
-  with_row_tile(user.cols, {grad.user_row, grad_user}, [&]<class Tile>() {
+  user_gradient(batch, grad.user_row, grad_user, stream);
+}
+
+void user_gradient(const BatchView& batch, MatrixView<const float> user_row,
+                   MatrixView<float> grad_user, Stream stream) {
+  require_user_gradient_shapes(batch, user_row, grad_user);
+  with_row_tile(grad_user.cols, {user_row, grad_user}, [&]<class Tile>() {
     launch(sum_users<Tile>, unsigned(ceil_div(grad_user.rows, int64_t{kThreads / Tile::kLanes})),
-           kThreads, 0, stream, batch.rows_of_user(), grad.user_row, grad_user);
+           kThreads, 0, stream, batch.rows_of_user(), user_row, grad_user);
   });
 }
 

@@ -7,9 +7,9 @@
 #include <algorithm>
 
 #include "kernels/batch_gradient/batch_gradient.h"
+#include "kernels/batch_gradient/mean_loss_cuda.cuh"
 #include "kernels/common/ceil_div.h"
 #include "kernels/common/gpu.h"
-#include "kernels/common/reduce.cuh"
 #include "kernels/common/row_tile.cuh"
 #include "kernels/sampler/sampler.h"
 
@@ -21,8 +21,9 @@ inline constexpr int kMostObjectiveThreads = kMostObjectiveWarps * kWarpSize;
 inline constexpr int kMostSharedScores = 8192;
 
 // Blocks to a multiprocessor: rows that are held take half of its registers.
-template <bool Holds>
-inline constexpr int kBlocksAtOnce = Holds ? 2 : 3;
+constexpr int objective_blocks_at_once(bool holds) {
+  return holds || compiled_for_less_than(90) ? 2 : 3;
+}
 
 // RowObjective, a value copied to the device:
 //   kHeldTiles                  how many tiles of item rows a warp keeps
@@ -31,9 +32,12 @@ inline constexpr int kBlocksAtOnce = Holds ? 2 : 3;
 //       may wait for them. Begins after a barrier, and one follows. Every thread gets the terms.
 //   double loss(Terms) const    the row's loss; one thread calls
 template <class Tile, bool Holds, class RowObjective>
-__global__ __launch_bounds__(kMostObjectiveThreads, kBlocksAtOnce<Holds>) void score_rows(
-    MatrixView<const float> user, MatrixView<const float> item, BatchView batch,
-    BatchGradientView grad, RowObjective objective) {
+__global__ __launch_bounds__(
+    kMostObjectiveThreads,
+    objective_blocks_at_once(Holds)) void score_rows(MatrixView<const float> user,
+                                                     MatrixView<const float> item, BatchView batch,
+                                                     BatchGradientView grad,
+                                                     RowObjective objective) {
   constexpr int kWidth = Tile::kWidth;
   constexpr int kHeld = Holds ? RowObjective::kHeldTiles : 0;
   REC_SHARED_MEMORY(float, shared_score);
@@ -154,22 +158,6 @@ __global__ __launch_bounds__(kMostObjectiveThreads, kBlocksAtOnce<Holds>) void s
   if (threadIdx.x == blockDim.x - 1) grad.row_loss[b] = objective.loss(terms);
 }
 
-// *loss_sum += the mean of the rows' losses. One block, so that the order is fixed.
-template <int Threads>
-__global__ __launch_bounds__(Threads) void add_mean(VectorView<const double> row_loss,
-                                                    double* loss_sum) {
-  REC_SHARED_ARRAY(double, share, [Threads / kWarpSize]);
-  double sum = 0.0;
-#pragma unroll 4
-  for (int64_t b = threadIdx.x; b < row_loss.size; b += Threads) sum += row_loss[b];
-  sum = warp_sum(sum);
-  if (threadIdx.x % kWarpSize == 0) share[threadIdx.x / kWarpSize] = sum;
-  __syncthreads();
-  if (threadIdx.x > 0) return;
-  for (int warp = 1; warp < Threads / kWarpSize; ++warp) sum += share[warp];
-  *loss_sum += sum / double(row_loss.size);
-}
-
 // grad overwritten; the mean of the rows' losses is added to *loss_sum, nothing without rows.
 template <class RowObjective>
 void sampled_objective(MatrixView<const float> user, MatrixView<const float> item,
@@ -189,8 +177,7 @@ void sampled_objective(MatrixView<const float> user, MatrixView<const float> ite
     launch(kernel, unsigned(batch.rows()), unsigned(warps * kWarpSize), shared, stream, user, item,
            batch, grad, objective);
   });
-  constexpr int kMeanThreads = 256;
-  launch(add_mean<kMeanThreads>, 1, kMeanThreads, 0, stream, grad.row_loss, loss_sum);
+  add_mean_loss(grad.row_loss, loss_sum, stream);
 }
 
 }  // namespace rec::cuda

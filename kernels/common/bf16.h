@@ -10,7 +10,7 @@ struct Bf16 {
 };
 
 // Rounding to bfloat16 and back changes a normal number by at most this share of it.
-inline constexpr float kBf16Rounding = 0x1p-9f;
+inline constexpr float kBf16Rounding = 0x1p-8f;
 
 constexpr float to_float(Bf16 x) { return std::bit_cast<float>(uint32_t{x.bits} << 16); }
 

@@ -8,6 +8,7 @@
 #pragma once
 #include <cstddef>
 
+#include "kernels/common/bf16.h"
 #include "kernels/common/stream.h"
 #include "kernels/common/views.h"
 
@@ -19,5 +20,7 @@ int64_t column_sums_scratch_bytes(int64_t rows, int64_t cols);
 // first [m, cols], second [n, cols] (n may be 0) -> sum [cols], overwritten
 void column_sums(MatrixView<const float> first, MatrixView<const float> second,
                  VectorView<float> sum, VectorView<std::byte> scratch, Stream stream);
+void column_sums(MatrixView<const Bf16> first, MatrixView<const Bf16> second, VectorView<float> sum,
+                 VectorView<std::byte> scratch, Stream stream);
 
 }  // namespace rec::cuda

@@ -28,9 +28,9 @@ VectorView<double> take_panel_sums(Carver& carver, int64_t rows, int64_t cols) {
 }
 
 // panel_sum [panels, cols]: block x sums rows x * panel_rows .. of `first` with `second` below it.
-template <int Width>
-__global__ __launch_bounds__(kThreads) void sum_panels(MatrixView<const float> first,
-                                                       MatrixView<const float> second,
+template <int Width, class T>
+__global__ __launch_bounds__(kThreads) void sum_panels(MatrixView<const T> first,
+                                                       MatrixView<const T> second,
                                                        int64_t panel_rows, double* panel_sum) {
   REC_SHARED_ARRAY(double, part, [kRowsAtOnce][kThreadsOfRow * Width]);
   const int lane = threadIdx.x % kThreadsOfRow, row_lane = threadIdx.x / kThreadsOfRow;
@@ -40,7 +40,7 @@ __global__ __launch_bounds__(kThreads) void sum_panels(MatrixView<const float> f
   double sum[Width] = {};
   if (column < first.cols) {
     for (int64_t r = begin + row_lane; r < end; r += kRowsAtOnce) {
-      const float* const row = r < first.rows ? first.row(r) : second.row(r - first.rows);
+      const T* const row = r < first.rows ? first.row(r) : second.row(r - first.rows);
       const Floats<Width> x = load<Width>(row + column);
 #pragma unroll
       for (int w = 0; w < Width; ++w) sum[w] += double(x[w]);
@@ -66,16 +66,9 @@ __global__ __launch_bounds__(kThreads) void add_panels(const double* panel_sum, 
   sum[column] = float(total);
 }
 
-}  // namespace
-
-int64_t column_sums_scratch_bytes(int64_t rows, int64_t cols) {
-  Carver carver(nullptr);
-  take_panel_sums(carver, rows, cols);
-  return carver.bytes();
-}
-
-void column_sums(MatrixView<const float> first, MatrixView<const float> second,
-                 VectorView<float> sum, VectorView<std::byte> scratch, Stream stream) {
+template <class T>
+void sum_columns(MatrixView<const T> first, MatrixView<const T> second, VectorView<float> sum,
+                 VectorView<std::byte> scratch, Stream stream) {
   require(first.cols == sum.size && (second.rows == 0 || second.cols == sum.size),
           "column_sums: one sum per column");
   if (sum.size == 0) return;
@@ -88,11 +81,28 @@ void column_sums(MatrixView<const float> first, MatrixView<const float> second,
   with_width(vector_width({first, second.rows > 0 ? second : first}), [&]<int Width>() {
     const dim3 blocks(unsigned(panels.count),
                       unsigned(ceil_div(sum.size, int64_t{kThreadsOfRow} * Width)));
-    launch(sum_panels<Width>, blocks, kThreads, 0, stream, first, second, panels.rows,
+    launch(sum_panels<Width, T>, blocks, kThreads, 0, stream, first, second, panels.rows,
            panel_sum.data);
   });
   launch(add_panels, unsigned(ceil_div(sum.size, kThreads)), kThreads, 0, stream, panel_sum.data,
          panels.count, sum);
+}
+
+}  // namespace
+
+int64_t column_sums_scratch_bytes(int64_t rows, int64_t cols) {
+  Carver carver(nullptr);
+  take_panel_sums(carver, rows, cols);
+  return carver.bytes();
+}
+
+void column_sums(MatrixView<const float> first, MatrixView<const float> second,
+                 VectorView<float> sum, VectorView<std::byte> scratch, Stream stream) {
+  sum_columns(first, second, sum, scratch, stream);
+}
+void column_sums(MatrixView<const Bf16> first, MatrixView<const Bf16> second, VectorView<float> sum,
+                 VectorView<std::byte> scratch, Stream stream) {
+  sum_columns(first, second, sum, scratch, stream);
 }
 
 }  // namespace rec::cuda

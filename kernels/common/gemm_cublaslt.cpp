@@ -29,6 +29,10 @@ void check(cublasStatus_t status, const char* call, int line) {
 }
 #define REC_CUBLAS_CHECK(call) check((call), #call, __LINE__)
 
+cudaDataType_t type_of(Element element) {
+  return element == Element::float32 ? CUDA_R_32F : CUDA_R_16BF;
+}
+
 constexpr uint32_t kMostAlignment = 256;
 
 // The largest power of two, up to kMostAlignment, that divides the address.
@@ -102,19 +106,21 @@ struct Gemm::Library {
     cublasLtMatmulDescOpaque_t operation;
     cublasLtMatrixLayoutOpaque_t a, b, c;  // of our operands
   };
-  using Key = std::array<int64_t, 13>;
+  // The product, its shape, strides, types and alignments.
+  using Key = std::array<int64_t, 15>;
 
   explicit Library(Precision p)
       : precision(p), handle(open_library()), workspace(kWorkspaceBytes) {}
 
-  void multiply(Product product, MatrixView<const float> a, MatrixView<const float> b,
-                VectorView<const float> bias, Into into, MatrixView<float> c, Stream stream) {
+  void multiply(Product product, ConstStoredView a, ConstStoredView b, ConstStoredView bias,
+                Into into, StoredView c, Stream stream) {
     const ProductShape shape = product_shape(product, a, b, bias, c);
     if (shape.m == 0 || shape.n == 0) return;
     if (shape.k == 0) {
       if (into == Into::overwrite)
-        REC_CUDA_CHECK(cudaMemset2DAsync(c.data, sizeof(float) * size_t(c.stride), 0,
-                                         sizeof(float) * size_t(c.cols), size_t(c.rows), stream));
+        REC_CUDA_CHECK(cudaMemset2DAsync(c.data, size_t(bytes_of(c.element) * c.stride), 0,
+                                         size_t(bytes_of(c.element) * c.cols), size_t(c.rows),
+                                         stream));
       return;
     }
     Call call = make_call(product, a, b, bias, c);
@@ -126,7 +132,9 @@ struct Gemm::Library {
                      b.stride,
                      c.stride,
                      int64_t(into),
-                     bias.size,
+                     bias.rows,
+                     int64_t(a.element),
+                     int64_t(c.element),
                      alignment_of(a.data),
                      alignment_of(b.data),
                      alignment_of(c.data),
@@ -141,24 +149,25 @@ struct Gemm::Library {
     run(call, plan->second, a, b, into, c, c.data, stream);
   }
 
-  Call make_call(Product product, MatrixView<const float> a, MatrixView<const float> b,
-                 VectorView<const float> bias, MatrixView<float> c) const {
+  Call make_call(Product product, ConstStoredView a, ConstStoredView b, ConstStoredView bias,
+                 StoredView c) const {
     Call call;
     REC_CUBLAS_CHECK(cublasLtMatmulDescInit(
         &call.operation,
-        precision == Precision::tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F,
+        precision == Precision::tf32 && a.element == Element::float32 ? CUBLAS_COMPUTE_32F_FAST_TF32
+                                                                      : CUBLAS_COMPUTE_32F,
         CUDA_R_32F));
     const cublasOperation_t turn_b = product == Product::a_bt ? CUBLAS_OP_T : CUBLAS_OP_N;
     const cublasOperation_t turn_a = product == Product::at_b ? CUBLAS_OP_T : CUBLAS_OP_N;
     set(call.operation, CUBLASLT_MATMUL_DESC_TRANSA, turn_b);
     set(call.operation, CUBLASLT_MATMUL_DESC_TRANSB, turn_a);
-    if (bias.size > 0) {
+    if (bias.rows > 0) {
       set(call.operation, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
       set(call.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias.data);
     }
-    const auto layout = [](cublasLtMatrixLayoutOpaque_t& of, MatrixView<const float> m) {
-      REC_CUBLAS_CHECK(
-          cublasLtMatrixLayoutInit(&of, CUDA_R_32F, uint64_t(m.cols), uint64_t(m.rows), m.stride));
+    const auto layout = [](cublasLtMatrixLayoutOpaque_t& of, ConstStoredView m) {
+      REC_CUBLAS_CHECK(cublasLtMatrixLayoutInit(&of, type_of(m.element), uint64_t(m.cols),
+                                                uint64_t(m.rows), m.stride));
     };
     layout(call.a, a);
     layout(call.b, b);
@@ -180,9 +189,8 @@ struct Gemm::Library {
 
   // What the library thinks fastest first. Only algorithms that make each value in one sequence: no
   // parts of k are added up afterwards.
-  std::vector<cublasLtMatmulHeuristicResult_t> suggestions(Call& call, MatrixView<const float> a,
-                                                           MatrixView<const float> b,
-                                                           MatrixView<float> c) const {
+  std::vector<cublasLtMatmulHeuristicResult_t> suggestions(Call& call, ConstStoredView a,
+                                                           ConstStoredView b, StoredView c) const {
     cublasLtMatmulPreferenceOpaque_t preference;
     REC_CUBLAS_CHECK(cublasLtMatmulPreferenceInit(&preference));
     set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, uint64_t{kWorkspaceBytes});
@@ -219,13 +227,12 @@ struct Gemm::Library {
 
   // Each writes to memory of its own, so that c keeps what an `add` needs.
   const cublasLtMatmulHeuristicResult_t& fastest(
-      const std::vector<cublasLtMatmulHeuristicResult_t>& candidates, Call& call,
-      MatrixView<const float> a, MatrixView<const float> b, Into into, MatrixView<float> c,
-      Stream stream) {
+      const std::vector<cublasLtMatmulHeuristicResult_t>& candidates, Call& call, ConstStoredView a,
+      ConstStoredView b, Into into, StoredView c, Stream stream) {
     // As aligned as c is, and no more.
     const size_t offset = alignment_of(c.data) % kMostAlignment;
-    const DeviceMemory result(sizeof(float) * size_t(c.rows * c.stride) + offset);
-    float* const out = reinterpret_cast<float*>(static_cast<std::byte*>(result.data()) + offset);
+    const DeviceMemory result(size_t(bytes_of(c.element) * c.rows * c.stride) + offset);
+    void* const out = static_cast<std::byte*>(result.data()) + offset;
     Stopwatch stopwatch;
     size_t best = 0;
     float shortest = std::numeric_limits<float>::max();
@@ -240,8 +247,8 @@ struct Gemm::Library {
     return candidates[best];
   }
 
-  void run(Call& call, const cublasLtMatmulAlgo_t& algo, MatrixView<const float> a,
-           MatrixView<const float> b, Into into, MatrixView<float> c, float* out, Stream stream) {
+  void run(Call& call, const cublasLtMatmulAlgo_t& algo, ConstStoredView a, ConstStoredView b,
+           Into into, StoredView c, void* out, Stream stream) {
     const float alpha = 1.0f, beta = into == Into::add ? 1.0f : 0.0f;
     REC_CUBLAS_CHECK(cublasLtMatmul(handle.get(), &call.operation, &alpha, b.data, &call.b, a.data,
                                     &call.a, &beta, c.data, &call.c, out, &call.c, &algo,
@@ -260,16 +267,14 @@ Gemm::~Gemm() = default;
 int64_t Gemm::workspace_bytes() { return int64_t{kWorkspaceBytes}; }
 void Gemm::measure_plans(bool on) { library_->measures = on; }
 
-void Gemm::a_bt(MatrixView<const float> a, MatrixView<const float> b, VectorView<const float> bias,
-                Into into, MatrixView<float> c, Stream stream) {
+void Gemm::a_bt(ConstStoredView a, ConstStoredView b, ConstStoredView bias, Into into, StoredView c,
+                Stream stream) {
   library_->multiply(Product::a_bt, a, b, bias, into, c, stream);
 }
-void Gemm::a_b(MatrixView<const float> a, MatrixView<const float> b, Into into, MatrixView<float> c,
-               Stream stream) {
+void Gemm::a_b(ConstStoredView a, ConstStoredView b, Into into, StoredView c, Stream stream) {
   library_->multiply(Product::a_b, a, b, {}, into, c, stream);
 }
-void Gemm::at_b(MatrixView<const float> a, MatrixView<const float> b, Into into,
-                MatrixView<float> c, Stream stream) {
+void Gemm::at_b(ConstStoredView a, ConstStoredView b, Into into, StoredView c, Stream stream) {
   library_->multiply(Product::at_b, a, b, {}, into, c, stream);
 }
 

@@ -7,6 +7,10 @@
 //
 // Row-major views of any stride; c must not overlap a or b. Where k = 0, a sum of nothing.
 //
+// a and b are stored alike: float, or Bf16. c is float, or Bf16 where they are; a bias is stored as
+// c is, which is what the library asks for. Sums are float32; what is stored as Bf16 is rounded
+// once, at the end.
+//
 // Repeatable: yes, on one device and one version of the library. No algorithm is taken that adds
 // parts of a sum in an order of its own (reduction scheme none: each value is one block's sum), and
 // a Gemm has its own workspace. So one stream at a time may use a Gemm.
@@ -21,14 +25,15 @@
 
 #include "kernels/common/into.h"
 #include "kernels/common/precision.h"
+#include "kernels/common/stored_view.h"
 #include "kernels/common/stream.h"
-#include "kernels/common/views.h"
 
 namespace rec::cuda {
 
 class Gemm {
  public:
-  // Takes workspace_bytes() of device memory. Throws CudaError, or std::bad_alloc.
+  // precision: of products of floats; those of Bf16 are exact in any. Takes workspace_bytes() of
+  // device memory. Throws CudaError, or std::bad_alloc.
   explicit Gemm(Precision precision);
   ~Gemm();
   Gemm(const Gemm&) = delete;
@@ -41,13 +46,11 @@ class Gemm {
   // never while the stream is captured.
   void measure_plans(bool on);
 
-  // bias: [n], or empty; needs k > 0
-  void a_bt(MatrixView<const float> a, MatrixView<const float> b, VectorView<const float> bias,
-            Into into, MatrixView<float> c, Stream stream);
-  void a_b(MatrixView<const float> a, MatrixView<const float> b, Into into, MatrixView<float> c,
-           Stream stream);
-  void at_b(MatrixView<const float> a, MatrixView<const float> b, Into into, MatrixView<float> c,
+  // bias: [1, n], or empty; needs k > 0
+  void a_bt(ConstStoredView a, ConstStoredView b, ConstStoredView bias, Into into, StoredView c,
             Stream stream);
+  void a_b(ConstStoredView a, ConstStoredView b, Into into, StoredView c, Stream stream);
+  void at_b(ConstStoredView a, ConstStoredView b, Into into, StoredView c, Stream stream);
 
  private:
   struct Library;  // the handle, the workspace, the plans

@@ -2,7 +2,8 @@
 // compiler, for the tests, it is the emulation under tests/emulator/, which runs the same kernels.
 //
 // Both give: the CUDA language, REC_SHARED_ARRAY and REC_SHARED_MEMORY for shared memory, and
-// rec::cuda::launch. Neither fmt nor anything else a device compiler cannot read is included.
+// rec::cuda::launch, load_whole and store_whole. Neither fmt nor anything else a device compiler cannot
+// read is included.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -22,6 +23,16 @@
   T* name = reinterpret_cast<T*>(rec_shared_memory)
 
 namespace rec::cuda {
+
+// One load or store of a struct of 2 to 16 bytes, a power of two, aligned to its size.
+template <class T>
+__device__ __forceinline__ T load_whole(const T* from) {
+  return *from;
+}
+template <class T>
+__device__ __forceinline__ void store_whole(T* to, const T& value) {
+  *to = value;
+}
 
 // Puts kernel(arguments...) into the stream; an empty grid is no work. Throws CudaError when it
 // cannot be launched.
@@ -50,5 +61,15 @@ namespace rec::cuda {
 
 inline constexpr unsigned kFullWarp = 0xFFFFFFFFu;
 inline constexpr int kWarpSize = 32;
+
+// True in code for a lesser compute capability (90: 9.0), where compilers need more registers for
+// the same and multiprocessors have less shared memory.
+constexpr bool compiled_for_less_than([[maybe_unused]] int capability) {
+#if defined(__CUDA_ARCH__)
+  return __CUDA_ARCH__ < capability * 10;
+#else
+  return false;
+#endif
+}
 
 }  // namespace rec::cuda

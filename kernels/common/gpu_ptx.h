@@ -28,7 +28,8 @@ __device__ __forceinline__ uint32_t bf16_pair(float low, float high) {
   return pair;
 }
 
-// Rounded to 10 bits behind the point, to the nearest, ties away from zero.
+// Rounded to 10 bits behind the point, to the nearest, ties away from zero. A product does not see
+// the lower 13 bits.
 __device__ __forceinline__ uint32_t tf32_bits(float x) {
   uint32_t bits;
   asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(x));

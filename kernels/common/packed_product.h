@@ -30,6 +30,10 @@ int64_t packed_size(int64_t rows, int64_t dim);  // in floats
 // threads can share them out.
 void pack_strip(MatrixView<const float> b, int64_t strip, float* packed);
 
+// For products with b itself, c [m, cols] = a [m, rows] b [rows, cols]: packs row r of b to its place
+// in the copy of b^T, which is PackedRows{packed, b.cols, b.rows}. Rows are apart.
+void pack_row(MatrixView<const float> b, int64_t r, float* packed);
+
 // c overwritten
 void multiply_packed(MatrixView<const float> a, const PackedRows& b, MatrixView<float> c);
 

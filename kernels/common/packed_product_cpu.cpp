@@ -110,6 +110,16 @@ void pack_strip(MatrixView<const float> b, int64_t strip, float* packed) {
   for (int64_t c = 0; c < b.cols; ++c) std::fill(to + c * width + rows, to + (c + 1) * width, 0.0f);
 }
 
+void pack_row(MatrixView<const float> b, int64_t r, float* packed) {
+  const int64_t width = strip_rows();
+  for (int64_t first = 0; first < b.cols; first += width) {
+    const int64_t cols = std::min(width, b.cols - first);
+    float* const to = packed + first * b.rows + r * width;
+    std::copy_n(b.row(r) + first, cols, to);
+    std::fill(to + cols, to + width, 0.0f);
+  }
+}
+
 void multiply_packed(MatrixView<const float> a, const PackedRows& b, MatrixView<float> c) {
   require(a.cols == b.dim && c.rows == a.rows && c.cols == b.rows,
           "packed product: shapes do not fit");

@@ -28,4 +28,10 @@ void scale_row(float a, const float* x, float* y, int64_t n);
 // y[c] += a x[c]
 void add_scaled(float a, const float* x, float* y, int64_t n);
 
+// The largest of x[0] .. x[n - 1], n > 0; where some are NaN, any of the others or NaN.
+float largest_of(const float* x, int64_t n);
+
+// x[c] = exp((x[c] - largest) factor), by exp_of_nonpositive; returns their sum, in double
+double exp_weights(float* x, int64_t n, float largest, float factor);
+
 }  // namespace rec::cpu

@@ -1,5 +1,8 @@
 #include "kernels/common/row_ops.h"
 
+#include <algorithm>
+
+#include "kernels/common/exp.h"
 #include "kernels/common/lanes.h"
 #include "kernels/common/simd.h"
 
@@ -154,6 +157,32 @@ REC_SIMD_CLONES void scale_row(float a, const float* x, float* y, int64_t n) {
 REC_SIMD_CLONES void add_scaled(float a, const float* x, float* y, int64_t n) {
 #pragma omp simd
   for (int64_t c = 0; c < n; ++c) y[c] += a * x[c];
+}
+
+// In lanes: clang does not make SIMD of a maximum reduction of floats.
+REC_SIMD_CLONES float largest_of(const float* x, int64_t n) {
+  constexpr int64_t kLanes = 16;
+  float largest[kLanes];
+  std::fill_n(largest, kLanes, x[0]);
+  int64_t c = 0;
+  for (; c + kLanes <= n; c += kLanes) {
+#pragma omp simd
+    for (int64_t l = 0; l < kLanes; ++l) {
+      const float value = x[c + l];
+      largest[l] = value > largest[l] ? value : largest[l];
+    }
+  }
+  for (; c < n; ++c) largest[0] = std::max(largest[0], x[c]);
+  return *std::max_element(largest, largest + kLanes);
+}
+
+REC_SIMD_CLONES double exp_weights(float* x, int64_t n, float largest, float factor) {
+#pragma omp simd
+  for (int64_t c = 0; c < n; ++c) x[c] = exp_of_nonpositive((x[c] - largest) * factor);
+  double sum = 0.0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t c = 0; c < n; ++c) sum += x[c];
+  return sum;
 }
 
 }  // namespace rec::cpu

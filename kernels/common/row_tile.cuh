@@ -22,7 +22,8 @@ struct RowTile {
   __device__ static int column() { return lane() * kWidth; }
 
   // The sum over a row's lanes, for each of them. All lanes of the warp must call.
-  __device__ __forceinline__ static float sum_along_row(float value) {
+  template <class T>
+  __device__ __forceinline__ static T sum_along_row(T value) {
 #pragma unroll
     for (int flip = kLanes / 2; flip > 0; flip /= 2)
       value += __shfl_xor_sync(kFullWarp, value, flip);

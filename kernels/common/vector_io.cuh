@@ -21,11 +21,11 @@ struct alignas(sizeof(float) * Width) Floats {
 // from, to: aligned to Width floats
 template <int Width>
 __device__ __forceinline__ Floats<Width> load(const float* from) {
-  return *reinterpret_cast<const Floats<Width>*>(from);
+  return load_whole(reinterpret_cast<const Floats<Width>*>(from));
 }
 template <int Width>
 __device__ __forceinline__ void store(float* to, const Floats<Width>& values) {
-  *reinterpret_cast<Floats<Width>*>(to) = values;
+  store_whole(reinterpret_cast<Floats<Width>*>(to), values);
 }
 
 // The same of bfloat16, as floats: a load of 8, 4 or 2 bytes.
@@ -36,8 +36,7 @@ struct alignas(sizeof(Bf16) * Width) StoredBf16 {
   Word word[kWords];
 };
 template <int Width>
-__device__ __forceinline__ Floats<Width> load(const Bf16* from) {
-  const auto stored = *reinterpret_cast<const StoredBf16<Width>*>(from);
+__device__ __forceinline__ Floats<Width> unpack(const StoredBf16<Width>& stored) {
   Floats<Width> values;
 #pragma unroll
   for (int w = 0; w < Width; ++w)
@@ -46,13 +45,17 @@ __device__ __forceinline__ Floats<Width> load(const Bf16* from) {
   return values;
 }
 template <int Width>
+__device__ __forceinline__ Floats<Width> load(const Bf16* from) {
+  return unpack(load_whole(reinterpret_cast<const StoredBf16<Width>*>(from)));
+}
+template <int Width>
 __device__ __forceinline__ void store(Bf16* to, const Floats<Width>& values) {
   StoredBf16<Width> stored;
 #pragma unroll
   for (int w = 0; w < Width; w += 2)
     stored.word[w / 2] = typename StoredBf16<Width>::Word(
         bf16_pair(values[w], w + 1 < Width ? values[w + 1] : 0.0f));
-  *reinterpret_cast<StoredBf16<Width>*>(to) = stored;
+  store_whole(reinterpret_cast<StoredBf16<Width>*>(to), stored);
 }
 
 // How a matrix lies in memory, whatever it holds.

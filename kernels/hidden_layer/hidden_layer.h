@@ -15,8 +15,11 @@
 // Speed: bench/kernels/bench_hidden_layer.cpp
 #pragma once
 #include <cstddef>
+#include <type_traits>
 
+#include "kernels/common/bf16.h"
 #include "kernels/common/check.h"
+#include "kernels/common/precision.h"
 #include "kernels/common/stream.h"
 #include "kernels/common/views.h"
 #include "kernels/language_projection/language_projection.h"  // LinearView
@@ -25,8 +28,9 @@ namespace rec {
 
 inline constexpr float kLeakySlope = 0.01f;
 
-inline void require_hidden_shapes(MatrixView<const float> act, const LinearView& layer,
-                                  MatrixView<const float> y) {
+template <class T, class Y>
+void require_hidden_shapes(MatrixView<T> act, const LinearViewOf<std::remove_const_t<T>>& layer,
+                           MatrixView<Y> y) {
   require(act.rows == y.rows, "hidden_layer: input and output must have the same rows");
   require(layer.weight.cols == act.cols && layer.weight.rows == y.cols,
           "hidden_layer: the weight must be [output width, input width]");
@@ -34,8 +38,8 @@ inline void require_hidden_shapes(MatrixView<const float> act, const LinearView&
           "hidden_layer: the bias must match the output width");
 }
 
-inline void require_hidden_gradient_shapes(const LinearView& layer,
-                                           const LinearGradientView& grad) {
+template <class T>
+void require_hidden_gradient_shapes(const LinearViewOf<T>& layer, const LinearGradientView& grad) {
   require(grad.weight.rows == layer.weight.rows && grad.weight.cols == layer.weight.cols &&
               grad.bias.size == layer.bias.size,
           "hidden_layer: gradients must have the parameters' shapes");
@@ -58,13 +62,27 @@ namespace cuda {
 
 int64_t hidden_layer_scratch_bytes(int64_t nodes, int64_t in, int64_t out);  // of the backward pass
 
+// What is stored as float32. precision: fp32, or tf32, where act, the weight and grad_y are rounded
+// as operands of the products alone, and a pre below 2^-137 counts as 0 in leaky'.
+//
 // act is read and written once for up to 128 outputs, and read once more for each further 128.
 void hidden_layer(MatrixView<float> act, const LinearView& layer, MatrixView<float> y,
-                  Stream stream);
+                  Precision precision, Stream stream);
 
 // act is read and written once for up to 64 outputs, and read once more for each further 64.
 void hidden_layer_backward(MatrixView<float> act, const LinearView& layer,
                            MatrixView<const float> grad_y, const LinearGradientView& grad,
+                           VectorView<std::byte> scratch, Precision precision, Stream stream);
+
+// bf16: pre, act and grad_pre are stored rounded, and what is multiplied is what is stored. Sums are
+// float32, gradients of the parameters are not rounded. Y: float or Bf16; a grad_y of float is
+// rounded as an operand, and summed to the bias's gradient as it is.
+template <class Y>
+void hidden_layer(MatrixView<Bf16> act, const LinearViewOf<Bf16>& layer, MatrixView<Y> y,
+                  Stream stream);
+template <class Y>
+void hidden_layer_backward(MatrixView<Bf16> act, const LinearViewOf<Bf16>& layer,
+                           MatrixView<const Y> grad_y, const LinearGradientView& grad,
                            VectorView<std::byte> scratch, Stream stream);
 
 }  // namespace cuda

@@ -14,12 +14,10 @@
 // Why it works: docs/kernels/info_nce.md   Test: tests/kernels/test_info_nce.cpp
 // Speed: bench/kernels/bench_info_nce.cpp
 #pragma once
-#include <algorithm>
-#include <limits>
-
 #include "kernels/batch_gradient/batch_gradient.h"
 #include "kernels/common/check.h"
 #include "kernels/common/stream.h"
+#include "kernels/common/temperature.h"
 #include "kernels/common/views.h"
 #include "kernels/sampler/sampler.h"
 
@@ -27,18 +25,6 @@ namespace rec {
 
 inline void require_info_nce(float tau) {
   require(tau > 0.0f, "info_nce: tau must be greater than 0");
-}
-
-// What the formula multiplies by.
-struct InfoNceScales {
-  double inverse_tau;  // 1 / tau
-  double gradient;     // 1 / (tau B)
-};
-// Within float, so that 0 / tau stays 0 for the smallest tau.
-inline InfoNceScales info_nce_scales(float tau, int64_t batch_rows) {
-  constexpr double kLargest = std::numeric_limits<float>::max();
-  return {std::min(1.0 / double(tau), kLargest),
-          std::min(1.0 / (double(tau) * double(batch_rows)), kLargest)};
 }
 
 namespace cpu {

@@ -1,7 +1,7 @@
 #include "kernels/info_nce/info_nce.h"
 
 #include "kernels/batch_gradient/sampled_objective_cuda.cuh"
-#include "kernels/common/exp.h"
+#include "kernels/common/exp.cuh"
 #include "kernels/common/gpu.h"
 #include "kernels/common/reduce.cuh"
 
@@ -40,10 +40,7 @@ struct Contrast {
                          [](float a, float b) { return fmaxf(a, b); });
 
     const float factor = float(inverse_tau);
-    const auto weight_of = [=](float s) {
-      const float x = (s - largest) * factor;
-      return x < kSmallestExponent ? 0.0f : expf(x);
-    };
+    const auto weight_of = [=](float s) { return exp_weight((s - largest) * factor); };
     double negatives = 0.0;
     for (int j = first; j < count; j += step) {
       const float weight = weight_of(score[j]);
@@ -72,7 +69,7 @@ struct Contrast {
 void info_nce(MatrixView<const float> user, MatrixView<const float> item, const BatchView& batch,
               float tau, const BatchGradientView& grad, double* loss_sum, Stream stream) {
   require_info_nce(tau);
-  const InfoNceScales scales = info_nce_scales(tau, batch.rows());
+  const TemperatureScales scales = temperature_scales(tau, batch.rows());
   sampled_objective(user, item, batch, grad, Contrast{scales.inverse_tau, scales.gradient},
                     loss_sum, stream);
 }

@@ -23,22 +23,26 @@
 #pragma once
 #include <cstddef>
 
+#include "kernels/common/bf16.h"
 #include "kernels/common/check.h"
 #include "kernels/common/gemm_cuda.h"
+#include "kernels/common/precision.h"
 #include "kernels/common/stream.h"
 #include "kernels/common/views.h"
 
 namespace rec {
 
-// The frozen inputs of the first layer.
-struct LanguageView {
-  MatrixView<const float> item;          // Z [items, language_width]
-  MatrixView<const float> heavy;         // [heavy users, language_width]: their mean vectors z_u
+// The frozen inputs of the first layer. T: float or Bf16.
+template <class T>
+struct LanguageViewOf {
+  MatrixView<const T> item;              // Z [items, language_width]
+  MatrixView<const T> heavy;             // [heavy users, language_width]: their mean vectors z_u
   VectorView<const int32_t> heavy_user;  // [heavy users], user ids, ascending
   VectorView<const int32_t> light_user;  // users gathered instead, ascending; neither list holds
                                          // users without training items
   CsrView light_users_of_item;           // [items, users]: users_of_item without heavy users
 };
+using LanguageView = LanguageViewOf<float>;
 
 // Parameters of one linear layer y = W x + b; bias may be absent (size 0). T: float, or Bf16 for a
 // rounded copy of the weight.
@@ -53,8 +57,10 @@ struct LinearGradientView {
   VectorView<float> bias;    // [out] or empty, overwritten
 };
 
-inline void require_language_shapes(const LanguageView& z, const GraphView& graph,
-                                    const LinearView& layer, int64_t node_rows, int64_t out) {
+// layer: its parameters, or their gradients.
+template <class T, class Layer>
+void require_language_shapes(const LanguageViewOf<T>& z, const GraphView& graph, const Layer& layer,
+                             int64_t node_rows, int64_t out) {
   require(z.item.rows == graph.items(), "language_projection: one language vector per item");
   require(layer.weight.cols == z.item.cols,
           "language_projection: the weight's columns must match the language width");
@@ -88,17 +94,25 @@ void project_language_backward(const LanguageView& z, const GraphView& graph,
 }  // namespace cpu
 namespace cuda {
 
-// From what an H100 should do in fp32: computed, not yet measured (docs page).
-int64_t hybrid_degree(int64_t language_width);
+// Histories longer than this are cheaper as a row of the GEMM: from what an H100 should do in this
+// precision. Computed, not yet measured (docs page).
+int64_t hybrid_degree(int64_t language_width, Precision precision);
 
+// As cpu's, with T the type that the vectors and the weight are stored as, and Pre that of pre and
+// grad_pre: float and float, Bf16 and Bf16, or Bf16 and float. Sums are float32 in all; what is
+// stored as Bf16 is rounded once: T, each user's mean, G. The bias of Bf16 rows is rounded as well,
+// and with Bf16 vectors so is a G of floats, before grad_W and grad_b are made of it.
+template <class T, class Pre>
 int64_t projection_scratch_bytes(int64_t users, int64_t items, int64_t heavy_users, int64_t out);
 
 // The products are gemm's, in its precision. Besides its workspace, only scratch is used.
-void project_language(Gemm& gemm, const LanguageView& z, const GraphView& graph,
-                      const LinearView& layer, MatrixView<float> pre, VectorView<std::byte> scratch,
-                      Stream stream);
-void project_language_backward(Gemm& gemm, const LanguageView& z, const GraphView& graph,
-                               MatrixView<float> grad_pre, const LinearGradientView& grad,
+template <class T, class Pre>
+void project_language(Gemm& gemm, const LanguageViewOf<T>& z, const GraphView& graph,
+                      const LinearViewOf<T>& layer, MatrixView<Pre> pre,
+                      VectorView<std::byte> scratch, Stream stream);
+template <class T, class Pre>
+void project_language_backward(Gemm& gemm, const LanguageViewOf<T>& z, const GraphView& graph,
+                               MatrixView<Pre> grad_pre, const LinearGradientView& grad,
                                VectorView<std::byte> scratch, Stream stream);
 
 }  // namespace cuda

@@ -153,7 +153,7 @@ void project_language(const LanguageView& z, const GraphView& graph, const Linea
 
 void project_language_backward(const LanguageView& z, const GraphView& graph,
                                MatrixView<float> grad_pre, const LinearGradientView& grad) {
-  require_language_shapes(z, graph, {grad.weight, grad.bias}, grad_pre.rows, grad_pre.cols);
+  require_language_shapes(z, graph, grad, grad_pre.rows, grad_pre.cols);
   const MatrixView<float> users = grad_pre.rows_from(0, graph.users());
   const MatrixView<float> items = grad_pre.rows_from(graph.users(), graph.items());
   const auto heavy = make_scratch<float>(z.heavy.rows * grad_pre.cols);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <type_traits>
 
 #include "kernels/common/carve.h"
 #include "kernels/common/ceil_div.h"
@@ -10,9 +11,16 @@
 namespace rec::cuda {
 namespace {
 
-// What one GEMM row and one gathered edge cost on an H100 in fp32: computed, not measured.
-constexpr double kProductFlops = 55e12;    // a second
-constexpr double kGatheredBytes = 5.5e12;  // a second, out of L2
+// What one GEMM row and one gathered edge cost on an H100: computed, not measured.
+constexpr double kGatheredBytes = 5.5e12;              // a second, out of L2
+constexpr double product_flops(Precision precision) {  // a second
+  switch (precision) {
+    case Precision::fp32: return 55e12;
+    case Precision::tf32: return 385e12;
+    case Precision::bf16: return 700e12;
+  }
+  return 0;
+}
 
 constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / kWarpSize;
@@ -23,9 +31,10 @@ constexpr int64_t kLongList = 256;  // entries; longer ones are shared out among
 // ---- sums of gathered rows ----
 
 // What is gathered forward: a light user's mean of her items' rows.
+template <class T>
 struct UserMeans {
-  MatrixView<const float> from;  // the items' rows
-  MatrixView<float> to;          // the users'
+  MatrixView<const T> from;  // the items' rows
+  MatrixView<T> to;          // the users'
   CsrView items_of_user;
   VectorView<const int32_t> light_user;
 
@@ -43,9 +52,10 @@ struct UserMeans {
 };
 
 // What is gathered backward: 1 / degree of each light user's row, added to an item's.
+template <class T>
 struct ItemGradients {
-  MatrixView<const float> from;  // the users' rows
-  MatrixView<float> to;          // the items'
+  MatrixView<const T> from;  // the users' rows
+  MatrixView<T> to;          // the items'
   CsrView light_users_of_item;
   const float* share;  // [users], 1 / degree
 
@@ -153,34 +163,35 @@ void launch_gather(const Rows& rows, int64_t lists, Stream stream) {
 // ---- rows copied, cleared ----
 
 // to[to_row(r)] = from[from_row(r)], a warp a row; an empty list of rows is 0, 1, 2 ...
-template <int Width>
-__global__ __launch_bounds__(kThreads) void copy_rows(MatrixView<const float> from,
+template <int Width, class From, class To>
+__global__ __launch_bounds__(kThreads) void copy_rows(MatrixView<const From> from,
                                                       VectorView<const int32_t> from_row,
-                                                      MatrixView<float> to,
+                                                      MatrixView<To> to,
                                                       VectorView<const int32_t> to_row,
                                                       int64_t rows) {
   const int64_t r = int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarpSize;
   if (r >= rows) return;
-  const float* const source = from.row(from_row.size > 0 ? from_row[r] : r);
-  float* const target = to.row(to_row.size > 0 ? to_row[r] : r);
+  const From* const source = from.row(from_row.size > 0 ? from_row[r] : r);
+  To* const target = to.row(to_row.size > 0 ? to_row[r] : r);
   for (int64_t c = int64_t{threadIdx.x % kWarpSize} * Width; c < to.cols; c += kWarpSize * Width)
     store(target + c, load<Width>(source + c));
 }
 
-void launch_copy_rows(MatrixView<const float> from, VectorView<const int32_t> from_row,
-                      MatrixView<float> to, VectorView<const int32_t> to_row, int64_t rows,
-                      Stream stream) {
+template <class From, class To>
+void launch_copy_rows(MatrixView<From> from, VectorView<const int32_t> from_row, MatrixView<To> to,
+                      VectorView<const int32_t> to_row, int64_t rows, Stream stream) {
   with_width(vector_width({from, to}), [&]<int Width>() {
-    launch(copy_rows<Width>, unsigned(ceil_div(rows, kWarps)), kThreads, 0, stream, from, from_row,
-           to, to_row, rows);
+    launch(copy_rows<Width, std::remove_const_t<From>, To>, unsigned(ceil_div(rows, kWarps)),
+           kThreads, 0, stream, from, from_row, to, to_row, rows);
   });
 }
 
+template <class T>
 __global__ __launch_bounds__(kThreads) void clear_rows_without_items(CsrView items_of_user,
-                                                                     MatrixView<float> users) {
+                                                                     MatrixView<T> users) {
   const int64_t u = int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarpSize;
   if (u >= users.rows || items_of_user.degree(u) > 0) return;
-  for (int64_t c = threadIdx.x % kWarpSize; c < users.cols; c += kWarpSize) users(u, c) = 0.0f;
+  for (int64_t c = threadIdx.x % kWarpSize; c < users.cols; c += kWarpSize) users(u, c) = T{};
 }
 
 __global__ __launch_bounds__(kThreads) void shares_of_users(CsrView items_of_user, float* share) {
@@ -190,18 +201,32 @@ __global__ __launch_bounds__(kThreads) void shares_of_users(CsrView items_of_use
   share[u] = degree > 0 ? 1.0f / float(degree) : 0.0f;
 }
 
+// T, Pre: as the header says.
+template <class T, class Pre>
 struct Scratch {
-  VectorView<float> heavy;  // [heavy users, out]
-  VectorView<float> share;  // [users]
+  static constexpr bool kRoundsGradient = !std::is_same_v<T, Pre>;
+  static constexpr bool kRoundsBias = std::is_same_v<Pre, Bf16>;
+
+  MatrixView<Pre> heavy;     // [heavy users, out], forward
+  MatrixView<T> grad_heavy;  // the same memory, backward
+  MatrixView<T> grad_item;   // [items, out] where G is rounded
+  MatrixView<Pre> bias;      // [1, out] where it is rounded
+  VectorView<float> share;   // [users]
   VectorView<std::byte> column_sums;
 
-  Scratch(Carver carver, int64_t users, int64_t items, int64_t heavy_users, int64_t out)
-      : heavy(carver.take<float>(heavy_users * out)),
-        share(carver.take<float>(users)),
-        column_sums(carver.take<std::byte>(column_sums_scratch_bytes(items + heavy_users, out))),
-        bytes(carver.bytes()) {}
-  Scratch(VectorView<std::byte> memory, const GraphView& graph, const LanguageView& z, int64_t out)
-      : Scratch(Carver(memory.data), graph.users(), graph.items(), z.heavy.rows, out) {
+  Scratch(Carver carver, int64_t users, int64_t items, int64_t heavy_users, int64_t out) {
+    constexpr int64_t kMost = int64_t(std::max(sizeof(T), sizeof(Pre)));
+    std::byte* const heavy_rows = carver.take<std::byte>(heavy_users * out * kMost).data;
+    heavy = {reinterpret_cast<Pre*>(heavy_rows), heavy_users, out};
+    grad_heavy = {reinterpret_cast<T*>(heavy_rows), heavy_users, out};
+    if (kRoundsGradient) grad_item = {carver.take<T>(items * out).data, items, out};
+    if (kRoundsBias) bias = {carver.take<Pre>(out).data, 1, out};
+    share = carver.take<float>(users);
+    column_sums = carver.take<std::byte>(column_sums_scratch_bytes(items + heavy_users, out));
+    bytes = carver.bytes();
+  }
+  Scratch(VectorView<std::byte> memory, const GraphView& graph, int64_t heavy_users, int64_t out)
+      : Scratch(Carver(memory.data), graph.users(), graph.items(), heavy_users, out) {
     require_scratch(memory, bytes,
                     "language_projection: scratch needs projection_scratch_bytes, aligned to 256");
   }
@@ -210,55 +235,95 @@ struct Scratch {
 
 }  // namespace
 
-int64_t hybrid_degree(int64_t language_width) {
-  // A row costs 2 D H flops, an edge 4 H bytes: H drops out.
-  const double row = 2.0 * double(language_width) / kProductFlops;
-  const double edge = double(sizeof(float)) / kGatheredBytes;
+int64_t hybrid_degree(int64_t language_width, Precision precision) {
+  // A row costs 2 D H flops, an edge H stored values: H drops out.
+  const size_t stored = precision == Precision::bf16 ? sizeof(Bf16) : sizeof(float);
+  const double row = 2.0 * double(language_width) / product_flops(precision);
+  const double edge = double(stored) / kGatheredBytes;
   return int64_t(row / edge);
 }
 
+template <class T, class Pre>
 int64_t projection_scratch_bytes(int64_t users, int64_t items, int64_t heavy_users, int64_t out) {
-  return Scratch(Carver(nullptr), users, items, heavy_users, out).bytes;
+  return Scratch<T, Pre>(Carver(nullptr), users, items, heavy_users, out).bytes;
 }
 
-void project_language(Gemm& gemm, const LanguageView& z, const GraphView& graph,
-                      const LinearView& layer, MatrixView<float> pre, VectorView<std::byte> scratch,
-                      Stream stream) {
+template <class T, class Pre>
+void project_language(Gemm& gemm, const LanguageViewOf<T>& z, const GraphView& graph,
+                      const LinearViewOf<T>& layer, MatrixView<Pre> pre,
+                      VectorView<std::byte> scratch, Stream stream) {
   require_language_shapes(z, graph, layer, pre.rows, pre.cols);
-  const Scratch own(scratch, graph, z, pre.cols);
-  const MatrixView<float> users = pre.rows_from(0, graph.users());
-  const MatrixView<float> items = pre.rows_from(graph.users(), graph.items());
-  gemm.a_bt(z.item, layer.weight, layer.bias, Into::overwrite, items, stream);
-  if (z.heavy.rows > 0) {
-    const MatrixView<float> heavy(own.heavy.data, z.heavy.rows, pre.cols);
-    gemm.a_bt(z.heavy, layer.weight, layer.bias, Into::overwrite, heavy, stream);
-    launch_copy_rows(heavy, {}, users, z.heavy_user, heavy.rows, stream);
+  const Scratch<T, Pre> own(scratch, graph, z.heavy.rows, pre.cols);
+  const MatrixView<Pre> users = pre.rows_from(0, graph.users());
+  const MatrixView<Pre> items = pre.rows_from(graph.users(), graph.items());
+  const int64_t biases = layer.bias.size > 0 ? 1 : 0;
+  const MatrixView<const float> exact_bias(layer.bias.data, biases, layer.bias.size);
+  ConstStoredView bias = exact_bias;
+  if (own.kRoundsBias) {
+    launch_copy_rows(exact_bias, {}, own.bias, {}, biases, stream);
+    bias = own.bias.rows_from(0, biases);
   }
-  launch(clear_rows_without_items, unsigned(ceil_div(users.rows, kWarps)), kThreads, 0, stream,
+  gemm.a_bt(z.item, layer.weight, bias, Into::overwrite, items, stream);
+  if (z.heavy.rows > 0) {
+    gemm.a_bt(z.heavy, layer.weight, bias, Into::overwrite, own.heavy, stream);
+    launch_copy_rows(own.heavy, {}, users, z.heavy_user, own.heavy.rows, stream);
+  }
+  launch(clear_rows_without_items<Pre>, unsigned(ceil_div(users.rows, kWarps)), kThreads, 0, stream,
          graph.items_of_user, users);
-  launch_gather(UserMeans{items, users, graph.items_of_user, z.light_user}, z.light_user.size,
+  launch_gather(UserMeans<Pre>{items, users, graph.items_of_user, z.light_user}, z.light_user.size,
                 stream);
 }
 
-void project_language_backward(Gemm& gemm, const LanguageView& z, const GraphView& graph,
-                               MatrixView<float> grad_pre, const LinearGradientView& grad,
+template <class T, class Pre>
+void project_language_backward(Gemm& gemm, const LanguageViewOf<T>& z, const GraphView& graph,
+                               MatrixView<Pre> grad_pre, const LinearGradientView& grad,
                                VectorView<std::byte> scratch, Stream stream) {
-  require_language_shapes(z, graph, {grad.weight, grad.bias}, grad_pre.rows, grad_pre.cols);
-  const Scratch own(scratch, graph, z, grad_pre.cols);
-  const MatrixView<float> users = grad_pre.rows_from(0, graph.users());
-  const MatrixView<float> items = grad_pre.rows_from(graph.users(), graph.items());
-  const MatrixView<float> heavy(own.heavy.data, z.heavy.rows, grad_pre.cols);
-  launch_copy_rows(users, z.heavy_user, heavy, {}, heavy.rows, stream);
+  require_language_shapes(z, graph, grad, grad_pre.rows, grad_pre.cols);
+  const Scratch<T, Pre> own(scratch, graph, z.heavy.rows, grad_pre.cols);
+  const MatrixView<Pre> users = grad_pre.rows_from(0, graph.users());
+  const MatrixView<Pre> items = grad_pre.rows_from(graph.users(), graph.items());
+  launch_copy_rows(users, z.heavy_user, own.grad_heavy, {}, z.heavy.rows, stream);
   if (z.light_user.size > 0) {
     launch(shares_of_users, unsigned(ceil_div(graph.users(), kThreads)), kThreads, 0, stream,
            graph.items_of_user, own.share.data);
-    launch_gather(ItemGradients{users, items, z.light_users_of_item, own.share.data}, items.rows,
-                  stream);
+    launch_gather(ItemGradients<Pre>{users, items, z.light_users_of_item, own.share.data},
+                  items.rows, stream);
+  }
+  MatrixView<const T> g;
+  if constexpr (own.kRoundsGradient) {
+    launch_copy_rows(items, {}, own.grad_item, {}, items.rows, stream);
+    g = own.grad_item;
+  } else {
+    g = items;
   }
   // What the users add to grad_b lies in G as well: their shares of their items add up to 1.
-  if (grad.bias.size > 0) column_sums(items, heavy, grad.bias, own.column_sums, stream);
-  gemm.at_b(items, z.item, Into::overwrite, grad.weight, stream);
-  if (heavy.rows > 0) gemm.at_b(heavy, z.heavy, Into::add, grad.weight, stream);
+  if (grad.bias.size > 0) column_sums(g, own.grad_heavy, grad.bias, own.column_sums, stream);
+  gemm.at_b(g, z.item, Into::overwrite, grad.weight, stream);
+  if (z.heavy.rows > 0) gemm.at_b(own.grad_heavy, z.heavy, Into::add, grad.weight, stream);
 }
+
+template int64_t projection_scratch_bytes<float, float>(int64_t, int64_t, int64_t, int64_t);
+template int64_t projection_scratch_bytes<Bf16, Bf16>(int64_t, int64_t, int64_t, int64_t);
+template int64_t projection_scratch_bytes<Bf16, float>(int64_t, int64_t, int64_t, int64_t);
+
+template void project_language(Gemm&, const LanguageViewOf<float>&, const GraphView&,
+                               const LinearViewOf<float>&, MatrixView<float>, VectorView<std::byte>,
+                               Stream);
+template void project_language(Gemm&, const LanguageViewOf<Bf16>&, const GraphView&,
+                               const LinearViewOf<Bf16>&, MatrixView<Bf16>, VectorView<std::byte>,
+                               Stream);
+template void project_language(Gemm&, const LanguageViewOf<Bf16>&, const GraphView&,
+                               const LinearViewOf<Bf16>&, MatrixView<float>, VectorView<std::byte>,
+                               Stream);
+
+template void project_language_backward(Gemm&, const LanguageViewOf<float>&, const GraphView&,
+                                        MatrixView<float>, const LinearGradientView&,
+                                        VectorView<std::byte>, Stream);
+template void project_language_backward(Gemm&, const LanguageViewOf<Bf16>&, const GraphView&,
+                                        MatrixView<Bf16>, const LinearGradientView&,
+                                        VectorView<std::byte>, Stream);
+template void project_language_backward(Gemm&, const LanguageViewOf<Bf16>&, const GraphView&,
+                                        MatrixView<float>, const LinearGradientView&,
+                                        VectorView<std::byte>, Stream);
 
 }  // namespace rec::cuda

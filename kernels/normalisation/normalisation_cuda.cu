@@ -1,66 +1,90 @@
 #include "kernels/common/ceil_div.h"
 #include "kernels/common/gpu.h"
-#include "kernels/common/reduce.cuh"
-#include "kernels/common/vector_io.cuh"
+#include "kernels/common/row_tile.cuh"
 #include "kernels/normalisation/normalisation.h"
 
 namespace rec::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kRowsPerBlock = kThreads / kWarpSize;  // a warp a row
 
-unsigned blocks_for(int64_t rows) { return unsigned(ceil_div(rows, kRowsPerBlock)); }
-__device__ int64_t row_of_warp() {
-  return int64_t{blockIdx.x} * kRowsPerBlock + threadIdx.x / kWarpSize;
+template <class Tile>
+constexpr int kRowsPerBlock = kThreads / Tile::kLanes;
+
+template <class Tile>
+unsigned blocks_for(int64_t rows) {
+  return unsigned(ceil_div(rows, kRowsPerBlock<Tile>));
+}
+template <class Tile>
+__device__ int64_t row_of_lane() {
+  return int64_t{blockIdx.x} * kRowsPerBlock<Tile> + threadIdx.x / Tile::kLanes;
 }
 
-// In double, where the square of no float overflows or vanishes. Every lane gets the sum.
+// In double, where the square of no float overflows or vanishes.
 template <int Width>
-__device__ double dot_in_double(const float* x, const float* y, int64_t cols) {
+__device__ __forceinline__ double dot_in_double(const Floats<Width>& x, const Floats<Width>& y) {
   double sum = 0.0;
-  for (int64_t c = int64_t{threadIdx.x % kWarpSize} * Width; c < cols; c += kWarpSize * Width) {
-    const Floats<Width> a = load<Width>(x + c), b = load<Width>(y + c);
 #pragma unroll
-    for (int w = 0; w < Width; ++w) sum += double(a[w]) * double(b[w]);
-  }
-  return warp_sum(sum);
+  for (int w = 0; w < Width; ++w) sum += double(x[w]) * double(y[w]);
+  return sum;
 }
 
-template <int Width>
+// A tile's row of lanes makes a row. They keep its first stretch, which mostly is all of it, so
+// that a row is read once; a wider row's other stretches are read again.
+template <class Tile>
 __global__ __launch_bounds__(kThreads) void normalise_rows(MatrixView<const float> e,
                                                            MatrixView<float> n, float* norms) {
-  const int64_t row = row_of_warp();
-  const int lane = threadIdx.x % kWarpSize;
-  if (row >= e.rows) return;
-  const float length = float(sqrt(dot_in_double<Width>(e.row(row), e.row(row), e.cols)));
-  const float norm = length < kSmallestNorm ? kSmallestNorm : length;  // NaN stays
-  for (int64_t c = int64_t{lane} * Width; c < e.cols; c += kWarpSize * Width) {
-    Floats<Width> x = load<Width>(e.row(row) + c);
-#pragma unroll
-    for (int w = 0; w < Width; ++w) x[w] /= norm;
-    store(n.row(row) + c, x);
+  using Values = Floats<Tile::kWidth>;
+  const int64_t row = row_of_lane<Tile>();
+  const bool there = row < e.rows;
+  const int64_t cols = there ? e.cols : 0, first = Tile::column();
+  const auto at = [&](int64_t c) { return load<Tile::kWidth>(e.row(row) + c); };
+  const Values held = first < cols ? at(first) : Values{};
+  double square = dot_in_double(held, held);
+  for (int64_t c = first + Tile::kColumns; c < cols; c += Tile::kColumns) {
+    const Values x = at(c);
+    square += dot_in_double(x, x);
   }
-  if (lane == 0) norms[row] = norm;
+  const float length = float(sqrt(Tile::sum_along_row(square)));
+  const float norm = length < kSmallestNorm ? kSmallestNorm : length;  // NaN stays
+  const auto put = [&](int64_t c, Values x) {
+#pragma unroll
+    for (int w = 0; w < Tile::kWidth; ++w) x[w] /= norm;
+    store(n.row(row) + c, x);
+  };
+  if (first < cols) put(first, held);
+  for (int64_t c = first + Tile::kColumns; c < cols; c += Tile::kColumns) put(c, at(c));
+  if (there && Tile::lane() == 0) norms[row] = norm;
 }
 
-template <int Width>
+// The same of a row of n and of its gradient.
+template <class Tile>
 __global__ __launch_bounds__(kThreads) void normalise_rows_backward(MatrixView<const float> n,
                                                                     const float* norms,
                                                                     MatrixView<float> grad) {
-  const int64_t row = row_of_warp();
-  if (row >= n.rows) return;
-  const float norm = norms[row];
+  using Values = Floats<Tile::kWidth>;
+  const int64_t row = row_of_lane<Tile>();
+  const bool there = row < n.rows;
+  const int64_t cols = there ? n.cols : 0, first = Tile::column();
+  const float norm = there ? norms[row] : 1.0f;
+  const auto n_at = [&](int64_t c) { return load<Tile::kWidth>(n.row(row) + c); };
+  const auto grad_at = [&](int64_t c) { return load<Tile::kWidth>(grad.row(row) + c); };
+  const Values held = first < cols ? n_at(first) : Values{};
+  const Values held_grad = first < cols ? grad_at(first) : Values{};
+  double dot = dot_in_double(held, held_grad);
+  for (int64_t c = first + Tile::kColumns; c < cols; c += Tile::kColumns)
+    dot += dot_in_double(n_at(c), grad_at(c));
+  dot = Tile::sum_along_row(dot);
   // A clamped norm is a constant: nothing is projected out.
-  const float along =
-      norm > kSmallestNorm ? float(dot_in_double<Width>(n.row(row), grad.row(row), n.cols)) : 0.0f;
-  for (int64_t c = int64_t{threadIdx.x % kWarpSize} * Width; c < n.cols; c += kWarpSize * Width) {
-    const Floats<Width> x = load<Width>(n.row(row) + c);
-    Floats<Width> g = load<Width>(grad.row(row) + c);
+  const float along = norm > kSmallestNorm ? float(dot) : 0.0f;
+  const auto put = [&](int64_t c, const Values& x, Values g) {
 #pragma unroll
-    for (int w = 0; w < Width; ++w) g[w] = (g[w] - x[w] * along) / norm;
+    for (int w = 0; w < Tile::kWidth; ++w) g[w] = (g[w] - x[w] * along) / norm;
     store(grad.row(row) + c, g);
-  }
+  };
+  if (first < cols) put(first, held, held_grad);
+  for (int64_t c = first + Tile::kColumns; c < cols; c += Tile::kColumns)
+    put(c, n_at(c), grad_at(c));
 }
 
 }  // namespace
@@ -68,17 +92,17 @@ __global__ __launch_bounds__(kThreads) void normalise_rows_backward(MatrixView<c
 void normalise(MatrixView<const float> e, MatrixView<float> n, VectorView<float> norm,
                Stream stream) {
   require_normalisation_shapes(e, norm, n);
-  with_width(vector_width({e, n}), [&]<int Width>() {
-    launch(normalise_rows<Width>, blocks_for(e.rows), kThreads, 0, stream, e, n, norm.data);
+  with_row_tile(e.cols, {e, n}, [&]<class Tile>() {
+    launch(normalise_rows<Tile>, blocks_for<Tile>(e.rows), kThreads, 0, stream, e, n, norm.data);
   });
 }
 
 void normalise_backward(MatrixView<const float> n, VectorView<const float> norm,
                         MatrixView<float> grad, Stream stream) {
   require_normalisation_shapes(n, norm, grad);
-  with_width(vector_width({n, grad}), [&]<int Width>() {
-    launch(normalise_rows_backward<Width>, blocks_for(n.rows), kThreads, 0, stream, n, norm.data,
-           grad);
+  with_row_tile(n.cols, {n, grad}, [&]<class Tile>() {
+    launch(normalise_rows_backward<Tile>, blocks_for<Tile>(n.rows), kThreads, 0, stream, n,
+           norm.data, grad);
   });
 }
 

@@ -16,6 +16,7 @@
 #include <string>
 
 #include "kernels/common/check.h"
+#include "kernels/common/precision.h"
 #include "kernels/common/stream.h"
 #include "kernels/common/views.h"
 
@@ -67,15 +68,21 @@ namespace cuda {
 // As above, and which lists are asked for together changes no bit. Alone among the kernels it waits
 // for the stream: what is refused is known when the scores are.
 //
-// Lists of up to 32 are kept in shared memory. Longer ones are kept in scratch, and beyond 2,048
-// they are sorted there too and the items of a list are not shared out: slower.
-void rank(const RankingRequest& request, MatrixView<int32_t> top_item, MatrixView<float> top_score,
-          VectorView<std::byte> scratch, Stream stream);
+// Lists and scores are those of fp32 to the last bit, whatever the precision. In tf32 and bf16,
+// lists of up to 32 are looked for among products of tensor cores, and made again in fp32 where
+// these cannot tell; returned is how many of them that were. Longer ones are made in fp32 at once.
+//
+// In fp32, lists of up to 32 are kept in shared memory. Longer ones are kept in scratch, and beyond
+// 2,048 they are sorted there too and the items of a list are not shared out: slower.
+int64_t rank(const RankingRequest& request, MatrixView<int32_t> top_item,
+             MatrixView<float> top_score, VectorView<std::byte> scratch, Precision precision,
+             Stream stream);
 
-// The scratch that keeps a whole GPU busy, but not more than most_bytes unless one block needs more.
-// rank takes less, down to most_bytes = 0, and then does fewer lists at once.
-int64_t rank_scratch_bytes(int64_t lists, int64_t items, int64_t k,
-                           int64_t most_bytes = int64_t{256} * 1024 * 1024);
+// The scratch that keeps a whole GPU busy, but not more than most_bytes unless one block needs more,
+// besides a rounded copy of the items in tf32 and bf16. rank takes less, down to most_bytes = 0, and
+// then does fewer lists at once.
+int64_t rank_scratch_bytes(int64_t lists, int64_t items, int64_t dim, int64_t k,
+                           Precision precision, int64_t most_bytes = int64_t{256} * 1024 * 1024);
 
 }  // namespace cuda
 }  // namespace rec

@@ -95,14 +95,17 @@ inline void require_sampler_shapes(const SamplerTables& from, const BatchView& b
 }
 
 namespace cpu {
-// Draws the batch of clock (seed, epoch, step); does not move the clock.
-void draw_batch(const SamplerTables& from, const TrainingClock& clock, const BatchView& batch);
+// Draws the batch of clock (seed, epoch, step + ahead); does not move the clock. A step that the
+// epoch does not have is drawn like any other.
+void draw_batch(const SamplerTables& from, const TrainingClock& clock, int64_t ahead,
+                const BatchView& batch);
 }  // namespace cpu
 namespace cuda {
 
-// As above; the clock is read on the device when the step runs. scratch: aligned to 256.
-void draw_batch(const SamplerTables& from, const TrainingClock* clock, const BatchView& batch,
-                VectorView<std::byte> scratch, Stream stream);
+// As above; the clock is read on the device when the step runs: its seed, epoch and step alone, so
+// that the loss may be added to meanwhile. scratch: aligned to 256.
+void draw_batch(const SamplerTables& from, const TrainingClock* clock, int64_t ahead,
+                const BatchView& batch, VectorView<std::byte> scratch, Stream stream);
 int64_t draw_batch_scratch_bytes(int64_t rows, int64_t negatives);
 
 // After a step: the clock's step and updates go on by one.

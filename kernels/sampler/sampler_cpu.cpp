@@ -91,8 +91,10 @@ void group(int64_t rows, int64_t numbers, int64_t keys, ForEach for_each, int64_
 
 }  // namespace
 
-void draw_batch(const SamplerTables& from, const TrainingClock& clock, const BatchView& batch) {
+void draw_batch(const SamplerTables& from, const TrainingClock& clock, int64_t ahead,
+                const BatchView& batch) {
   require_sampler_shapes(from, batch);
+  const int64_t step = clock.step + ahead;
   const CsrView& owned = from.items_of_user;
   const int64_t edges = owned.row_start[owned.rows];
   const EpochOrder order(clock.seed, clock.epoch, edges);
@@ -104,9 +106,8 @@ void draw_batch(const SamplerTables& from, const TrainingClock& clock, const Bat
     uint32_t* const words = words_of_threads.get() + omp_get_thread_num() * 4 * blocks;
 #pragma omp for schedule(static)
     for (int64_t b = 0; b < batch.rows(); ++b) {
-      draw_words(clock.seed, uint32_t(b), uint32_t(clock.step), uint32_t(clock.epoch), blocks,
-                 words);
-      const int64_t place = order.at((clock.step * batch.rows() + b) % edges);
+      draw_words(clock.seed, uint32_t(b), uint32_t(step), uint32_t(clock.epoch), blocks, words);
+      const int64_t place = order.at((step * batch.rows() + b) % edges);
       const DrawnEdge drawn = draw_edge(from, place, words[0]);
       batch.user[b] = int32_t(drawn.user);
       batch.positive[b] = owned.col[drawn.edge];

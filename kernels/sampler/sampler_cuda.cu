@@ -18,22 +18,31 @@ constexpr int kWords = 4;        // of one call of philox
 
 __device__ int64_t thread_of_grid() { return int64_t{blockIdx.x} * blockDim.x + threadIdx.x; }
 
-__device__ PhiloxWords words_of(const TrainingClock& clock, int64_t block, int64_t row) {
-  return philox(uint32_t(block), uint32_t(row), uint32_t(clock.step), uint32_t(clock.epoch),
-                uint32_t(clock.seed), uint32_t(clock.seed >> 32));
+// What the draws of one batch depend on.
+struct DrawnStep {
+  uint64_t seed;
+  int64_t epoch, step;
+};
+__device__ DrawnStep step_after(const TrainingClock* clock, int64_t ahead) {
+  return {clock->seed, clock->epoch, clock->step + ahead};
+}
+
+__device__ PhiloxWords words_of(const DrawnStep& at, int64_t block, int64_t row) {
+  return philox(uint32_t(block), uint32_t(row), uint32_t(at.step), uint32_t(at.epoch),
+                uint32_t(at.seed), uint32_t(at.seed >> 32));
 }
 
 // Users and positives. A thread a row.
 __global__ __launch_bounds__(kRowThreads) void draw_rows(SamplerTables from,
-                                                         const TrainingClock* clock,
+                                                         const TrainingClock* clock, int64_t ahead,
                                                          BatchView batch) {
   const int64_t b = thread_of_grid();
   if (b >= batch.rows()) return;
-  const TrainingClock now = *clock;
+  const DrawnStep at = step_after(clock, ahead);
   const int64_t edges = from.items_of_user.row_start[from.items_of_user.rows];
   const int64_t place =
-      EpochOrder(now.seed, now.epoch, edges).at((now.step * batch.rows() + b) % edges);
-  const DrawnEdge drawn = draw_edge(from, place, words_of(now, 0, b).word[0]);
+      EpochOrder(at.seed, at.epoch, edges).at((at.step * batch.rows() + b) % edges);
+  const DrawnEdge drawn = draw_edge(from, place, words_of(at, 0, b).word[0]);
   batch.user[b] = int32_t(drawn.user);
   batch.positive[b] = from.items_of_user.col[drawn.edge];
 }
@@ -43,16 +52,17 @@ __global__ __launch_bounds__(kRowThreads) void draw_rows(SamplerTables from,
 // that neighbours search for neighbouring draws and write side by side.
 __global__ __launch_bounds__(kThreads) void draw_negatives(SamplerTables from,
                                                            const TrainingClock* clock,
-                                                           BatchView batch, int32_t* item_of_use) {
+                                                           int64_t ahead, BatchView batch,
+                                                           int32_t* item_of_use) {
   REC_SHARED_ARRAY(PhiloxWords, words, [kThreads]);
   const CsrView& owned = from.items_of_user;
   // below 2^31, as batch * (1 + negatives)
   const int draws = int(1 + batch.negatives());
   const int calls_of_row = int(ceil_div(draws, kWords));
   const int calls = int(batch.rows()) * calls_of_row;
-  const TrainingClock now = *clock;
+  const DrawnStep at = step_after(clock, ahead);
   const int64_t call = thread_of_grid();
-  if (call < calls) words[threadIdx.x] = words_of(now, call % calls_of_row, call / calls_of_row);
+  if (call < calls) words[threadIdx.x] = words_of(at, call % calls_of_row, call / calls_of_row);
   __syncwarp();
   const int lane = int(threadIdx.x) % kWarpSize;
   const int first_thread = int(threadIdx.x) - lane;
@@ -129,8 +139,8 @@ int64_t draw_batch_scratch_bytes(int64_t rows, int64_t negatives) {
   return carver.bytes();
 }
 
-void draw_batch(const SamplerTables& from, const TrainingClock* clock, const BatchView& batch,
-                VectorView<std::byte> scratch, Stream stream) {
+void draw_batch(const SamplerTables& from, const TrainingClock* clock, int64_t ahead,
+                const BatchView& batch, VectorView<std::byte> scratch, Stream stream) {
   require_sampler_shapes(from, batch);
   require_scratch(scratch, draw_batch_scratch_bytes(batch.rows(), batch.negatives()),
                   "sampler: scratch must have draw_batch_scratch_bytes, aligned to 256");
@@ -138,9 +148,9 @@ void draw_batch(const SamplerTables& from, const TrainingClock* clock, const Bat
   const Scratch s = lay_out(carver, batch.item_use.size);
   const int64_t calls = batch.rows() * ceil_div(1 + batch.negatives(), kWords);
   launch(draw_rows, unsigned(ceil_div(batch.rows(), kRowThreads)), kRowThreads, 0, stream, from,
-         clock, batch);
+         clock, ahead, batch);
   launch(draw_negatives, unsigned(ceil_div(calls, kThreads)), kThreads, 0, stream, from, clock,
-         batch, s.item_of_use.data);
+         ahead, batch, s.item_of_use.data);
   group(batch.user, from.items_of_user.rows, batch.user_start, batch.user_row, s, stream);
   group(s.item_of_use, from.items_of_user.cols, batch.item_start, batch.item_use, s, stream);
 }

@@ -127,6 +127,21 @@ T read_modify_write(T* p, F f) {
   return old;
 }
 
+// What one load or store moves, as a type that no compiler takes to pieces: so that whoever watches
+// memory (UndefinedBehaviorSanitizer, bench/traffic) sees one access.
+template <size_t Bytes>
+struct Piece {
+  typedef uint32_t Type __attribute__((vector_size(Bytes), may_alias));
+};
+template <>
+struct Piece<4> {
+  typedef uint32_t Type __attribute__((may_alias));
+};
+template <>
+struct Piece<2> {
+  typedef uint16_t Type __attribute__((may_alias));
+};
+
 }  // namespace rec::emulator
 
 // ---- barriers ----
@@ -296,6 +311,17 @@ using std::min;
 
 namespace rec::cuda {
 
+template <class T>
+T load_whole(const T* from) {
+  return std::bit_cast<T>(
+      *reinterpret_cast<const typename emulator::Piece<sizeof(T)>::Type*>(from));
+}
+template <class T>
+void store_whole(T* to, const T& value) {
+  using Piece = typename emulator::Piece<sizeof(T)>::Type;
+  *reinterpret_cast<Piece*>(to) = std::bit_cast<Piece>(value);
+}
+
 // Puts the kernel into the stream; an empty grid is no work. It runs when the stream's work is
 // waited for.
 template <class... Parameters, class... Arguments>
@@ -304,7 +330,9 @@ void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t dynamic
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
   std::tuple<std::remove_cv_t<Parameters>...> values(static_cast<Parameters>(arguments)...);
   emulator::enqueue(stream, [=] {
-    emulator::run_grid(grid, block, dynamic_shared_bytes, [&] { std::apply(kernel, values); });
+    emulator::run_grid(
+        grid, block, dynamic_shared_bytes, [&] { std::apply(kernel, values); },
+        reinterpret_cast<const void*>(kernel));
   });
 }
 

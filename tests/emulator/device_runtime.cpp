@@ -69,9 +69,11 @@ namespace {
 // storage may still free what they have.
 struct Device {
   std::map<uintptr_t, size_t> memory;  // first byte, bytes
-  size_t used = 0;
-  std::vector<CUstream_st*> streams;  // in the order in which they were made
-  std::exception_ptr lost;            // what work threw that ran where nothing may be thrown
+  size_t used = 0, most_used = 0;
+  std::vector<CUstream_st*> streams;     // in the order in which they were made
+  std::exception_ptr lost;               // what work threw that ran where nothing may be thrown
+  std::map<std::string, int64_t> calls;  // made so far
+  int64_t choices_of_graphs = 0;
   std::map<std::string, long> calls_until_failure;
   std::string failure_text;
   int chosen = 0;
@@ -100,8 +102,9 @@ int device_count() {
   return count == nullptr ? 1 : std::atoi(count);
 }
 
-// True when REC_EMU_FAIL says that this call fails.
+// Counts the call. True when REC_EMU_FAIL says that this one fails.
 bool fails(const char* call) {
+  ++device().calls[call];
   const char* const text = std::getenv("REC_EMU_FAIL");
   const std::string now = text == nullptr ? "" : text;
   Device& d = device();
@@ -188,6 +191,7 @@ void run_graph(const std::vector<Node>& nodes) {
       if (!done[n] && std::all_of(nodes[n].after.begin(), nodes[n].after.end(),
                                   [&](size_t before) { return done[before]; }))
         possible.push_back(n);
+    if (possible.size() > 1) ++device().choices_of_graphs;
     const size_t next = possible[choose(possible.size())];
     nodes[next].work();
     done[next] = 1;
@@ -221,6 +225,7 @@ cudaError_t allocate(const char* call, void** p, size_t bytes) {
   std::memset(*p, 0xFF, bytes);  // what is read before it is written is NaN, or -1
   d.memory[reinterpret_cast<uintptr_t>(*p)] = bytes;
   d.used += bytes;
+  d.most_used = std::max(d.most_used, d.used);
   return cudaSuccess;
 }
 
@@ -237,6 +242,12 @@ void enqueue(Stream stream, std::function<void()> work) {
   }
   put(stream, std::move(work));
 }
+
+int64_t calls_made(const std::string& call) { return device().calls[call]; }
+
+int64_t choices_of_graphs() { return device().choices_of_graphs; }
+
+size_t take_peak_memory() { return std::exchange(device().most_used, device().used); }
 
 bool is_device_memory(const void* p) {
   const auto& memory = device().memory;
@@ -294,6 +305,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  if (fails("cudaEventSynchronize")) return result(cudaErrorDevicesUnavailable);
   if (event->captured) return result(cudaErrorCapturedEvent);
   if (event->queue) run_and_throw([&] { run_until(*event->queue, event->place); });
   return cudaSuccess;
@@ -302,6 +314,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
 cudaError_t cudaFree(void* p) {
   if (p == nullptr) return cudaSuccess;
   Device& d = device();
+  ++d.calls["cudaFree"];
   if (refused_by_capture()) return result(cudaErrorStreamCaptureUnsupported);
   run_and_keep_error(run_everything);
   const auto found = d.memory.find(reinterpret_cast<uintptr_t>(p));
@@ -389,8 +402,9 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   return cudaSuccess;
 }
 
-cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind,
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream) {
+  if (kind == cudaMemcpyDeviceToHost) ++device().calls["cudaMemcpyDeviceToHost"];
   if (fails("cudaMemcpyAsync")) return result(cudaErrorDevicesUnavailable);
   put(stream, [=] { std::memcpy(to, from, bytes); });
   return cudaSuccess;

@@ -12,7 +12,9 @@
 //                          cudaErrorDevicesUnavailable; "launch" is a name too
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <functional>
+#include <string>
 
 #include "kernels/common/stream.h"
 
@@ -20,6 +22,16 @@ namespace rec::emulator {
 
 // Puts work into a stream, or into the graph that the stream is captured into.
 void enqueue(Stream stream, std::function<void()> work);
+
+// How often a call has been made so far, by its name as in REC_EMU_FAIL. "cudaMemcpyDeviceToHost"
+// are the copies to the host among those of cudaMemcpyAsync.
+int64_t calls_made(const std::string& call);
+
+// How often a graph at work has left open which piece of work comes next.
+int64_t choices_of_graphs();
+
+// The most bytes of device memory that were in use at once since the last call of this.
+size_t take_peak_memory();
 
 // True for memory between the ends of one allocation of the device (cudaMalloc or managed).
 bool is_device_memory(const void* p);

@@ -72,7 +72,7 @@ struct Fibre {
 };
 
 struct Warp {
-  unsigned valid, exited, arrived, next_generation;
+  unsigned valid, exited, arrived, next_generation, meetings;
   unsigned mask[32], generation[32];
   const void* in[32];
   void* out[32];
@@ -101,6 +101,7 @@ struct Barrier {
 } barrier;
 
 const std::function<void()>* body = nullptr;
+const void* running_kernel = nullptr;
 char* arena = nullptr;
 size_t arena_used, static_used;
 char* dynamic_memory;
@@ -259,6 +260,7 @@ void open_barrier() {
   barrier.arrived = 0;
   barrier.sum = 0;
   ++barrier.generation;
+  for (unsigned w = 0; w * 32 < thread_count; ++w) ++warps[w].meetings;
   for (unsigned i = 0; i < thread_count; ++i)
     if (fibres[i]->state == State::at_barrier) make_ready(fibres[i]);
 }
@@ -445,6 +447,15 @@ void fail(const char* what, Place place) {
 unsigned lane() { return current->number % 32; }
 int thread_of_block() { return current == &main_fibre ? -1 : int(current->number); }
 
+Position position() {
+  const int thread = thread_of_block();
+  return {running_kernel, block_count, thread, thread < 0 ? 0 : warps[thread / 32].meetings};
+}
+
+bool is_shared_memory(const void* p) {
+  return arena != nullptr && p >= arena && p < arena + arena_used;
+}
+
 void yield() {
   make_ready(current);
   leave();
@@ -545,6 +556,7 @@ void warp_done(unsigned mask) {
   Fibre* const me = current;
   Warp& warp = warps[me->number / 32];
   warp.arrived &= ~mask;
+  if (mask == (warp.valid & ~warp.exited)) ++warp.meetings;
   release(warp_object(me->number / 32, warp.generation[me->number % 32]));
   const unsigned first = me->number - me->number % 32;
   for (unsigned m = mask; m; m &= m - 1) {
@@ -575,7 +587,7 @@ void copy_async_wait(int groups_left) {
 }
 
 void run_grid(dim3 grid, dim3 block, size_t dynamic_shared_bytes,
-              const std::function<void()>& thread_body) {
+              const std::function<void()>& thread_body, const void* kernel) {
   const size_t threads = size_t(block.x) * block.y * block.z;
   if (threads == 0 || threads > kMostThreads || block.z > 64)
     throw Error("a block must have 1 to 1024 threads, at most 64 deep");
@@ -587,6 +599,7 @@ void run_grid(dim3 grid, dim3 block, size_t dynamic_shared_bytes,
   const size_t place_count = places_for(threads);
   need_places(place_count, threads);
   body = &thread_body;
+  running_kernel = kernel;
   thread_count = unsigned(threads);
   blockDim = block;
   gridDim = grid;

@@ -39,9 +39,9 @@ void set_schedule(Schedule chosen);
 // A number below n from the schedule's seed: which of n possible things happens next.
 uint64_t choose(uint64_t n);
 
-// Runs body once per thread of every block. Throws Error.
-void run_grid(dim3 grid, dim3 block, size_t dynamic_shared_bytes,
-              const std::function<void()>& body);
+// Runs body, the threads of `kernel`, once per thread of every block. Throws Error.
+void run_grid(dim3 grid, dim3 block, size_t dynamic_shared_bytes, const std::function<void()>& body,
+              const void* kernel);
 
 // The most shared memory that a block may ask for, in bytes (compute capability 9.0).
 inline constexpr size_t kMostShared = 227 * 1024;
@@ -62,6 +62,18 @@ struct SharedSlot {
 };
 void* shared_array(SharedSlot& slot);
 void* dynamic_shared();
+
+// Where the running thread stands, for whoever watches what threads ask of memory (bench/traffic).
+// What the lanes of a warp do between two of its meetings they may do at the same time.
+struct Position {
+  const void* kernel;  // what was launched
+  uint64_t block;      // counts the blocks of all grids
+  int thread;          // thread_of_block()
+  unsigned meetings;   // of all lanes of the warp that have not returned, in this block so far
+};
+Position position();
+// True for shared memory of the running block.
+bool is_shared_memory(const void* p);
 
 unsigned lane();
 // The thread's number in its block; -1 between blocks.

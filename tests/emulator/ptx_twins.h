@@ -65,7 +65,8 @@ inline uint32_t bf16_pair(float low, float high) {
 
 inline uint32_t tf32_bits(float x) {
   const uint32_t bits = std::bit_cast<uint32_t>(x);
-  return std::isfinite(x) ? (bits + 0x1000u) & 0xFFFFE000u : bits;
+  if (std::isnan(x)) return 0x7FFFFFFFu;
+  return std::isinf(x) ? bits : (bits + 0x1000u) & 0xFFFFE000u;
 }
 
 inline void multiply_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2],

@@ -15,6 +15,7 @@
 #include "kernels/common/cuda_check.h"
 #include "tests/emulator/fibres.h"
 #include "tests/emulator/promises.h"
+#include "tests/support/environment.h"
 #include "tests/support/on_backends.h"
 #include "tests/support/values.h"
 
@@ -38,24 +39,6 @@ class Scheduled {
 std::vector<emulator::Schedule> schedules() {
   return {{Order::forward, 0}, {Order::reverse, 0}, {Order::random, 1}, {Order::random, 2}};
 }
-
-// A variable of the environment for the length of a scope.
-class Variable {
- public:
-  Variable(const char* name, const char* value) : name_(name) {
-    const char* const before = std::getenv(name);
-    if (before != nullptr) before_ = before;
-    was_set_ = before != nullptr;
-    setenv(name, value, 1);
-  }
-  ~Variable() { was_set_ ? setenv(name_, before_.c_str(), 1) : unsetenv(name_); }
-  Variable(const Variable&) = delete;
-
- private:
-  const char* name_;
-  bool was_set_;
-  std::string before_;
-};
 
 class OwnStream {
  public:

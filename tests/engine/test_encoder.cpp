@@ -3,10 +3,12 @@
 #include <catch2/catch.hpp>
 
 #include <cmath>
+#include <string>
 
 #include "engine/training.h"
 #include "tests/support/agreement.h"
 #include "tests/support/backend_memory.h"
+#include "tests/support/on_backends.h"
 #include "tests/support/plain_model.h"
 #include "tests/support/small_data.h"
 
@@ -21,7 +23,8 @@ struct Case {
 
 std::vector<Case> cases() {
   const ProjectorShape mlp{2, 7, 5, true}, linear{1, 0, 5, false}, deep{3, 6, 5, true};
-  const ObjectiveSettings info_nce{Objective::infonce, 0.2f}, bpr{Objective::bpr, 0};
+  const ObjectiveSettings info_nce{Objective::infonce, 0.2f}, bpr{Objective::bpr, 0},
+      softmax{Objective::softmax, 0.2f};
   return {{"AlphaRec", {mlp, 2, Score::cosine}, info_nce},
           {"AlphaRec without propagation", {mlp, 0, Score::cosine}, info_nce},
           {"AlphaRec, one layer", {mlp, 1, Score::cosine}, info_nce},
@@ -30,24 +33,27 @@ std::vector<Case> cases() {
           {"a linear projector, propagated", {linear, 2, Score::cosine}, info_nce},
           {"three projector layers", {deep, 2, Score::cosine}, info_nce},
           {"scores as dot products, BPR", {mlp, 2, Score::dot}, bpr},
-          {"cosine, BPR", {linear, 1, Score::cosine}, bpr}};
+          {"cosine, BPR", {linear, 1, Score::cosine}, bpr},
+          {"AlphaRec, full softmax", {mlp, 2, Score::cosine}, softmax},
+          {"the linear mapping, full softmax of dot products", {linear, 0, Score::dot}, softmax}};
 }
 
 HostBatch batch_for(const SmallData& data, const Case& c) {
-  const int64_t negatives = c.objective.kind == Objective::bpr ? 1 : 4;
+  const int64_t negatives = c.objective.kind == Objective::infonce ? 4 : 1;
   return random_batch("encoder", data.users(), data.items, 9, negatives, 92);
 }
 
 // The model and, of one step on the batch, what it started from and the gradient it found.
 struct OneStep {
-  std::unique_ptr<Backend> backend = make_backend("cpu", 2).backend;
+  std::unique_ptr<Backend> backend;
   Model model;
   std::vector<double> parameter;
   std::vector<float> e, grad;
   double loss = 0;
 
-  OneStep(const SmallData& data, const Case& c, HostBatch& batch)
-      : model(*backend, c.model, data.language(), data.train.view()) {
+  OneStep(const std::string& device, const SmallData& data, const Case& c, HostBatch& batch)
+      : backend(make_backend(device, 2).backend),
+        model(*backend, c.model, data.language(), data.train.view()) {
     model.parameters().initialise(*backend, 93);
     const ParameterSlabs slabs = model.parameters().slabs();
     for (float w : to_host(*backend, slabs.weight)) parameter.push_back(w);
@@ -116,11 +122,13 @@ class PlainModel {
 }  // namespace
 
 TEST_CASE("encoder: representations and loss as plain loops make them", "[engine]") {
+  const std::string device = GENERATE(from_range(test_devices()));
+  CAPTURE(device);
   const SmallData data = small_data(91);
   for (const Case& c : cases()) {
     CAPTURE(c.name);
     HostBatch batch = batch_for(data, c);
-    const OneStep step(data, c, batch);
+    const OneStep step(device, data, c, batch);
     const PlainModel plain(data, c, batch);
     const Rows want = plain.e(step.parameter);
     double largest = 0;
@@ -139,12 +147,14 @@ TEST_CASE("encoder: representations and loss as plain loops make them", "[engine
 }
 
 TEST_CASE("encoder: the gradient is the derivative of the plain loss", "[engine]") {
+  const std::string device = GENERATE(from_range(test_devices()));
+  CAPTURE(device);
   const SmallData data = small_data(91);
   std::mt19937_64 random(94);
   std::normal_distribution<double> normal;
   for (const Case& c : cases()) {
     HostBatch batch = batch_for(data, c);
-    const OneStep step(data, c, batch);
+    const OneStep step(device, data, c, batch);
     const PlainModel plain(data, c, batch);
     for (const ParameterInfo& p : plain.table()) {
       CAPTURE(c.name, p.name);

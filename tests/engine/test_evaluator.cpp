@@ -37,6 +37,9 @@ struct Watched final : Ranker {
     most_entries = std::max(most_entries, int64_t(users.size()) * k);
     return ranker.rank(users, masks, allowed, k);
   }
+  std::vector<float> scores(const std::vector<int32_t>& users, CsrView items) override {
+    return ranker.scores(users, items);
+  }
 };
 
 }  // namespace

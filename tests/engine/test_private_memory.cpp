@@ -47,6 +47,11 @@ const Case kCases[] = {
      {Objective::bpr},
      SamplingRule::interaction,
      1},
+    {"full softmax",
+     {{1, 0, 6, false}, 1, Score::cosine},
+     {Objective::softmax},
+     SamplingRule::user,
+     1},
 };
 
 // Trains for three steps, and all that comes out of it.

@@ -2,7 +2,6 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
-#include <cstring>
 #include <string>
 
 #include "engine/training.h"
@@ -10,74 +9,9 @@
 #include "tests/support/counting_backend.h"
 #include "tests/support/on_backends.h"
 #include "tests/support/small_data.h"
+#include "tests/support/trained.h"
 
 namespace rec::test {
-namespace {
-
-constexpr uint64_t kSeed = 111;
-
-ModelSettings alpharec() { return {{2, 16, 6, true}, 2, Score::cosine}; }
-
-TrainingSettings settings(SamplingRule rule = SamplingRule::user) {
-  TrainingSettings s;
-  s.sampling = rule;
-  s.batch = 24;
-  s.negatives = 5;
-  s.adam.learning_rate = 0.01f;
-  s.adam.weight_decay = 0.001f;
-  return s;
-}
-
-// All that a checkpoint holds of a training.
-struct State {
-  std::vector<float> weight, first_moment, second_moment;
-  TrainingClock clock;
-};
-
-struct Trained {
-  std::unique_ptr<Backend> backend;
-  Model model;
-  Training training;
-
-  Trained(const std::string& device, const SmallData& data, const TrainingSettings& s,
-          int threads = 2)
-      : backend(make_backend(device, threads).backend),
-        model(*backend, alpharec(), data.language(), data.train.view()),
-        training(model, s) {}
-  void start() {
-    model.parameters().initialise(*backend, kSeed);
-    TrainingClock clock;
-    clock.seed = kSeed;
-    training.set_clock(clock);
-  }
-  State state() {
-    const ParameterSlabs slabs = model.parameters().slabs();
-    return {to_host(*backend, slabs.weight), to_host(*backend, slabs.first_moment),
-            to_host(*backend, slabs.second_moment), training.clock()};
-  }
-  void restore(const State& state) {
-    const ParameterSlabs slabs = model.parameters().slabs();
-    const auto put = [&](VectorView<float> to, const std::vector<float>& from) {
-      backend->upload(to.data, from.data(), sizeof(float) * from.size());
-    };
-    put(slabs.weight, state.weight);
-    put(slabs.first_moment, state.first_moment);
-    put(slabs.second_moment, state.second_moment);
-    training.set_clock(state.clock);
-  }
-  void steps(int count) {
-    for (int s = 0; s < count; ++s) training.step();
-  }
-};
-
-void check_same_bits(const State& a, const State& b) {
-  CHECK(a.weight == b.weight);
-  CHECK(a.first_moment == b.first_moment);
-  CHECK(a.second_moment == b.second_moment);
-  CHECK(std::memcmp(&a.clock, &b.clock, sizeof(TrainingClock)) == 0);
-}
-
-}  // namespace
 
 TEST_CASE("training: stopped anywhere and resumed, the same bits as uninterrupted", "[engine]") {
   const std::string device = GENERATE(from_range(test_devices()));
@@ -107,26 +41,75 @@ TEST_CASE("training: a resumed run draws what the uninterrupted one would have",
   const std::string device = GENERATE(from_range(test_devices()));
   CAPTURE(device);
   const SmallData data = small_data(113, 40, 30);
-  const auto drawn = [](Trained& t) {
-    const BatchView b = t.training.batch();
-    std::vector<int32_t> all = to_host(*t.backend, b.user);
-    for (VectorView<int32_t> part :
-         {b.positive, VectorView<int32_t>(b.negative.data, b.negative.rows * b.negative.cols)}) {
-      const std::vector<int32_t> host = to_host(*t.backend, part);
-      all.insert(all.end(), host.begin(), host.end());
-    }
-    return all;
-  };
   Trained whole(device, data, settings()), resumed(device, data, settings());
   whole.start();
   whole.steps(3);
   resumed.restore(whole.state());
   whole.steps(1);
   resumed.steps(1);
-  CHECK(drawn(whole) == drawn(resumed));
-  const std::vector<int32_t> fourth = drawn(whole);
+  CHECK(whole.drawn() == resumed.drawn());
+  const std::vector<int32_t> fourth = whole.drawn();
   whole.steps(1);
-  CHECK(drawn(whole) != fourth);
+  CHECK(whole.drawn() != fourth);
+}
+
+TEST_CASE("training: a given batch or a new clock between steps, and the draws are the clock's",
+          "[engine]") {
+  const std::string device = GENERATE(from_range(test_devices()));
+  CAPTURE(device);
+  const SmallData data = small_data(125, 40, 30);
+  // What the step at a clock draws when nothing was drawn ahead of it.
+  const auto drawn_at = [&](const TrainingClock& clock) {
+    Trained fresh(device, data, settings());
+    fresh.start();
+    fresh.training.set_clock(clock);
+    fresh.steps(1);
+    return fresh.drawn();
+  };
+  const std::vector<int32_t> user(24, 5), positive(24, data.lists[5][0]);
+  const std::vector<int32_t> negative(24 * 5, data.lists[6][0]);
+  Trained t(device, data, settings());
+  t.start();
+  const int64_t last = t.training.steps_per_epoch() - 1;
+  REQUIRE(last > 2);
+  for (int round = 0; round < 3; ++round) {  // the later ones replay, where a step is recorded
+    CAPTURE(round);
+    t.steps(2);
+    t.training.step_on({user.data(), 24}, {positive.data(), 24}, {negative.data(), 24, 5});
+    CHECK(to_host(*t.backend, t.training.batch().user) == user);
+    TrainingClock clock = t.training.clock();
+    CHECK(clock.updates == 5 * round + 3);
+    t.steps(1);
+    CHECK(t.drawn() == drawn_at(clock));
+    clock = t.training.clock();
+    clock.epoch = 7 * round;
+    clock.step = last;  // what is drawn ahead of the epoch's last step, no step takes
+    t.training.set_clock(clock);
+    t.steps(1);
+    CHECK(t.drawn() == drawn_at(clock));
+    clock = t.training.clock();
+    clock.epoch = 7 * round + 1;
+    clock.step = 0;
+    t.training.set_clock(clock);
+  }
+}
+
+TEST_CASE("training: a step draws one batch, the next one's, and reads nothing back", "[engine]") {
+  const SmallData data = small_data(126, 40, 30);
+  CountingBackend backend(make_backend("cpu", 2).backend);
+  Model model(backend, alpharec(), data.language(), data.train.view());
+  Training training(model, settings());
+  model.parameters().initialise(backend, kSeed);
+  for (int64_t epoch = 0; epoch < 2; ++epoch) {
+    const int64_t downloads = backend.downloads(), draws = backend.draws();
+    TrainingClock clock;
+    clock.seed = kSeed;
+    clock.epoch = epoch;
+    training.set_clock(clock);
+    for (int step = 0; step < 4; ++step) training.step();
+    CHECK(backend.draws() - draws == 1 + 4);  // the first was not drawn ahead
+    CHECK(backend.downloads() == downloads);
+  }
 }
 
 TEST_CASE("training: the same bits with 1, 2 and 3 threads", "[engine][threads]") {
@@ -145,9 +128,12 @@ TEST_CASE("training: the same bits with 1, 2 and 3 threads", "[engine][threads]"
 
 TEST_CASE("training: the loss falls on a small dataset", "[engine]") {
   const std::string device = GENERATE(from_range(test_devices()));
-  CAPTURE(device);
+  const Objective objective = GENERATE(Objective::infonce, Objective::softmax);
+  CAPTURE(device, int(objective));
   const SmallData data = small_data(115, 40, 30);
-  Trained t(device, data, settings());
+  TrainingSettings s = settings();
+  s.objective.kind = objective;
+  Trained t(device, data, s);
   t.start();
   t.steps(20);
   const double first = t.training.clock().loss_sum;
@@ -185,28 +171,29 @@ TEST_CASE("training: memory is what was announced, and a step takes none", "[eng
        {{1, 0, 1, false}, 0, Score::dot},
        settings()},
       {"one layer", small_data(120, 90, 30), {{2, 16, 6, true}, 1, Score::dot}, settings()}};
-  for (const Case& c : cases) {
-    CAPTURE(c.name);
-    CountingBackend backend(make_backend(device, 2).backend);
-    const int64_t model_bytes =
-        Model::bytes_needed(backend, c.model, c.data.train.view(), c.data.width);
-    const int64_t training_bytes =
-        Training::bytes_needed(c.training, c.data.users(), c.data.items, c.model.projector.dim);
-    Model model(backend, c.model, c.data.language(), c.data.train.view());
-    const int64_t for_model = backend.bytes();
-    Training training(model, c.training);
-    const int64_t for_training = backend.bytes() - for_model;
-    CHECK(model_bytes >= for_model);
-    CHECK(double(model_bytes) <= 1.1 * double(for_model));
-    CHECK(training_bytes >= for_training);
-    CHECK(double(training_bytes) <= 1.1 * double(for_training));
+  for (const Case& c : cases)
+    for (Precision precision : precisions_of(device)) {
+      CAPTURE(c.name, precision_name(precision));
+      CountingBackend backend(make_backend(device, 2, precision).backend);
+      const int64_t model_bytes =
+          Model::bytes_needed(backend, c.model, c.data.train.view(), c.data.width);
+      const int64_t training_bytes =
+          Training::bytes_needed(c.training, c.data.users(), c.data.items, c.model.projector.dim);
+      Model model(backend, c.model, c.data.language(), c.data.train.view());
+      const int64_t for_model = backend.bytes();
+      Training training(model, c.training);
+      const int64_t for_training = backend.bytes() - for_model;
+      CHECK(model_bytes >= for_model);
+      CHECK(double(model_bytes) <= 1.1 * double(for_model));
+      CHECK(training_bytes >= for_training);
+      CHECK(double(training_bytes) <= 1.1 * double(for_training));
 
-    model.parameters().initialise(backend, kSeed);
-    const int64_t before = backend.allocations();
-    training.step();
-    training.step();
-    CHECK(backend.allocations() == before);
-  }
+      model.parameters().initialise(backend, kSeed);
+      const int64_t before = backend.allocations();
+      training.step();
+      training.step();
+      CHECK(backend.allocations() == before);
+    }
 }
 
 TEST_CASE("training: a batch larger than train is refused", "[engine]") {
@@ -222,7 +209,25 @@ TEST_CASE("training: a batch larger than train is refused", "[engine]") {
   CHECK(Training(model, s).steps_per_epoch() == 1);
 }
 
-// What design.md part 6 asks of backends: the same draws, and metrics alike; here the losses, which
+TEST_CASE("training: in reduced precision, resumed has the same bits as uninterrupted",
+          "[engine]") {
+  const std::string device = GENERATE(from_range(test_devices()));
+  const SmallData data = small_data(125, 40, 30);
+  for (Precision precision : precisions_of(device)) {
+    CAPTURE(device, precision_name(precision));
+    Trained whole(device, data, settings(), 2, precision);
+    Trained before(device, data, settings(), 2, precision);
+    Trained after(device, data, settings(), 2, precision);
+    for (Trained* t : {&whole, &before}) t->start();
+    whole.steps(5);
+    before.steps(2);
+    after.restore(before.state());
+    after.steps(3);
+    check_same_bits(after.state(), whole.state());
+  }
+}
+
+// What backends owe each other: the same draws, and metrics alike; here the losses, which
 // drift apart as Adam turns rounding into different steps.
 TEST_CASE("training: every backend draws the same batches for three epochs", "[engine]") {
   const SmallData data = small_data(122, 40, 30);
@@ -239,14 +244,8 @@ TEST_CASE("training: every backend draws the same batches for three epochs", "[e
         t.training.set_clock(clock);
         for (int64_t step = 0; step < t.training.steps_per_epoch(); ++step) {
           t.training.step();
-          const BatchView b = t.training.batch();
-          for (VectorView<int32_t> part :
-               {b.user, b.positive,
-                VectorView<int32_t>(b.negative.data, b.item_use.size - b.rows()), b.user_row,
-                b.item_use}) {
-            const std::vector<int32_t> host = to_host(*t.backend, part);
-            all.insert(all.end(), host.begin(), host.end());
-          }
+          const std::vector<int32_t> one = t.drawn();
+          all.insert(all.end(), one.begin(), one.end());
         }
       }
       drawn.push_back(std::move(all));

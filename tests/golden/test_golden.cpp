@@ -1,91 +1,20 @@
 // The engine against fixtures from double-precision autograd (PyTorch): forward, loss, every
-// gradient, Adam, rankings, and rankings moved by an intention. REC_GOLDEN_DIR=DIR[:DIR...] names
-// fixture folders (they hold params.txt) or folders of such;
-// without it ../shared/golden is looked for.
+// gradient, Adam, rankings, and rankings moved by an intention.
 #include <catch2/catch.hpp>
 #include <cmath>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <map>
-#include <sstream>
 
 #include "engine/evaluator.h"
 #include "engine/intention.h"
-#include "engine/model.h"
-#include "engine/training.h"
-#include "host/formats/npy.h"
+#include "tests/golden/fixture.h"
 #include "tests/support/on_backends.h"
 
 namespace rec::test {
 namespace {
 
-namespace fs = std::filesystem;
-
 // What a fixture's values may differ by: of the array's largest magnitude for what one pass
 // computes, and absolutely for parameters (plain float32 PyTorch stays within 1e-6 and 3e-8).
 constexpr double kArrayBound = 5e-6;
 constexpr double kParameterBound = 1e-6;
-
-std::vector<fs::path> fixtures() {
-  const char* named = std::getenv("REC_GOLDEN_DIR");
-  std::istringstream folders(named ? named : "../shared/golden");
-  std::vector<fs::path> found;
-  for (std::string folder; std::getline(folders, folder, ':');) {
-    const size_t before = found.size();
-    if (fs::exists(fs::path(folder) / "params.txt"))
-      found.push_back(folder);
-    else if (fs::is_directory(folder))
-      for (const auto& entry : fs::directory_iterator(folder))
-        if (fs::exists(entry.path() / "params.txt")) found.push_back(entry.path());
-    if (named != nullptr && found.size() == before)
-      FAIL("REC_GOLDEN_DIR: no fixture in " << folder);
-  }
-  if (named != nullptr && found.empty()) FAIL("REC_GOLDEN_DIR: names no folder");
-  std::sort(found.begin(), found.end());
-  return found;
-}
-
-class Fixture {
- public:
-  explicit Fixture(const fs::path& folder) : folder_(folder) {
-    std::ifstream file(folder / "params.txt");
-    for (std::string key, value; file >> key >> value;) params_[key] = value;
-    start_ = ids64("train_indptr");
-    const std::vector<int64_t> edges = ids64("train_indices");
-    item_.assign(edges.begin(), edges.end());
-    z_ = floats("item_language");
-  }
-
-  double number(const std::string& key) const { return std::stod(params_.at(key)); }
-  int64_t whole(const std::string& key) const { return std::stoll(params_.at(key)); }
-  std::string word(const std::string& key) const { return params_.at(key); }
-  bool has(const std::string& array) const { return fs::exists(folder_ / (array + ".npy")); }
-  std::vector<double> doubles(const std::string& array) const {
-    return NpyFile((folder_ / (array + ".npy")).string()).as_float64();
-  }
-  std::vector<float> floats(const std::string& array) const {
-    return NpyFile((folder_ / (array + ".npy")).string()).as_float32();
-  }
-  std::vector<int64_t> ids64(const std::string& array) const {
-    return NpyFile((folder_ / (array + ".npy")).string()).as_int64();
-  }
-  std::vector<int32_t> ids(const std::string& array) const {
-    const std::vector<int64_t> wide = ids64(array);
-    return {wide.begin(), wide.end()};
-  }
-  CsrView train() const {
-    return {int64_t(start_.size()) - 1, whole("I"), start_.data(), item_.data()};
-  }
-  MatrixView<const float> language() const { return {z_.data(), whole("I"), whole("D")}; }
-
- private:
-  fs::path folder_;
-  std::map<std::string, std::string> params_;
-  std::vector<int64_t> start_;
-  std::vector<int32_t> item_;
-  std::vector<float> z_;
-};
 
 void check_array(const std::string& name, const std::vector<float>& got,
                  const std::vector<double>& want, double bound_of_largest) {
@@ -119,49 +48,6 @@ void check_lists(const std::string& name, const TopLists& got,
     }
 }
 
-void load_weights(Model& model, const Fixture& fixture, const std::string& prefix) {
-  for (const ParameterInfo& p : model.parameters().table()) {
-    const std::vector<float> values = fixture.floats(prefix + p.name);
-    REQUIRE(int64_t(values.size()) == p.size());
-    model.backend().upload(model.parameters().slabs().weight.data + p.offset, values.data(),
-                           sizeof(float) * values.size());
-  }
-}
-
-std::vector<float> download(Backend& backend, MatrixView<const float> m) {
-  std::vector<float> host(size_t(m.rows * m.cols));
-  backend.download(host.data(), m.data, sizeof(float) * host.size());
-  return host;
-}
-
-std::vector<float> slab_part(Backend& backend, VectorView<float> slab, const ParameterInfo& p) {
-  std::vector<float> host(size_t(p.size()));
-  backend.download(host.data(), slab.data + p.offset, sizeof(float) * host.size());
-  return host;
-}
-
-ModelSettings model_settings(const Fixture& fixture) {
-  const bool mlp = fixture.word("encoder") == "mlp";
-  ModelSettings settings;
-  settings.projector = {mlp ? 2 : 1, mlp ? fixture.whole("H") : 0, fixture.whole("d"), mlp};
-  settings.propagation_layers = int(fixture.whole("layers"));
-  return settings;
-}
-
-TrainingSettings training_settings(const Fixture& fixture) {
-  TrainingSettings settings;
-  settings.objective.kind =
-      fixture.word("objective") == "bpr" ? Objective::bpr : Objective::infonce;
-  settings.objective.tau = float(fixture.number("tau"));
-  settings.adam.learning_rate = float(fixture.number("lr"));
-  settings.adam.beta1 = float(fixture.number("adam_beta1"));
-  settings.adam.beta2 = float(fixture.number("adam_beta2"));
-  settings.adam.epsilon = float(fixture.number("adam_eps"));
-  settings.batch = fixture.whole("batch");
-  settings.negatives = fixture.whole("negatives");
-  return settings;
-}
-
 void check_steps(Model& model, const Fixture& fixture) {
   Backend& backend = model.backend();
   const TrainingSettings settings = training_settings(fixture);
@@ -175,9 +61,9 @@ void check_steps(Model& model, const Fixture& fixture) {
                                positive = fixture.ids(step + "pos"),
                                negative = fixture.ids(step + "neg");
     model.embed();
-    check_array(step + "e0", download(backend, model.encoder().projected()),
+    check_array(step + "e0", to_host(backend, model.encoder().projected()),
                 fixture.doubles(step + "e0"), kArrayBound);
-    check_array(step + "e", download(backend, model.representations().raw()),
+    check_array(step + "e", to_host(backend, model.representations().raw()),
                 fixture.doubles(step + "e"), kArrayBound);
 
     const double loss_before = training.clock().loss_sum;
@@ -187,7 +73,7 @@ void check_steps(Model& model, const Fixture& fixture) {
                  want_loss = fixture.doubles(step + "loss")[0];
     INFO(step << "loss: got " << loss << ", want " << want_loss);
     REQUIRE(std::abs(loss - want_loss) <= kArrayBound * std::abs(want_loss));
-    check_array(step + "grad_e", download(backend, training.gradient()),
+    check_array(step + "grad_e", to_host(backend, training.gradient()),
                 fixture.doubles(step + "grad_e"), kArrayBound);
     backend.propagate(model.graph().view(), model.settings().propagation_layers,
                       training.gradient(), scratch.view(), grad_e0.view());
@@ -217,7 +103,7 @@ void check_rankings(Model& model, const Fixture& fixture) {
   Backend& backend = model.backend();
   const DeviceCsr seen(backend, fixture.train());
   model.embed();
-  check_array("final_e", download(backend, model.representations().raw()),
+  check_array("final_e", to_host(backend, model.representations().raw()),
               fixture.doubles("final_e"), kArrayBound);
   VectorRanker ranker(backend, model.representations().user(), model.representations().item());
   check_lists("top10", ranker.rank(all_users(fixture), {seen.view()}, {}, 10),

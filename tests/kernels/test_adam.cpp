@@ -16,6 +16,7 @@
 #include "tests/support/closeness.h"
 #include "tests/support/guarded_matrix.h"
 #include "tests/support/on_backends.h"
+#include "tests/support/operands.h"
 
 namespace rec::test {
 namespace {
@@ -34,7 +35,7 @@ std::vector<Adam> backends() {
       [](auto) {
         return Adam{"cuda", [](const AdamSettings& settings, int64_t t, auto... slabs) {
                       const Values<int64_t> updates = {t - 1};
-                      on_device(cuda::adam)(settings, updates.data(), slabs...);
+                      on_device(cuda::adam)(settings, updates.data(), slabs..., {});
                     }};
       });
 }
@@ -301,5 +302,41 @@ TEST_CASE("adam: refuses slabs of unequal size and steps before the first", "[ke
   // On a device the steps made so far are read by the kernel, and never below 0.
   if (on.backend == "cpu") CHECK_THROWS_AS(call(0, 4, 4, 4), std::invalid_argument);
 }
+
+#if defined(REC_CUDA)
+TEST_CASE("adam: on a device, the weights are also given rounded", "[kernels]") {
+  if (test_stream() == nullptr) return;
+  const bool aligned = GENERATE(false, true);
+  const auto step = [&](Slabs& slabs, VectorView<Bf16> rounded) {
+    const Values<int64_t> updates = {4};
+    on_device(cuda::adam)(AdamSettings(), updates.data(), Slabs::vector(slabs.weight),
+                          Slabs::vector(slabs.grad), Slabs::vector(slabs.first_moment),
+                          Slabs::vector(slabs.second_moment), rounded);
+  };
+  for (int64_t size : {0, 1, 2, 3, 5, 8, 31, 1000, 40001}) {
+    CAPTURE(size, aligned);
+    std::mt19937_64 random(115);
+    Slabs slabs(size, aligned);
+    slabs.weight.fill_normal(random);
+    fill_gradient(slabs.grad, random);
+    Slabs alone = slabs;
+    auto rounded =
+        aligned ? GuardedMatrixOf<Bf16>::aligned(1, size) : GuardedMatrixOf<Bf16>(1, size);
+    step(slabs, {rounded.view().row(0), size});
+    step(alone, {});
+    CHECK(same_bits(slabs.weight.view(), alone.weight.view()));
+    CHECK(rounded.guards_untouched());
+    Agreement agreement;
+    for (int64_t i = 0; i < size; ++i)
+      agreement.compare(to_float(rounded.view()(0, i)), bf16_value(slabs.weight.view()(0, i)), 0,
+                        "weight ", i);
+    INFO(agreement.text());
+    CHECK(agreement.holds());
+  }
+  Slabs slabs(4);
+  GuardedMatrixOf<Bf16> three(1, 3);
+  CHECK_THROWS_AS(step(slabs, {three.view().row(0), 3}), std::invalid_argument);
+}
+#endif
 
 }  // namespace rec::test

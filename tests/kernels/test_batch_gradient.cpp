@@ -22,14 +22,16 @@ struct BatchGradient {
   std::function<void(MatrixView<const float>, const BatchView&, const BatchGradientView&,
                      MatrixView<float>, MatrixView<float>)>
       run;
+  std::function<void(const BatchView&, MatrixView<const float>, MatrixView<float>)> user_half;
 };
 std::vector<BatchGradient> backends() {
   return on_backends<BatchGradient>(
       [] {
-        return BatchGradient{"cpu", cpu::batch_gradient};
+        return BatchGradient{"cpu", cpu::batch_gradient, cpu::user_gradient};
       },
       [](auto) {
-        return BatchGradient{"cuda", on_device(cuda::batch_gradient)};
+        return BatchGradient{"cuda", on_device(cuda::batch_gradient),
+                             on_device(cuda::user_gradient)};
       });
 }
 
@@ -187,6 +189,25 @@ TEST_CASE("batch_gradient: touches nothing past the arrays", "[kernels]") {
   }
 }
 
+TEST_CASE("batch_gradient: the users' half alone is the same, and refuses what does not match",
+          "[kernels]") {
+  const BatchGradient on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  for (int64_t dim : {1, 33, 64}) {
+    Fixture f(random_batch("half", 5, 4, 37, 2, 51), dim, 52);
+    f.run(on);
+    GuardedMatrix alone = f.user;
+    on.user_half(f.batch.view(), f.from.view().user_row, alone.view());
+    CHECK(same_bits(alone.view(), f.grad_user.view()));
+    CHECK(alone.guards_untouched());
+    GuardedMatrix narrow(5, dim + 1), fewer(4, dim);
+    CHECK_THROWS_AS(on.user_half(f.batch.view(), f.from.view().user_row, narrow.view()),
+                    std::invalid_argument);
+    CHECK_THROWS_AS(on.user_half(f.batch.view(), f.from.view().user_row, fewer.view()),
+                    std::invalid_argument);
+  }
+}
+
 TEST_CASE("batch_gradient: two runs give the same bits", "[kernels]") {
   const BatchGradient on = GENERATE(from_range(backends()));
   CAPTURE(on.backend);
@@ -202,7 +223,7 @@ TEST_CASE("batch_gradient: same bits with 1, 2 and 3 threads", "[kernels][thread
   Fixture f(random_batch("threads", 50, 40, 97, 31, 35), 33, 45);
   const auto run = [&](int threads) {
     const cpu::ThreadsInUse count(threads);
-    f.run({"cpu", cpu::batch_gradient});
+    f.run({"cpu", cpu::batch_gradient, cpu::user_gradient});
   };
   run(1);
   const GuardedMatrix grad_user = f.grad_user, grad_item = f.grad_item;

@@ -15,17 +15,24 @@
 namespace rec::test {
 namespace {
 
-void sum_columns(const GuardedMatrix& first, const GuardedMatrix& second, GuardedMatrix& sum) {
+double as_double(float x) { return x; }
+double as_double(Bf16 x) { return to_float(x); }
+
+template <class T>
+void sum_columns(const GuardedMatrixOf<T>& first, const GuardedMatrixOf<T>& second,
+                 GuardedMatrix& sum) {
   const int64_t cols = sum.view().cols;
   Values<std::byte> scratch(
       size_t(cuda::column_sums_scratch_bytes(first.view().rows + second.view().rows, cols)));
-  on_device(cuda::column_sums)(first.view(), second.view(), {sum.view().data, cols},
-                               {scratch.data(), int64_t(scratch.size())});
+  cuda::column_sums(first.view(), second.view(), {sum.view().data, cols},
+                    {scratch.data(), int64_t(scratch.size())}, test_stream());
+  wait_for_device();
 }
 
 }  // namespace
 
-TEST_CASE("column_sums: two matrices, summed in double", "[kernels]") {
+TEMPLATE_TEST_CASE("column_sums: two matrices, summed in double", "[kernels]", float, Bf16) {
+  using Stored = GuardedMatrixOf<TestType>;
   if (test_stream() == nullptr) return;
   const bool aligned = GENERATE(false, true);
   // Rows around a panel of 64, and so many that panels grow.
@@ -36,11 +43,10 @@ TEST_CASE("column_sums: two matrices, summed in double", "[kernels]") {
         CAPTURE(first_rows, second_rows, cols, aligned);
         std::mt19937_64 random(131);
         const auto matrix = [&](int64_t rows) {
-          GuardedMatrix m =
-              aligned ? GuardedMatrix::aligned(rows, cols) : GuardedMatrix(rows, cols);
+          Stored m = aligned ? Stored::aligned(rows, cols) : Stored(rows, cols);
           return m.fill_normal(random);
         };
-        const GuardedMatrix first = matrix(first_rows), second = matrix(second_rows);
+        const Stored first = matrix(first_rows), second = matrix(second_rows);
         GuardedMatrix sum(1, cols), again(1, cols);
         sum_columns(first, second, sum);
         sum_columns(first, second, again);
@@ -49,8 +55,8 @@ TEST_CASE("column_sums: two matrices, summed in double", "[kernels]") {
         Agreement agreement;
         for (int64_t c = 0; c < cols; ++c) {
           Sum want;
-          for (int64_t r = 0; r < first_rows; ++r) want.add(first.view()(r, c));
-          for (int64_t r = 0; r < second_rows; ++r) want.add(second.view()(r, c));
+          for (int64_t r = 0; r < first_rows; ++r) want.add(as_double(first.view()(r, c)));
+          for (int64_t r = 0; r < second_rows; ++r) want.add(as_double(second.view()(r, c)));
           agreement.compare(
               sum.view()(0, c), want.value,
               rounding_bound(1, std::abs(want.value)) +

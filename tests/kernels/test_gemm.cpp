@@ -9,10 +9,12 @@
 #include <random>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "kernels/common/gemm.h"
 #include "kernels/common/gemm_cuda.h"
+#include "kernels/common/gemm_shapes.h"
 #include "kernels/common/threads.h"
 #include "tests/support/agreement.h"
 #include "tests/support/closeness.h"
@@ -227,7 +229,7 @@ TEST_CASE("gemm: on a device, with a bias in every row", "[kernels]") {
         GuardedMatrix c(kM, kN, padding);
         c.fill_normal(random);
         const GuardedMatrix before = c;
-        gemm.a_bt(a.view(), b.view(), {bias.view().data, kN}, into, c.view(), test_stream());
+        gemm.a_bt(a.view(), b.view(), bias.view(), into, c.view(), test_stream());
         wait_for_device();
         Agreement agreement;
         for (int64_t i = 0; i < kM; ++i)
@@ -244,12 +246,13 @@ TEST_CASE("gemm: on a device, with a bias in every row", "[kernels]") {
         CHECK(c.guards_untouched());
       }
   GuardedMatrix c(2, 3), bias(1, 3);
-  CHECK_THROWS_AS(gemm.a_bt({nullptr, 2, 0}, {nullptr, 3, 0}, {bias.view().data, 3},
-                            Into::overwrite, c.view(), test_stream()),
-                  std::invalid_argument);
+  const MatrixView<const float> no_depth_a(nullptr, 2, 0), no_depth_b(nullptr, 3, 0);
+  CHECK_THROWS_AS(
+      gemm.a_bt(no_depth_a, no_depth_b, bias.view(), Into::overwrite, c.view(), test_stream()),
+      std::invalid_argument);
   GuardedMatrix a(2, 4), b(3, 4);
-  CHECK_THROWS_AS(gemm.a_bt(a.view(), b.view(), {bias.view().data, 2}, Into::overwrite, c.view(),
-                            test_stream()),
+  CHECK_THROWS_AS(gemm.a_bt(a.view(), b.view(), bias.view().cols_from(0, 2), Into::overwrite,
+                            c.view(), test_stream()),
                   std::invalid_argument);
 }
 
@@ -281,6 +284,102 @@ TEST_CASE("gemm: in tf32 operands lose all but 10 bits behind the point", "[kern
       INFO(agreement.text());
       CHECK(agreement.holds());
     }
+}
+
+namespace {
+
+template <class T>
+GuardedMatrixOf<T> stored_operand(int64_t rows, int64_t cols, bool turned, int64_t padding,
+                                  std::mt19937_64& random) {
+  GuardedMatrixOf<T> m(turned ? cols : rows, turned ? rows : cols, padding);
+  m.fill_normal(random);
+  return m;
+}
+double as_double(float x) { return x; }
+double as_double(Bf16 x) { return to_float(x); }
+
+// Operands of bfloat16 are multiplied as they are stored, and summed in float32; a result of
+// bfloat16 is rounded once more.
+template <class Result>
+void check_bf16_product(cuda::Gemm& gemm, cuda::Product product, Into into, int64_t m, int64_t n,
+                        int64_t k, int64_t padding) {
+  const bool a_turned = product == cuda::Product::at_b, b_turned = product == cuda::Product::a_bt;
+  const int64_t biases = b_turned && k > 0 ? 1 : 0;
+  CAPTURE(int(product), into == Into::add, m, n, k, padding, sizeof(Result));
+  std::mt19937_64 random(126);
+  const auto a = stored_operand<Bf16>(m, k, a_turned, padding, random);
+  const auto b = stored_operand<Bf16>(k, n, b_turned, padding + 1, random);
+  const auto bias = stored_operand<Result>(biases, n, false, padding, random);
+  auto c = stored_operand<Result>(m, n, false, padding + 2, random);
+  const auto before = c;
+  switch (product) {
+    case cuda::Product::a_bt:
+      gemm.a_bt(a.view(), b.view(), bias.view(), into, c.view(), test_stream());
+      break;
+    case cuda::Product::a_b: gemm.a_b(a.view(), b.view(), into, c.view(), test_stream()); break;
+    case cuda::Product::at_b: gemm.at_b(a.view(), b.view(), into, c.view(), test_stream()); break;
+  }
+  wait_for_device();
+  Agreement agreement;
+  for (int64_t i = 0; i < m; ++i)
+    for (int64_t j = 0; j < n; ++j) {
+      Sum sum;
+      if (biases > 0) sum.add(as_double(bias.view()(0, j)));
+      if (into == Into::add) sum.add(as_double(before.view()(i, j)));
+      for (int64_t p = 0; p < k; ++p)
+        sum.add(as_double(a_turned ? a.view()(p, i) : a.view()(i, p)) *
+                as_double(b_turned ? b.view()(j, p) : b.view()(p, j)));
+      double bound = rounding_bound(sum);
+      if (std::is_same_v<Result, Bf16>)
+        bound += double(kBf16Rounding) * (std::abs(sum.value) + bound);
+      agreement.compare(as_double(c.view()(i, j)), sum.value, bound, "row ", i, ", column ", j);
+    }
+  INFO(agreement.text());
+  CHECK(agreement.holds());
+  CHECK(c.guards_untouched());
+}
+
+}  // namespace
+
+TEST_CASE("gemm: operands stored as bfloat16, results as either", "[kernels]") {
+  if (test_stream() == nullptr) return;
+  cuda::Gemm gemm(Precision::bf16);
+  for (cuda::Product product : {cuda::Product::a_bt, cuda::Product::a_b, cuda::Product::at_b})
+    for (Into into : {Into::overwrite, Into::add})
+      for (int64_t padding : {0, 3}) {
+        check_bf16_product<float>(gemm, product, into, 33, 65, 17, padding);
+        check_bf16_product<Bf16>(gemm, product, into, 33, 65, 17, padding);
+        check_bf16_product<float>(gemm, product, into, 64, 128, 256, padding);
+        check_bf16_product<Bf16>(gemm, product, into, 64, 128, 256, padding);
+        check_bf16_product<float>(gemm, product, into, 5, 7, 0, padding);
+        check_bf16_product<Bf16>(gemm, product, into, 5, 7, 0, padding);
+      }
+}
+
+TEST_CASE("gemm: refuses operands that are not stored alike", "[kernels]") {
+  if (test_stream() == nullptr) return;
+  cuda::Gemm gemm(Precision::bf16);
+  GuardedMatrix floats(4, 4), float_bias(1, 4);
+  GuardedMatrixOf<Bf16> rounded(4, 4), rounded_bias(1, 4);
+  const auto call = [&](ConstStoredView a, ConstStoredView b, ConstStoredView bias, StoredView c) {
+    gemm.a_bt(a, b, bias, Into::overwrite, c, test_stream());
+    wait_for_device();
+  };
+  std::mt19937_64 random(127);
+  floats.fill_normal(random);
+  rounded.fill_normal(random);
+  GuardedMatrix c(4, 4);
+  GuardedMatrixOf<Bf16> rounded_c(4, 4);
+  CHECK_NOTHROW(call(floats.view(), floats.view(), float_bias.view(), c.view()));
+  CHECK_NOTHROW(call(rounded.view(), rounded.view(), float_bias.view(), c.view()));
+  CHECK_NOTHROW(call(rounded.view(), rounded.view(), rounded_bias.view(), rounded_c.view()));
+  CHECK_THROWS_AS(call(rounded.view(), floats.view(), {}, c.view()), std::invalid_argument);
+  CHECK_THROWS_AS(call(floats.view(), rounded.view(), {}, c.view()), std::invalid_argument);
+  CHECK_THROWS_AS(call(floats.view(), floats.view(), {}, rounded_c.view()), std::invalid_argument);
+  CHECK_THROWS_AS(call(rounded.view(), rounded.view(), rounded_bias.view(), c.view()),
+                  std::invalid_argument);
+  CHECK_THROWS_AS(call(rounded.view(), rounded.view(), float_bias.view(), rounded_c.view()),
+                  std::invalid_argument);
 }
 #endif
 

@@ -49,41 +49,7 @@ std::vector<InfoNce> backends() {
       });
 }
 
-constexpr double kDropped = 0x1p-99;  // above exp(kSmallestExponent): a weight that became 0
 const float kTaus[] = {0.2f, 0.15f, 0.05f, 0.01f, 1e-3f};
-
-// loss = log1p(sum_j exp((s_j - s_0) / tau)): long double has the range for it at tau 1e-3.
-RowOracle contrast(const RowScores& scores, float tau, int64_t batch_rows, double exp_error) {
-  const auto& s = scores.value;
-  double largest = s[0];
-  for (double value : s) largest = std::max(largest, value);
-  double h = 0;
-  for (size_t j = 0; j < s.size(); ++j) {
-    const double x = std::min((largest - s[j]) / tau, -double(kSmallestExponent));
-    h = std::max(h, scores.error[j] / tau + 2 * kEpsilon * x + exp_error);
-  }
-  const double relative = std::expm1(2 * h);
-
-  std::vector<long double> weight;
-  long double negatives = 0;
-  for (size_t j = 1; j < s.size(); ++j) {
-    weight.push_back(std::exp((static_cast<long double>(s[j]) - s[0]) / tau));
-    negatives += weight.back();
-  }
-  const double scale = 1.0 / (double(tau) * double(batch_rows));
-  const double dropped = kDropped * double(weight.size());
-  RowOracle row;
-  row.loss = double(std::log1p(negatives));
-  row.loss_error = double(negatives / (1 + negatives)) * relative + dropped +
-                   16 * std::numeric_limits<double>::epsilon() * row.loss;
-  const auto add = [&](double grad, double dropped_here) {
-    row.grad.push_back(grad);
-    row.grad_error.push_back(std::abs(grad) * (relative + 4 * kEpsilon) + dropped_here * scale);
-  };
-  add(-double(negatives / (1 + negatives)) * scale, dropped);
-  for (long double w : weight) add(double(w / (1 + negatives)) * scale, kDropped);
-  return row;
-}
 
 void check_case(const InfoNce& on, const GuardedMatrix& user, const GuardedMatrix& item,
                 HostBatch& batch, float tau, bool exact_scores) {

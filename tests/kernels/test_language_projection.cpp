@@ -7,6 +7,7 @@
 #include <random>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "kernels/common/threads.h"
@@ -32,13 +33,14 @@ struct Projection {
 const Projection kCpu{"cpu", cpu::project_language, cpu::project_language_backward};
 
 #if defined(REC_CUDA)
-// Runs one of cuda's functions with a product library and scratch of its own.
-template <class Kernel, class... Arguments>
-void run_on_device(Kernel kernel, const LanguageView& z, const GraphView& graph, int64_t out,
+// Runs one of cuda's functions, its rows stored as Pre, with a product library and scratch of its
+// own.
+template <class Pre, class Kernel, class T, class... Arguments>
+void run_on_device(Kernel kernel, const LanguageViewOf<T>& z, const GraphView& graph, int64_t out,
                    Arguments... arguments) {
   cuda::Gemm gemm(Precision::fp32);
-  Values<std::byte> scratch(
-      size_t(cuda::projection_scratch_bytes(graph.users(), graph.items(), z.heavy.rows, out)));
+  Values<std::byte> scratch(size_t(
+      cuda::projection_scratch_bytes<T, Pre>(graph.users(), graph.items(), z.heavy.rows, out)));
   kernel(gemm, z, graph, arguments...,
          VectorView<std::byte>(scratch.data(), int64_t(scratch.size())), test_stream());
   wait_for_device();
@@ -54,12 +56,13 @@ std::vector<Projection> backends() {
           "cuda",
               [](const LanguageView& z, const GraphView& graph, const LinearView& layer,
                  MatrixView<float> pre) {
-                run_on_device(cuda::project_language, z, graph, pre.cols, layer, pre);
+                run_on_device<float>(cuda::project_language<float, float>, z, graph, pre.cols,
+                                     layer, pre);
               },
               [](const LanguageView& z, const GraphView& graph, MatrixView<float> grad_pre,
                  const LinearGradientView& grad) {
-                run_on_device(cuda::project_language_backward, z, graph, grad_pre.cols, grad_pre,
-                              grad);
+                run_on_device<float>(cuda::project_language_backward<float, float>, z, graph,
+                                     grad_pre.cols, grad_pre, grad);
               }
 #endif
         };
@@ -490,5 +493,235 @@ TEST_CASE("language_projection: refuses shapes that do not match", "[kernels]") 
   wrong.light_users_of_item.rows = 1;
   CHECK_THROWS_AS(call(wrong, {5, 3}, 3, 4, 3), std::invalid_argument);
 }
+
+#if defined(REC_CUDA)
+namespace {
+
+using RoundedMatrix = GuardedMatrixOf<Bf16>;
+
+template <class T>
+GuardedMatrixOf<T> stored_matrix(int64_t rows, int64_t cols, bool aligned) {
+  return aligned ? GuardedMatrixOf<T>::aligned(rows, cols) : GuardedMatrixOf<T>(rows, cols, 5);
+}
+double as_double(float x) { return x; }
+double as_double(Bf16 x) { return to_float(x); }
+
+// The error of a value after it has been stored as T.
+template <class T>
+double stored_error(double value, double error) {
+  return std::is_same_v<T, Bf16> ? error + double(kBf16Rounding) * (std::abs(value) + error)
+                                 : error;
+}
+
+// Language vectors stored as bfloat16: random ones, and the means of heavy users rounded.
+struct RoundedLanguage {
+  RoundedMatrix item, heavy;
+  HostLanguage split;
+
+  RoundedLanguage(const GraphView& graph, Widths widths, int64_t hybrid_degree,
+                  std::mt19937_64& random)
+      : item(stored_matrix<Bf16>(graph.items(), widths.language, widths.aligned)),
+        heavy(0, 0),
+        split(make_split(graph, hybrid_degree, random)) {
+    heavy = stored_matrix<Bf16>(split.heavy.view().rows, widths.language, widths.aligned);
+    for (int64_t h = 0; h < heavy.view().rows; ++h)
+      for (int64_t d = 0; d < widths.language; ++d)
+        heavy.view()(h, d) = to_bf16(split.heavy.view()(h, d));
+  }
+  LanguageViewOf<Bf16> view() const {
+    const LanguageView all = split.view();
+    return {item.view(), heavy.view(), all.heavy_user, all.light_user, all.light_users_of_item};
+  }
+
+ private:
+  HostLanguage make_split(const GraphView& graph, int64_t hybrid_degree, std::mt19937_64& random) {
+    item.fill_normal(random);
+    GuardedMatrix exact(item.view().rows, item.view().cols);
+    for (int64_t i = 0; i < item.view().rows; ++i)
+      for (int64_t d = 0; d < item.view().cols; ++d)
+        exact.view()(i, d) = to_float(item.view()(i, d));
+    return make_language(graph, exact.view(), hybrid_degree);
+  }
+};
+
+// The row of the product, and how far it may be off before it is stored.
+void product_row(MatrixView<const Bf16> z, int64_t row, const RoundedMatrix& weight,
+                 const std::vector<double>& bias, Expected& to, int64_t to_row) {
+  for (int64_t o = 0; o < to.cols; ++o) {
+    Sum sum;
+    if (!bias.empty()) sum.add(bias[size_t(o)]);
+    for (int64_t d = 0; d < z.cols; ++d)
+      sum.add(as_double(weight.view()(o, d)) * as_double(z(row, d)));
+    to.set(to_row, o, sum.value, rounding_bound(sum));
+  }
+}
+
+// What the header says, of the operands as they are stored: T, each mean and each heavy row are
+// rounded when they are stored.
+template <class Pre>
+Expected plain_rounded_projection(const GraphView& graph, const LanguageViewOf<Bf16>& z,
+                                  const RoundedMatrix& weight, const std::vector<double>& bias) {
+  const int64_t users = graph.users();
+  Expected pre(graph.nodes(), weight.view().rows);
+  const auto store = [&](int64_t row) {
+    for (int64_t o = 0; o < pre.cols; ++o) {
+      const size_t at = size_t(row * pre.cols + o);
+      pre.bound[at] = stored_error<Pre>(pre.value[at], pre.bound[at]);
+    }
+  };
+  for (int64_t i = 0; i < graph.items(); ++i) {
+    product_row(z.item, i, weight, bias, pre, users + i);
+    store(users + i);
+  }
+  for (int64_t h = 0; h < z.heavy.rows; ++h) {
+    product_row(z.heavy, h, weight, bias, pre, z.heavy_user[h]);
+    store(z.heavy_user[h]);
+  }
+  for (int32_t u : z.light_user) {
+    const double degree = double(graph.items_of_user.degree(u));
+    for (int64_t o = 0; o < pre.cols; ++o) {
+      Sum sum;
+      double error = 0;
+      for (int64_t j = 0; j < graph.items_of_user.degree(u); ++j) {
+        const size_t at = size_t((users + graph.items_of_user.row(u)[j]) * pre.cols + o);
+        sum.add(pre.value[at]);
+        error += pre.bound[at];
+      }
+      // One rounding an addition, two more for 1 / degree.
+      pre.set(u, o, sum.value / degree,
+              (error + rounding_bound(sum.terms + 2, sum.magnitude + error)) / degree);
+    }
+    store(u);
+  }
+  return pre;
+}
+
+template <class Pre>
+void check_rounded_forward(const HostGraph& graph, Widths widths, int64_t hybrid_degree) {
+  std::mt19937_64 random(98);
+  const RoundedLanguage z(graph.view(), widths, hybrid_degree, random);
+  auto weight = stored_matrix<Bf16>(widths.out, widths.language, widths.aligned);
+  weight.fill_normal(random);
+  Values<float> bias(widths.has_bias ? size_t(widths.out) : 0);
+  std::normal_distribution<float> normal;
+  for (float& b : bias) b = normal(random);
+  std::vector<double> stored_bias(bias.begin(), bias.end());
+  if (std::is_same_v<Pre, Bf16>)
+    for (double& b : stored_bias) b = to_float(to_bf16(float(b)));
+  auto pre = stored_matrix<Pre>(graph.view().nodes(), widths.out, widths.aligned);
+  const LinearViewOf<Bf16> layer{weight.view(), {bias.data(), int64_t(bias.size())}};
+  run_on_device<Pre>(cuda::project_language<Bf16, Pre>, z.view(), graph.view(), widths.out, layer,
+                     pre.view());
+  const Expected want = plain_rounded_projection<Pre>(graph.view(), z.view(), weight, stored_bias);
+  Agreement agreement;
+  for (int64_t r = 0; r < graph.view().nodes(); ++r)
+    for (int64_t o = 0; o < widths.out; ++o) {
+      const size_t at = size_t(r * widths.out + o);
+      agreement.compare(as_double(pre.view()(r, o)), want.value[at], want.bound[at], "row ", r,
+                        ", column ", o);
+    }
+  INFO(agreement.text());
+  CHECK(agreement.holds());
+  CHECK(pre.guards_untouched());
+}
+
+template <class Pre>
+void check_rounded_backward(const HostGraph& graph, Widths widths, int64_t hybrid_degree) {
+  const GraphView nodes = graph.view();
+  std::mt19937_64 random(99);
+  const RoundedLanguage language(nodes, widths, hybrid_degree, random);
+  const LanguageViewOf<Bf16> z = language.view();
+  auto grad_pre = stored_matrix<Pre>(nodes.nodes(), widths.out, widths.aligned);
+  grad_pre.fill_normal(random);
+  // G of the items, then the heavy users' rows, as the product and the bias take them.
+  Expected g(nodes.items() + z.heavy.rows, widths.out);
+  for (int64_t o = 0; o < widths.out; ++o) {
+    for (int64_t i = 0; i < nodes.items(); ++i) {
+      Sum sum;
+      sum.add(as_double(grad_pre.view()(nodes.users() + i, o)));
+      for (int64_t j = 0; j < z.light_users_of_item.degree(i); ++j) {
+        const int32_t u = z.light_users_of_item.row(i)[j];
+        sum.add(as_double(grad_pre.view()(u, o)) / double(nodes.items_of_user.degree(u)));
+      }
+      g.set(i, o, sum.value,
+            stored_error<Bf16>(sum.value, rounding_bound(sum.terms + 2, sum.magnitude)));
+    }
+    for (int64_t h = 0; h < z.heavy.rows; ++h) {
+      const double value = as_double(grad_pre.view()(z.heavy_user[h], o));
+      g.set(nodes.items() + h, o, value,
+            std::is_same_v<Pre, Bf16> ? 0 : stored_error<Bf16>(value, 0));
+    }
+  }
+  Parameters grad({widths.language, widths.out, widths.has_bias});
+  run_on_device<Pre>(cuda::project_language_backward<Bf16, Pre>, z, nodes, widths.out,
+                     grad_pre.view(), grad.gradient_view());
+  CHECK(grad_pre.guards_untouched());
+  CHECK(grad.guards_untouched());
+  Agreement agreement;
+  for (int64_t o = 0; o < widths.out; ++o) {
+    Sum bias;
+    double bias_error = 0;
+    for (int64_t r = 0; r < nodes.items() + z.heavy.rows; ++r) {
+      bias.add(g.value[size_t(r * g.cols + o)]);
+      bias_error += g.bound[size_t(r * g.cols + o)];
+    }
+    if (widths.has_bias)  // summed in double
+      agreement.compare(grad.bias.view()(0, o), bias.value,
+                        bias_error + rounding_bound(1, std::abs(bias.value) + bias_error), "bias ",
+                        o);
+    for (int64_t d = 0; d < widths.language; ++d) {
+      Sum sum;
+      double error = 0;
+      for (int64_t r = 0; r < nodes.items() + z.heavy.rows; ++r) {
+        const double x =
+            as_double(r < nodes.items() ? z.item(r, d) : z.heavy(r - nodes.items(), d));
+        sum.add(g.value[size_t(r * g.cols + o)] * x);
+        error += g.bound[size_t(r * g.cols + o)] * std::abs(x);
+      }
+      agreement.compare(grad.weight.view()(o, d), sum.value,
+                        error + rounding_bound(sum.terms, sum.magnitude + error), "weight ", o,
+                        ", ", d);
+    }
+  }
+  INFO(agreement.text());
+  CHECK(agreement.holds());
+}
+
+constexpr Widths kRoundedWidths[] = {
+    {1, 1, true}, {33, 31, true}, {32, 132, true, true}, {8, 66, false, true}};
+
+}  // namespace
+
+TEST_CASE("language_projection: stored as bfloat16, forward", "[kernels]") {
+  if (test_stream() == nullptr) return;
+  for (const HostGraph& graph : graphs())
+    for (Widths widths : kRoundedWidths)
+      for (int64_t hybrid_degree : kThresholds) {
+        CAPTURE(graph.name, widths.language, widths.out, widths.has_bias, hybrid_degree);
+        check_rounded_forward<Bf16>(graph, widths, hybrid_degree);
+        check_rounded_forward<float>(graph, widths, hybrid_degree);
+      }
+}
+
+TEST_CASE("language_projection: stored as bfloat16, backward", "[kernels]") {
+  if (test_stream() == nullptr) return;
+  for (const HostGraph& graph : graphs())
+    for (Widths widths : kRoundedWidths)
+      for (int64_t hybrid_degree : kThresholds) {
+        CAPTURE(graph.name, widths.language, widths.out, widths.has_bias, hybrid_degree);
+        check_rounded_backward<Bf16>(graph, widths, hybrid_degree);
+        check_rounded_backward<float>(graph, widths, hybrid_degree);
+      }
+}
+
+// docs/kernels/language_projection.md: at D = 3072, and in proportion to it.
+TEST_CASE("language_projection: a GEMM row is worth fewer edges where products are faster",
+          "[kernels]") {
+  CHECK(cuda::hybrid_degree(3072, Precision::fp32) == 153);
+  CHECK(cuda::hybrid_degree(3072, Precision::tf32) == 21);
+  CHECK(cuda::hybrid_degree(3072, Precision::bf16) == 24);
+  CHECK(cuda::hybrid_degree(1536, Precision::bf16) == 12);
+}
+#endif
 
 }  // namespace rec::test

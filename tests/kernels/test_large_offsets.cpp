@@ -265,7 +265,7 @@ TEST_CASE("offsets beyond 2^31: sampler", "[kernels]") {
     batch.user_start.resize(kUsers + 1), batch.item_start.resize(kItems + 1);
     const SamplerTables tables{
         {kUsers, kItems, start.data(), items.data()}, {active.data(), kUsers}, rule};
-    cpu::draw_batch(tables, clock, batch.view());
+    cpu::draw_batch(tables, clock, 0, batch.view());
     for (int64_t b = 0; b < kRows; ++b) {
       CAPTURE(b, place[size_t(b)]);
       const int64_t u = user[size_t(b)];

@@ -68,6 +68,22 @@ TEST_CASE("packed product: matches plain sums", "[kernels]") {
   }
 }
 
+TEST_CASE("packed product: rows packed one by one are the transpose packed in strips",
+          "[kernels]") {
+  std::mt19937_64 random(135);
+  for (int64_t rows : {1, 7, 33})
+    for (int64_t cols : {1, 15, 16, 17, 32, 33, 64, 100}) {
+      CAPTURE(rows, cols);
+      const GuardedMatrix b = random_matrix(rows, cols, 3, random);
+      GuardedMatrix turned(cols, rows, 2);
+      for (int64_t r = 0; r < rows; ++r)
+        for (int64_t c = 0; c < cols; ++c) turned.view()(c, r) = b.view()(r, c);
+      std::vector<float> by_row(packed(turned.view()).size(), -3.5f);  // packed()'s guard
+      for (int64_t r = 0; r < rows; ++r) cpu::pack_row(b.view(), r, by_row.data());
+      CHECK(by_row == packed(turned.view()));
+    }
+}
+
 TEST_CASE("packed product: a value does not depend on the rows around it", "[kernels]") {
   std::mt19937_64 random(132);
   for (int64_t dim : {7, 64, 300}) {

@@ -27,30 +27,56 @@ constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 struct Ranking {
   std::string backend;
-  std::function<void(const RankingRequest&, MatrixView<int32_t>, MatrixView<float>)> rank;
+  // Returns how many lists a search in reduced precision left to fp32.
+  std::function<int64_t(const RankingRequest&, MatrixView<int32_t>, MatrixView<float>)> rank;
 };
+
+Ranking on_cpu() {
+  return {"cpu", [](const RankingRequest& request, MatrixView<int32_t> top_item,
+                    MatrixView<float> top_score) {
+            cpu::rank(request, top_item, top_score);
+            return int64_t{0};
+          }};
+}
 
 // most_scratch: of a device. None leaves one block, which makes all tiles in turn.
 constexpr int64_t kAmpleScratch = int64_t{1} << 30;
-std::vector<Ranking> backends(int64_t most_scratch = kAmpleScratch) {
-  return on_backends<Ranking>(
-      [] {
-        return Ranking{"cpu", cpu::rank};
-      },
-      [&](auto) {
-        return Ranking{
-            "cuda", [most_scratch](const RankingRequest& request, MatrixView<int32_t> top_item,
-                                   MatrixView<float> top_score) {
-              constexpr size_t kGuards = 64;
-              constexpr std::byte kGuard{0xA5};
-              const size_t bytes = size_t(cuda::rank_scratch_bytes(
-                  request.user_row.size, request.item.rows, top_item.cols, most_scratch));
-              Values<std::byte> scratch(bytes + kGuards, kGuard);
-              on_device(cuda::rank)(request, top_item, top_score, {scratch.data(), int64_t(bytes)});
-              CHECK(std::count(scratch.begin() + int64_t(bytes), scratch.end(), kGuard) ==
-                    int64_t(kGuards));
-            }};
-      });
+std::vector<Ranking> backends(int64_t most_scratch = kAmpleScratch,
+                              Precision precision = Precision::fp32) {
+  return on_backends<Ranking>(on_cpu, [&](auto) {
+    return Ranking{"cuda", [most_scratch, precision](const RankingRequest& request,
+                                                     MatrixView<int32_t> top_item,
+                                                     MatrixView<float> top_score) {
+                     constexpr size_t kGuards = 64;
+                     constexpr std::byte kGuard{0xA5};
+                     const size_t bytes = size_t(cuda::rank_scratch_bytes(
+                         request.user_row.size, request.item.rows, request.item.cols, top_item.cols,
+                         precision, most_scratch));
+                     Values<std::byte> scratch(bytes + kGuards, kGuard);
+                     const int64_t left =
+                         cuda::rank(request, top_item, top_score, {scratch.data(), int64_t(bytes)},
+                                    precision, test_stream());
+                     CHECK(std::count(scratch.begin() + int64_t(bytes), scratch.end(), kGuard) ==
+                           int64_t(kGuards));
+                     return left;
+                   }};
+  });
+}
+
+// The device's ways of reduced precision; none where there is no device.
+std::vector<Ranking> searches(int64_t most_scratch = kAmpleScratch) {
+  std::vector<Ranking> all;
+  for (const auto& [precision, name] :
+       {std::pair(Precision::tf32, "cuda tf32"), std::pair(Precision::bf16, "cuda bf16")}) {
+    for (const Ranking& on : backends(most_scratch, precision))
+      if (on.backend == "cuda") all.push_back({name, on.rank});
+  }
+  return all;
+}
+std::vector<Ranking> every_way() {
+  std::vector<Ranking> all = backends();
+  for (const Ranking& on : searches()) all.push_back(on);
+  return all;
 }
 
 // Lists to make, everything they need, and where they go.
@@ -116,6 +142,7 @@ struct Lists {
   static constexpr int64_t kPadding = 2;
   static constexpr int32_t kGuard = -77;
   int64_t lists, k;
+  int64_t left_to_fp32 = 0;
   Values<int32_t> item;
   GuardedMatrix score;
 
@@ -138,12 +165,12 @@ struct Lists {
 
 Lists ranked(const Ranking& on, const Case& from, int64_t k) {
   Lists got(int64_t(from.user_row.size()), k);
-  on.rank(from.request(), got.items(), got.score.view());
+  got.left_to_fp32 = on.rank(from.request(), got.items(), got.score.view());
   return got;
 }
 
-// Scores must be exact: ids and scores then equal the oracle's.
-void check_exactly(const Ranking& on, const Case& from, int64_t k) {
+// Scores must be exact: ids and scores then equal the oracle's. Returns the lists left to fp32.
+int64_t check_exactly(const Ranking& on, const Case& from, int64_t k) {
   const Lists got = ranked(on, from, k);
   const int64_t items = from.item.view().rows;
   for (size_t l = 0; l < from.user_row.size(); ++l) {
@@ -164,13 +191,23 @@ void check_exactly(const Ranking& on, const Case& from, int64_t k) {
     }
   }
   CHECK(got.guards_untouched());
+  return got.left_to_fp32;
+}
+
+// Both ways give the same bits. Returns the lists left to fp32.
+int64_t check_like_fp32(const Ranking& on, const Case& from, int64_t k) {
+  const Lists got = ranked(on, from, k), want = ranked(backends().back(), from, k);
+  CHECK(got.item == want.item);
+  CHECK(same_bits(got.score.view(), want.score.view()));
+  CHECK(got.guards_untouched());
+  return got.left_to_fp32;
 }
 
 }  // namespace
 
 // docs/kernels/ranking.md, "A small example"
 TEST_CASE("ranking: the example worked by hand", "[kernels]") {
-  const Ranking on = GENERATE(from_range(backends()));
+  const Ranking on = GENERATE(from_range(every_way()));
   CAPTURE(on.backend);
   Case from(1, 6, 1);
   from.user.view()(0, 0) = 1;
@@ -218,7 +255,7 @@ TEST_CASE("ranking: long lists and item tables of several panels", "[kernels]") 
 }
 
 TEST_CASE("ranking: panels of wide vectors hold fewer items on the CPU", "[kernels]") {
-  const Ranking on{"cpu", cpu::rank};
+  const Ranking on = on_cpu();
   std::mt19937_64 random(89);
   for (int64_t dim : {1000, 5000}) {
     for (int64_t k : {5, 300}) {
@@ -258,7 +295,7 @@ TEST_CASE("ranking: rising scores, each better than all before", "[kernels]") {
 }
 
 TEST_CASE("ranking: zeros of either sign tie", "[kernels]") {
-  const Ranking on = GENERATE(from_range(backends()));
+  const Ranking on = GENERATE(from_range(every_way()));
   CAPTURE(on.backend);
   Case from(2, 200, 1);
   from.user.view()(0, 0) = 1.0f, from.user.view()(1, 0) = -1.0f;
@@ -307,6 +344,7 @@ TEST_CASE("ranking: lists of several tiles, vectors and masks in any order", "[k
       from.user_row.push_back(int32_t(random() % 40));
       from.user_id.push_back(int32_t(random() % 40));
     }
+    end_memory_behind(from.user_row, from.user_id);
     check_exactly(on, from, 10);
   }
 }
@@ -344,7 +382,7 @@ TEST_CASE("ranking: all scores equal, everything masked, only some items allowed
 }
 
 TEST_CASE("ranking: no items, no lists, no dimensions", "[kernels]") {
-  const Ranking on = GENERATE(from_range(backends()));
+  const Ranking on = GENERATE(from_range(every_way()));
   CAPTURE(on.backend);
   check_exactly(on, Case(3, 0, 4), 5);
   check_exactly(on, Case(0, 9, 4), 5);
@@ -424,7 +462,7 @@ TEST_CASE("ranking: the same lists with 1, 2 and 3 threads", "[kernels][threads]
   std::vector<Lists> lists;
   for (int threads : {1, 2, 3}) {
     const cpu::ThreadsInUse use(threads);
-    lists.push_back(ranked({"cpu", cpu::rank}, from, 20));
+    lists.push_back(ranked(on_cpu(), from, 20));
   }
   for (size_t n : {size_t{1}, size_t{2}}) {
     CHECK(lists[0].item == lists[n].item);
@@ -436,7 +474,7 @@ TEST_CASE("ranking: refuses scores that are not finite, masked or not", "[kernel
   const Ranking on = GENERATE(from_range(backends()));
   CAPTURE(on.backend);
   std::mt19937_64 random(87);
-  const int64_t lists = on.backend == "cuda" ? 70 : 200;
+  const int64_t lists = on.backend == "cpu" ? 200 : 70;
   const auto refused = [&](int64_t row, float user_value, int64_t item, float item_value) {
     for (bool masked : {false, true}) {
       Case from(lists, 310, 5);
@@ -477,7 +515,7 @@ TEST_CASE("ranking: refuses scores that are not finite, masked or not", "[kernel
 }
 
 TEST_CASE("ranking: accepts large scores that are finite", "[kernels]") {
-  const Ranking on = GENERATE(from_range(backends()));
+  const Ranking on = GENERATE(from_range(every_way()));
   CAPTURE(on.backend);
   Case from(1, 3, 2);
   from.user.view()(0, 0) = 1e19f, from.user.view()(0, 1) = 0;
@@ -488,7 +526,7 @@ TEST_CASE("ranking: accepts large scores that are finite", "[kernels]") {
 }
 
 TEST_CASE("ranking: refuses shapes that do not fit", "[kernels]") {
-  const Ranking on = GENERATE(from_range(backends()));
+  const Ranking on = GENERATE(from_range(every_way()));
   CAPTURE(on.backend);
   std::mt19937_64 random(88);
   Case from(4, 30, 3);
@@ -523,6 +561,254 @@ TEST_CASE("ranking: refuses shapes that do not fit", "[kernels]") {
   request = from.request();
   request.user_id = {beyond.data(), 4};
   refused(request, "user_id");
+}
+
+// ---- reduced precision: lists and bits of fp32, and how many lists have to be made in it ----
+
+namespace {
+
+// Item i scores shift + i - items / 2, by its last column; the others are 0. With an odd number of
+// items their mean is the shift; up to 512 are exact in bfloat16 then.
+Case line_of_items(int64_t lists, int64_t items, int64_t dim = 1, float shift = 0) {
+  Case from(lists, items, dim);
+  std::mt19937_64 unused(1);
+  from.fill_whole(unused, 0);
+  for (int64_t u = 0; u < lists; ++u) from.user.view()(u, dim - 1) = 1;
+  for (int64_t i = 0; i < items; ++i) from.item.view()(i, dim - 1) = shift + float(i - items / 2);
+  return from;
+}
+
+// Unit rows around one direction, as before training.
+void fill_nearly_parallel(GuardedMatrix& m, std::mt19937_64& random) {
+  m.fill_normal(random, 0.04f / std::sqrt(float(m.view().cols)));
+  for (int64_t r = 0; r < m.view().rows; ++r) {
+    double square = 0;
+    m.view()(r, 0) += 1.0f;
+    for (int64_t c = 0; c < m.view().cols; ++c) square += double(m.view()(r, c)) * m.view()(r, c);
+    for (int64_t c = 0; c < m.view().cols; ++c) m.view()(r, c) /= float(std::sqrt(square));
+  }
+}
+
+// Half the distance of neighbours above 1: how far rounding goes at most.
+float half_step(const Ranking& on) { return on.backend == "cuda tf32" ? 0x1p-11f : 0x1p-8f; }
+
+}  // namespace
+
+// What is dropped is at least k below the last on the list, and the margin about 128 * 2^-8.
+TEST_CASE("ranking: searched lists far from the rest are certain", "[kernels]") {
+  const int64_t scratch = GENERATE(int64_t{0}, kAmpleScratch);
+  for (const Ranking& on : searches(scratch)) {
+    CAPTURE(on.backend, scratch);
+    for (int64_t k : {1, 20, 32}) {
+      for (int64_t items : {k - 1, k, k + 1, 2 * k - 1, 2 * k, 2 * k + 1, int64_t{257}}) {
+        if (scratch == 0 && items != 257) continue;
+        CAPTURE(k, items);
+        CHECK(check_exactly(on, line_of_items(3, items), k) == 0);
+      }
+    }
+    if (scratch == 0) continue;
+    for (int64_t dim : {2, 32, 33, 64, 128, 129, 256, 257}) {
+      CAPTURE(dim);
+      CHECK(check_exactly(on, line_of_items(3, 129, dim), 20) == 0);
+    }
+    CHECK(check_exactly(on, line_of_items(65, 129, 65), 20) == 0);
+  }
+}
+
+// The second best is 1 below the best: 2^-8 of 1128 is more, of 128 less.
+TEST_CASE("ranking: a search knows items by their distance from the mean", "[kernels]") {
+  for (const Ranking& on : searches()) {
+    CAPTURE(on.backend);
+    CHECK(check_exactly(on, line_of_items(2, 257, 3, 1000), 1) == 0);
+  }
+}
+
+TEST_CASE("ranking: a search passes over masked and forbidden items", "[kernels]") {
+  const int64_t scratch = GENERATE(int64_t{0}, kAmpleScratch);
+  std::vector<int32_t> best(200), few = {256, 254, 100, 3};
+  std::iota(best.begin(), best.end(), 57);
+  std::sort(few.begin(), few.end());
+  for (const Ranking& on : searches(scratch)) {
+    CAPTURE(on.backend, scratch);
+    Case from = line_of_items(4, 257);
+    from.masks.push_back(make_graph("best", {best, {}, few, {256}}, 257));
+    from.masks.push_back(make_graph("more", {{0, 56}, {255}, {}, best}, 257));
+    CHECK(check_exactly(on, from, 20) == 0);
+    for (int64_t i = 0; i < 257; ++i) from.allowed.push_back(i % 3 != 1);
+    CHECK(check_exactly(on, from, 20) == 0);
+    std::fill(from.allowed.begin() + 19, from.allowed.end(), uint8_t{0});
+    CHECK(check_exactly(on, from, 20) == 0);
+  }
+}
+
+// More than 2k items tie for the positive users: which of them are dropped must not matter.
+TEST_CASE("ranking: lists that a search cannot tell are made in fp32, and only these",
+          "[kernels]") {
+  const int64_t scratch = GENERATE(int64_t{0}, kAmpleScratch);
+  for (const Ranking& on : searches(scratch)) {
+    CAPTURE(on.backend, scratch);
+    constexpr int64_t kLists = 130;
+    Case from = line_of_items(kLists, 257);
+    for (int64_t i = 150; i < 257; ++i) from.item.view()(i, 0) = 99;
+    int64_t positive = 0;
+    for (int64_t u = 0; u < kLists; ++u) {
+      from.user.view()(u, 0) = u % 3 == 1 ? 1.0f : -1.0f;
+      positive += u % 3 == 1;
+    }
+    std::reverse(from.user_row.begin(), from.user_row.end());
+    CHECK(check_exactly(on, from, 20) == positive);
+    // Of two 2k-th best items with one score, the one dropped is no better than the one kept.
+    Case two = line_of_items(1, 257);
+    two.item.view()(256 - 40, 0) = two.item.view()(256 - 39, 0);
+    CHECK(check_exactly(on, two, 20) == 0);
+  }
+}
+
+// Items 40 to 59 belong on the list; rounding makes them equal to 20 to 39, which are found first.
+// What is kept is better than all that rounding makes of the rest, but not by as much as it errs.
+TEST_CASE("ranking: a search whose rounding misleads it knows", "[kernels]") {
+  for (const Ranking& on : searches()) {
+    CAPTURE(on.backend);
+    const float half = half_step(on), below = half - 0x1p-20f;
+    Case from(2, 120, 3);
+    for (int64_t u = 0; u < 2; ++u) {
+      from.user.view()(u, 0) = from.user.view()(u, 1) = 1;
+      from.user.view()(u, 2) = 0x1p-4f;
+    }
+    for (int64_t i = 0; i < 60; ++i) {
+      const float each = i < 40 ? 1 : 1 + below, third = i < 20 ? 16 * half : 0;
+      const float value[] = {each, each, third};
+      for (int64_t c = 0; c < 3; ++c) {
+        from.item.view()(i, c) = value[c];
+        from.item.view()(i + 60, c) = -value[c];
+      }
+    }
+    CHECK(check_exactly(on, from, 20) == 2);
+  }
+}
+
+TEST_CASE("ranking: a search gives the bits of fp32", "[kernels]") {
+  const int64_t scratch = GENERATE(int64_t{0}, kAmpleScratch);
+  for (const Ranking& on : searches(scratch)) {
+    std::mt19937_64 random(91);
+    for (int64_t dim : {1, 31, 33, 64, 65, 132, 200, 257}) {
+      for (int64_t k : {1, 20, 32}) {
+        if (k != 20 && dim != 33) continue;
+        if (scratch == 0 && dim != 64) continue;
+        for (bool parallel : {false, true}) {
+          if (parallel && dim != 31 && dim != 64) continue;
+          CAPTURE(on.backend, scratch, dim, k, parallel);
+          Case from(dim == 64 ? 66 : 3, 140, dim, dim % 4 == 0);
+          for (GuardedMatrix* m : {&from.user, &from.item}) {
+            if (parallel)
+              fill_nearly_parallel(*m, random);
+            else
+              m->fill_normal(random);
+          }
+          from.mask_random(random, 20);
+          check_like_fp32(on, from, k);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("ranking: a search among items one unit in the last place apart", "[kernels]") {
+  for (const Ranking& on : searches()) {
+    CAPTURE(on.backend);
+    std::mt19937_64 random(92);
+    Case from(5, 260, 8);
+    from.user.fill_normal(random);
+    for (int64_t i = 0; i < 260; ++i)
+      for (int64_t c = 0; c < 8; ++c)
+        from.item.view()(i, c) = 0.25f + float(int64_t(random() % 5)) * 0x1p-25f;
+    check_like_fp32(on, from, 20);
+    for (int64_t i = 0; i < 260; ++i)  // three clusters
+      for (int64_t c = 0; c < 8; ++c) from.item.view()(i, c) *= float(i % 3 + 1);
+    check_like_fp32(on, from, 20);
+  }
+}
+
+TEST_CASE("ranking: a search with zero, tiny and huge vectors", "[kernels]") {
+  for (const Ranking& on : searches()) {
+    CAPTURE(on.backend);
+    std::mt19937_64 random(93);
+    Case from(7, 140, 5);
+    const auto scale = [](MatrixView<float> m, int64_t row, float by) {
+      for (int64_t c = 0; c < m.cols; ++c) m(row, c) *= by;
+    };
+    from.user.fill_normal(random);
+    from.item.fill_normal(random);
+    scale(from.user.view(), 0, 0);
+    scale(from.user.view(), 1, 0x1p-149f);
+    scale(from.user.view(), 2, 0x1p-130f);
+    scale(from.user.view(), 3, 0x1p60f);
+    scale(from.user.view(), 4, 0x1p100f);
+    check_like_fp32(on, from, 20);
+    for (int64_t i = 0; i < 140; i += 2) scale(from.item.view(), i, 0);
+    check_like_fp32(on, from, 20);
+    for (int64_t i = 1; i < 140; i += 2) scale(from.item.view(), i, 0x1p-126f);
+    check_like_fp32(on, from, 20);
+    from.user.fill_normal(random);
+    from.item.fill_normal(random);
+    for (int64_t i = 0; i < 140; ++i) scale(from.item.view(), i, 0x1p123f);
+    for (int64_t u = 0; u < 7; ++u) scale(from.user.view(), u, 0x1p-4f);
+    check_like_fp32(on, from, 20);
+    for (int64_t i = 0; i < 140; ++i) scale(from.item.view(), i, 0x1p-110f);
+    for (int64_t u = 0; u < 7; ++u) scale(from.user.view(), u, 0x1p-120f);
+    check_like_fp32(on, from, 20);
+  }
+}
+
+// A list that cannot be told is made again as itself, and named as itself.
+TEST_CASE("ranking: a search names the list and the item that fp32 refuses", "[kernels]") {
+  for (const Ranking& on : searches()) {
+    CAPTURE(on.backend);
+    Case from = line_of_items(80, 257);
+    for (int64_t u : {71, 75}) from.user.view()(u, 0) = 1e38f;
+    from.user.view()(71, 0) = -1e38f;
+    from.item.view()(9, 0) = 5;
+    for (int64_t i = 0; i < 257; ++i)
+      if (i != 30) from.item.view()(i, 0) *= 0x1p-8f;
+    Lists got(80, 20);
+    CHECK_THROWS_WITH(on.rank(from.request(), got.items(), got.score.view()),
+                      Catch::Contains("list 71 for item 30 is not finite"));
+    from.user.view()(70, 0) = kNan;
+    CHECK_THROWS_WITH(on.rank(from.request(), got.items(), got.score.view()),
+                      Catch::Contains("list 70 for item 0 is not finite"));
+    for (float value : {kNan, kInfinity}) {
+      from.item.view()(256, 0) = value;
+      CHECK_THROWS_WITH(on.rank(from.request(), got.items(), got.score.view()),
+                        Catch::Contains("list 0 for item 256 is not finite"));
+    }
+  }
+}
+
+TEST_CASE("ranking: a search with ids out of range", "[kernels]") {
+  for (const Ranking& on : searches()) {
+    CAPTURE(on.backend);
+    for (int32_t id : {-1, 3}) {
+      CAPTURE(id);
+      Case from = line_of_items(3, 257);
+      from.masks.push_back(make_graph("seen", {{}, {}, {}}, 257));
+      Lists got(3, 20);
+      from.user_id[1] = id;
+      CHECK_THROWS_WITH(on.rank(from.request(), got.items(), got.score.view()),
+                        Catch::Contains("user_id"));
+      from.user_id[1] = 1;
+      from.user_row[2] = id;
+      CHECK_THROWS_WITH(on.rank(from.request(), got.items(), got.score.view()),
+                        Catch::Contains("user_row"));
+    }
+  }
+}
+
+TEST_CASE("ranking: long lists are made in fp32 at once", "[kernels]") {
+  for (const Ranking& on : searches()) {
+    CAPTURE(on.backend);
+    CHECK(check_exactly(on, line_of_items(2, 257), 33) == 0);
+    CHECK(check_exactly(on, line_of_items(2, 257), 300) == 0);
+  }
 }
 
 }  // namespace rec::test

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <random>
 #include <vector>
 
@@ -173,6 +174,45 @@ TEST_CASE("row_ops: the same bits at every alignment", "[kernels]") {
         CAPTURE(shift, padding);
         CHECK(std::memcmp(here.data(), first.data(), sizeof(float) * first.size()) == 0);
       }
+  }
+}
+
+TEST_CASE("row_ops: largest_of finds it wherever it stands", "[kernels]") {
+  std::mt19937_64 random(137);
+  for (int64_t width : kWidths) {
+    CAPTURE(width);
+    GuardedMatrix row = random_table(1, width, 3, random);
+    for (int64_t at : {int64_t{0}, width / 2, width - 1}) {
+      row.view()(0, at) += 100.0f;
+      CHECK(cpu::largest_of(row.view().row(0), width) == row.view()(0, at));
+      row.view()(0, at) -= 200.0f;  // and no zero is taken for a value
+      for (int64_t c = 0; c < width; ++c) row.view()(0, c) -= 300.0f;
+    }
+  }
+}
+
+TEST_CASE("row_ops: exp_weights matches exp, and their sum", "[kernels]") {
+  std::mt19937_64 random(138);
+  const double epsilon = std::numeric_limits<float>::epsilon();
+  CHECK(cpu::exp_weights(nullptr, 0, 1.0f, 2.0f) == 0.0);
+  for (int64_t width : kWidths) {
+    CAPTURE(width);
+    GuardedMatrix row = random_table(1, width, 3, random);
+    const float largest = cpu::largest_of(row.view().row(0), width), factor = 4.0f;
+    const GuardedMatrix before = row;
+    const double sum = cpu::exp_weights(row.view().row(0), width, largest, factor);
+    double total = 0;
+    Agreement agreement;
+    for (int64_t c = 0; c < width; ++c) {
+      const float x = (before.view()(0, c) - largest) * factor;
+      agreement.compare(row.view()(0, c), std::exp(double(x)), epsilon * std::exp(double(x)),
+                        "column ", c);
+      total += double(row.view()(0, c));
+    }
+    INFO(agreement.text());
+    CHECK(agreement.holds());
+    CHECK(std::abs(sum - total) <= double(width) * std::numeric_limits<double>::epsilon() * total);
+    CHECK(row.guards_untouched());
   }
 }
 

@@ -31,7 +31,7 @@ namespace {
 
 struct Sampler {
   std::string backend;
-  std::function<void(const SamplerTables&, const TrainingClock&, const BatchView&)> draw;
+  std::function<void(const SamplerTables&, const TrainingClock&, int64_t, const BatchView&)> draw;
 };
 std::vector<Sampler> backends() {
   return on_backends<Sampler>(
@@ -39,17 +39,17 @@ std::vector<Sampler> backends() {
         return Sampler{"cpu", cpu::draw_batch};
       },
       [](auto) {
-        return Sampler{
-            "cuda",
-            [](const SamplerTables& tables, const TrainingClock& clock, const BatchView& batch) {
-              const Values<TrainingClock> its_clock = {clock};
-              // A batch to be refused may be of any size.
-              const int64_t bytes =
-                  std::min(int64_t{1} << 26,
-                           cuda::draw_batch_scratch_bytes(batch.rows(), batch.negatives()));
-              Values<std::byte> scratch(static_cast<size_t>(bytes));
-              on_device(cuda::draw_batch)(tables, its_clock.data(), batch, {scratch.data(), bytes});
-            }};
+        return Sampler{"cuda", [](const SamplerTables& tables, const TrainingClock& clock,
+                                  int64_t ahead, const BatchView& batch) {
+                         const Values<TrainingClock> its_clock = {clock};
+                         // A batch to be refused may be of any size.
+                         const int64_t bytes = std::min(
+                             int64_t{1} << 26,
+                             cuda::draw_batch_scratch_bytes(batch.rows(), batch.negatives()));
+                         Values<std::byte> scratch(static_cast<size_t>(bytes));
+                         on_device(cuda::draw_batch)(tables, its_clock.data(), ahead, batch,
+                                                     {scratch.data(), bytes});
+                       }};
       });
 }
 
@@ -69,6 +69,7 @@ struct Draws {
     const CsrView owned = graph.view().items_of_user;
     for (int64_t u = 0; u < owned.rows; ++u)
       if (owned.degree(u) > 0) active.push_back(int32_t(u));
+    end_memory_behind(active);
   }
 
   CsrView owned() const { return graph.view().items_of_user; }
@@ -92,9 +93,9 @@ struct Draws {
   }
 
   HostBatch draw(const Sampler& on, uint64_t seed, int64_t epoch, int64_t step, int64_t rows,
-                 int64_t negatives) const {
+                 int64_t negatives, int64_t ahead = 0) const {
     HostBatch batch = room(rows, negatives);
-    on.draw(tables(), clock_at(seed, epoch, step), batch.view());
+    on.draw(tables(), clock_at(seed, epoch, step), ahead, batch.view());
     return batch;
   }
 };
@@ -301,6 +302,19 @@ TEST_CASE("sampler: a batch does not depend on what was drawn before", "[kernels
   CHECK(draws.draw(on, 5 + (uint64_t{1} << 32), 1, 1, 20, 9).negative != first.negative);
 }
 
+TEST_CASE("sampler: ahead of the clock, what its later step draws", "[kernels]") {
+  const Sampler on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  for (SamplingRule rule : {SamplingRule::user, SamplingRule::interaction}) {
+    const Draws draws(mixed_graph(), rule);
+    const int64_t steps = draws.edges() / 20;  // of an epoch: the last of these is none of them
+    for (int64_t step : {int64_t{0}, int64_t{1}, steps - 1})
+      for (int64_t ahead : {1, 2})
+        CHECK(same_draws(draws.draw(on, 5, 1, step, 20, 9, ahead),
+                         plain_draw(draws, 5, 1, step + ahead, 20, 9)));
+  }
+}
+
 TEST_CASE("sampler: the same draws with 1, 2 and 3 threads", "[kernels][threads]") {
   const Sampler on = GENERATE(from_range(backends()));
   CAPTURE(on.backend);
@@ -392,7 +406,7 @@ TEST_CASE("sampler: refuses what it cannot draw", "[kernels]") {
   CAPTURE(on.backend);
   const Draws draws(mixed_graph(), SamplingRule::user);
   const auto refused = [&](const SamplerTables& tables, const BatchView& batch, const char* why) {
-    CHECK_THROWS_WITH(on.draw(tables, {}, batch), Catch::Contains(why));
+    CHECK_THROWS_WITH(on.draw(tables, {}, 0, batch), Catch::Contains(why));
   };
   HostBatch room = draws.room(8, 3), none = draws.room(0, 3), without = draws.room(8, 0);
   refused(draws.tables(), none.view(), "at least one row");
@@ -508,7 +522,7 @@ TEST_CASE("sampler: a recorded draw follows the clock", "[kernels]") {
   cudaGraph_t recorded = nullptr;
   cudaGraphExec_t replay = nullptr;
   REC_CUDA_CHECK(cudaStreamBeginCapture(test_stream(), cudaStreamCaptureModeThreadLocal));
-  cuda::draw_batch(draws.tables(), clock.data(), batch.view(), {scratch.data(), bytes},
+  cuda::draw_batch(draws.tables(), clock.data(), 0, batch.view(), {scratch.data(), bytes},
                    test_stream());
   cuda::advance_clock(clock.data(), test_stream());
   REC_CUDA_CHECK(cudaStreamEndCapture(test_stream(), &recorded));
@@ -532,7 +546,7 @@ TEST_CASE("sampler: refuses scratch that is too small", "[kernels]") {
   const int64_t bytes = cuda::draw_batch_scratch_bytes(8, 3);
   Values<std::byte> scratch(static_cast<size_t>(bytes));
   const TrainingClock clock;
-  CHECK_THROWS_WITH(cuda::draw_batch(draws.tables(), &clock, batch.view(),
+  CHECK_THROWS_WITH(cuda::draw_batch(draws.tables(), &clock, 0, batch.view(),
                                      {scratch.data(), bytes - 1}, test_stream()),
                     Catch::Contains("draw_batch_scratch_bytes"));
 }

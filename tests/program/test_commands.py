@@ -184,7 +184,8 @@ class TrainCommand(ProgramTest):
 
     def test_other_models_and_objectives(self):
         for settings in (["model=linear"], ["model=linear", "layers=2"], ["layers=0"], ["objective=bpr"],
-                         ["objective=bpr", "score=dot"], ["sampling=interaction"]):
+                         ["objective=bpr", "score=dot"], ["sampling=interaction"], ["objective=softmax"],
+                         ["objective=softmax", "model=linear", "negatives=9"]):
             with self.subTest(settings):
                 arguments = [word for setting in settings for word in ("--set", setting)]
                 self.check_succeeds(self.train("--overwrite", *arguments))
@@ -496,6 +497,54 @@ class CommandsOnARun(ProgramTest):
                                 "--json", file))
         self.assertEqual(json.loads(file.read_text())["metrics"][f"recall@{ITEMS + COLD}"], 1.0)
 
+    def check_candidates(self, *more):
+        """Lists drawn and saved, worked out again, and given back as a file."""
+        saved, drawn, given = (self.folder / name for name in ("lists.txt", "drawn.json", "given.json"))
+        evaluate = ["evaluate", self.run_folder, "--device", "cpu", *more]
+        self.check_succeeds(run(*evaluate, "--sampled-negatives", "5", "--save-candidates", saved, "--json", drawn))
+        self.check_succeeds(run(*evaluate, "--candidates", saved, "--json", given))
+        first, second = json.loads(drawn.read_text()), json.loads(given.read_text())
+        self.assertEqual((first.pop("candidates"), second.pop("candidates")), ("5 uniform negatives, seed 101", str(saved)))
+        self.assertEqual(first, second)
+        users, items = self.exported()
+        lists = []
+        for user, *candidates in (map(int, line.split()) for line in saved.read_text().splitlines()):
+            scores = self.scores(users[user], items)
+            positives = {item for item in candidates if item in self.splits["test"][user]}
+            self.assertFalse(self.seen(user, self.splits) & (set(candidates) - positives))
+            lists.append((user, positives, sorted(candidates, key=lambda item: (-scores[item], item))))
+        self.assertEqual((first["lists"], first["users"]), (len(lists), USERS))
+        for name, value in first["metrics"].items():
+            metric, cutoff = re.match(r"(ndcg|hr)@(\d+) ", name).groups()
+            want = [user_metrics(ranked, positives, int(cutoff))[metric] for _, positives, ranked in lists]
+            self.assertAlmostEqual(value, sum(want) / len(want), places=12, msg=name)
+        return lists, first["metrics"]
+
+    def test_candidates(self):
+        lists, values = self.check_candidates()
+        self.assertEqual(sorted((user, *positives) for user, positives, _ in lists),
+                         [(user, item) for user in range(USERS) for item in sorted(self.splits["test"][user])])
+        self.assertEqual({len(ranked) for _, _, ranked in lists}, {6})
+        self.assertEqual(list(values), [f"{metric}@{k} (6 candidates)" for k in (1, 5, 10, 20) for metric in ("ndcg", "hr")])
+        self.assertEqual(values["hr@10 (6 candidates)"], 1.0)
+
+    def test_pooled_candidates(self):
+        lists, values = self.check_candidates("--pooled", "--topk", "3")
+        self.assertEqual([(user, positives) for user, positives, _ in lists], sorted(self.splits["test"].items()))
+        lengths = [len(ranked) for _, _, ranked in lists]
+        self.assertLess(min(lengths), max(lengths))
+        text = f"3 ({min(lengths)} to {max(lengths)} pooled candidates)"
+        self.assertEqual(list(values), [f"ndcg@{text}", f"hr@{text}"])
+
+    def test_candidates_of_baselines(self):
+        for model in ("popularity", "pop-random", "random", "emb-knn"):
+            result = self.check_succeeds(run("evaluate", "--model", model, self.data, "--sampled-negatives", "5"))
+            title, header, *values = result.stdout.splitlines()
+            self.assertIn(f"{2 * USERS} lists of {USERS} users, not all-ranking", title)
+            self.assertRegex(header, rf"^metric +{model}$")
+            for line in values:
+                self.assertRegex(line, r"^(ndcg|hr)@\d+ \(6 candidates\) +\d\.\d{5}$")
+
     def test_evaluate_on_another_dataset(self):
         other = make_dataset(self.folder / "other", users=12, items=15, width=WIDTH)
         file = self.folder / "metrics.json"
@@ -537,6 +586,9 @@ class CommandsOnARun(ProgramTest):
         result = self.check_succeeds(run(*command, "--force", "--json", file))
         self.assertIn("\nalpharec, zero-shot, forced ", result.stdout)
         self.assertIn("forced: ", result.stderr)
+        self.assertIn("0202", json.loads(file.read_text())["forced"])
+        result = self.check_succeeds(run(*command, "--force", "--sampled-negatives", "3", "--json", file))
+        self.assertIn("alpharec, zero-shot, forced", result.stdout)
         self.assertIn("0202", json.loads(file.read_text())["forced"])
         result = self.check_succeeds(run("recommend", trained, "--data", other, "--users", "1", "--force"))
         self.assertIn("forced: ", result.stderr)

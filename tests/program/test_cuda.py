@@ -59,6 +59,20 @@ class OnAGpu(ProgramTest):
                 self.check_succeeds(self.train(name, "--resume", "--set", "epochs=5", device=then))
                 self.assertEqual([line["epoch"] for line in metrics(self.folder / name)], [1, 2, 3, 4, 5])
 
+    def test_a_run_of_reduced_precision_is_served_and_goes_on_anywhere(self):
+        for precision in ("tf32", "bf16"):
+            with self.subTest(precision=precision):
+                self.check_succeeds(self.train(precision, "--precision", precision))
+                self.assertIn(f'precision = "{precision}"', (self.folder / precision / "config.toml").read_text())
+                for device in ("cuda", "cpu"):
+                    result = self.check_succeeds(run("evaluate", self.folder / precision, "--device", device, **environment()))
+                    self.assertIn(f"was trained in {precision}; what follows is computed in fp32", result.stderr)
+                more = ["--resume", "--set", "epochs=4"]
+                self.check_refusal(self.train(precision, *more, device="cpu"), f"precision {precision}", "--precision fp32")
+                self.check_succeeds(self.train(precision, *more))
+                self.check_succeeds(self.train(precision, "--resume", "--set", "epochs=5", "--precision", "fp32", device="cpu"))
+                self.assertEqual([line["epoch"] for line in metrics(self.folder / precision)], [1, 2, 3, 4, 5])
+
     def test_a_gpu_that_is_not_there_is_refused_by_its_number(self):
         self.check_refusal(self.train("run", device="cuda:7"), "cuda:7", "there is no GPU 7", "--device cpu")
 
@@ -77,6 +91,8 @@ class WithoutAGpu(ProgramTest):
         self.check_refusal(self.train(REC_EMU_DEVICES="0"), "no NVIDIA GPU", "--device cpu")
         result = self.check_succeeds(self.train(device="auto", REC_EMU_DEVICES="0"))
         self.assertIn("no NVIDIA GPU, using the CPU", result.stdout + result.stderr)
+        self.check_refusal(self.train("--overwrite", "--precision", "bf16", device="auto", REC_EMU_DEVICES="0"),
+                           "bf16", "no NVIDIA GPU", "--precision fp32")
 
     def test_too_little_memory_is_said_before_anything_is_written(self):
         self.check_refusal(self.train(REC_EMU_MEMORY="10000"), "training needs", "is available")

@@ -233,8 +233,12 @@ class Pages(unittest.TestCase):
         state = State("sources", "NVIDIA H100")
         state.facts = {"gpu": "NVIDIA H100", "commit": "abc", "driver": "580.1"}
         state.put("first.tests", Outcome("failed", "a.cpp:3 | b"), 1)
-        state.put("steps.books", Outcome("passed", "", {"step_s": [0.001, 0.002, 0.003], "epoch_s": 0.43,
-                                                        "evaluation_s": [0.01, 0.01, 0.01]}), 1)
+        state.put("steps.books.fp32", Outcome("passed", "", {"step_s": [0.001, 0.002, 0.003], "epoch_s": 0.43,
+                                                             "evaluation_s": [0.01, 0.01, 0.01]}), 1)
+        state.put("steps.books.bf16", Outcome("passed", "", {"step_s": [0.001, 0.001, 0.003], "epoch_s": 0.2,
+                                                             "evaluation_s": [0.01, 0.01, 0.01]}), 1)
+        state.put("peers.books.D-bf16", Outcome("passed", "", {"result": {"step_s": [0.002, 0.003, 0.006], "epoch_s": 1.0}}), 1)
+        state.put("peers.books.D-tf32", Outcome("passed", "", {"result": {"step_s": [0.002, 0.003, 0.006], "epoch_s": 1.0}}), 1)
         state.put("peers.books.D-fp32", Outcome("passed", "", {"result": {"step_s": [0.004, 0.005, 0.006], "epoch_s": 1.0}}), 1)
         return state
 
@@ -250,7 +254,10 @@ class Pages(unittest.TestCase):
             self.assertNotIn("Not yet measured", text)
             self.assertNotIn("Emulated", text)
             self.assertIn("| books | rec_engine fp32 | 2 (1 to 3) | 0.43 |", text)
+            self.assertIn("| books | rec_engine bf16 | 1 (1 to 3) | 0.2 |", text)
             self.assertIn("| books | PyTorch D-fp32 | 5 (4 to 6) | 1 | 2.50 |", text)
+            self.assertIn("| books | PyTorch D-bf16 | 3 (2 to 6) | 1 | 3.00 |", text)
+            self.assertIn("| books | PyTorch D-tf32 | 3 (2 to 6) | 1 |  |", text)
         self.assertIn("a.cpp:3 \\| b", tables.benchmarks_text())
 
     def test_what_is_computed(self):

@@ -27,7 +27,8 @@ class Threads(ProgramTest):
                     self.assertNotEqual(first[name], other[name], name)
 
     def test_every_objective_and_sampling_rule(self):
-        for settings in (["objective=bpr", "score=dot"], ["sampling=interaction", "layers=3"], ["model=linear"]):
+        for settings in (["objective=bpr", "score=dot"], ["sampling=interaction", "layers=3"], ["model=linear"],
+                         ["objective=softmax"]):
             with self.subTest(settings):
                 name = "-".join(settings)
                 self.assertEqual(self.train(name + "1", seed=1, threads=3, settings=settings)["last.safetensors"],

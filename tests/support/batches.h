@@ -65,6 +65,8 @@ inline HostBatch make_batch(std::string name, int64_t users, int64_t items, int6
   };
   flatten(rows_of, batch.user_start, batch.user_row);
   flatten(uses_of, batch.item_start, batch.item_use);
+  end_memory_behind(batch.user, batch.positive, batch.negative, batch.user_start, batch.item_start,
+                    batch.user_row, batch.item_use);
   return batch;
 }
 

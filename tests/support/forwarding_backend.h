@@ -14,17 +14,23 @@ class ForwardingBackend : public Backend {
   explicit ForwardingBackend(std::unique_ptr<Backend> worker) : worker_(std::move(worker)) {}
 
   std::string name() const override { return worker_->name(); }
+  Element stored_element() const override { return worker_->stored_element(); }
   int64_t hybrid_degree(int64_t language_width) const override {
     return worker_->hybrid_degree(language_width);
   }
-  int64_t projection_scratch_bytes(const ProjectionSize& size) const override {
-    return worker_->projection_scratch_bytes(size);
+  int64_t scratch_bytes(const OperationSizes& sizes) const override {
+    return worker_->scratch_bytes(sizes);
   }
+  void reserve_scratch(const OperationSizes& sizes) override { worker_->reserve_scratch(sizes); }
   std::shared_ptr<void> allocate(size_t bytes) override { return worker_->allocate(bytes); }
   void step(const void* key, const std::function<void()>& operations) override {
     worker_->step(key, operations);
   }
   void forget_step(const void* key) override { worker_->forget_step(key); }
+  void side_by_side(const std::function<void()>& aside,
+                    const std::function<void()>& meanwhile) override {
+    worker_->side_by_side(aside, meanwhile);
+  }
   std::optional<int64_t> own_memory() const override { return worker_->own_memory(); }
   void wait() override {
     work([&] { worker_->wait(); });
@@ -35,15 +41,15 @@ class ForwardingBackend : public Backend {
   void download(void* to_host, const void* from, size_t bytes) override {
     work([&] { worker_->download(to_host, from, bytes); });
   }
-  void draw_batch(const SamplerTables& from, const TrainingClock* clock,
+  void draw_batch(const SamplerTables& from, const TrainingClock* clock, int64_t ahead,
                   const BatchView& batch) override {
-    work([&] { worker_->draw_batch(from, clock, batch); });
+    work([&] { worker_->draw_batch(from, clock, ahead, batch); });
   }
-  void project(const LanguageView& z, const GraphView& graph, const ProjectorView& projector,
+  void project(const StoredLanguage& z, const GraphView& graph, const ProjectorView& projector,
                const ProjectorTape& tape, MatrixView<float> e0) override {
     work([&] { worker_->project(z, graph, projector, tape, e0); });
   }
-  void project_adjoint(const LanguageView& z, const GraphView& graph,
+  void project_adjoint(const StoredLanguage& z, const GraphView& graph,
                        const ProjectorView& projector, const ProjectorTape& tape,
                        MatrixView<float> grad_e0, const ProjectorGradientView& grad) override {
     work([&] { worker_->project_adjoint(z, graph, projector, tape, grad_e0, grad); });

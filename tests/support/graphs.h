@@ -53,6 +53,8 @@ inline HostGraph make_graph(std::string name, const std::vector<std::vector<int3
     g.user_scale.push_back(scale(g.user_start[u + 1] - g.user_start[u]));
   for (size_t i = 0; i + 1 < g.item_start.size(); ++i)
     g.item_scale.push_back(scale(g.item_start[i + 1] - g.item_start[i]));
+  end_memory_behind(g.user_start, g.item_start, g.item_of_edge, g.user_of_edge, g.user_scale,
+                    g.item_scale);
   return g;
 }
 

@@ -63,6 +63,7 @@ inline HostLanguage make_language(const GraphView& graph, MatrixView<const float
         light_user_of_item.push_back(users[j]);
     light_start.push_back(int64_t(light_user_of_item.size()));
   }
+  end_memory_behind(heavy_user, light_user, light_start, light_user_of_item);
   return {item,
           std::move(heavy),
           std::move(heavy_user),

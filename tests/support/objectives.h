@@ -1,14 +1,16 @@
-// What the tests of the objectives with sampled negatives share: scores in double, the comparison
+// What the tests of the objectives share: scores in double, the comparison
 // of a batch's derivatives with an oracle of one row,
 // and the check of that oracle by finite differences.
 #pragma once
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <random>
 #include <vector>
 
+#include "kernels/common/exp.h"
 #include "kernels/common/threads.h"
 #include "kernels/common/views.h"
 #include "tests/support/agreement.h"
@@ -52,6 +54,45 @@ inline void fill_unit_rows(GuardedMatrix& matrix, std::mt19937_64& random) {
     for (int64_t c = 0; c < v.cols; ++c) square += double(v(r, c)) * v(r, c);
     for (int64_t c = 0; c < v.cols; ++c) v(r, c) = float(v(r, c) / std::sqrt(square));
   }
+}
+
+inline constexpr double kDropped = 0x1p-99;  // above exp(kSmallestExponent): a weight that became 0
+
+// The softmax of one row against its positive, score 0. weight_error: of a weight in (0, 1],
+// relative. The bounds are derived in docs/kernels/info_nce.md.
+// loss = log1p(sum_j exp((s_j - s_0) / tau)): long double has the range for it at tau 1e-3.
+inline RowOracle contrast(const RowScores& scores, float tau, int64_t batch_rows,
+                          double weight_error) {
+  constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
+  const auto& s = scores.value;
+  double largest = s[0];
+  for (double value : s) largest = std::max(largest, value);
+  double h = 0;
+  for (size_t j = 0; j < s.size(); ++j) {
+    const double x = std::min((largest - s[j]) / tau, -double(kSmallestExponent));
+    h = std::max(h, scores.error[j] / tau + 2 * kEpsilon * x + weight_error);
+  }
+  const double relative = std::expm1(2 * h);
+
+  std::vector<long double> weight;
+  long double negatives = 0;
+  for (size_t j = 1; j < s.size(); ++j) {
+    weight.push_back(std::exp((static_cast<long double>(s[j]) - s[0]) / tau));
+    negatives += weight.back();
+  }
+  const double scale = 1.0 / (double(tau) * double(batch_rows));
+  const double dropped = kDropped * double(weight.size());
+  RowOracle row;
+  row.loss = double(std::log1p(negatives));
+  row.loss_error = double(negatives / (1 + negatives)) * relative + dropped +
+                   16 * std::numeric_limits<double>::epsilon() * row.loss;
+  const auto add = [&](double grad, double dropped_here) {
+    row.grad.push_back(grad);
+    row.grad_error.push_back(std::abs(grad) * (relative + 4 * kEpsilon) + dropped_here * scale);
+  };
+  add(-double(negatives / (1 + negatives)) * scale, dropped);
+  for (long double w : weight) add(double(w / (1 + negatives)) * scale, kDropped);
+  return row;
 }
 
 inline RowScores score_row(MatrixView<const float> user, MatrixView<const float> item,

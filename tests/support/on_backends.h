@@ -19,10 +19,12 @@
 #include <cstdint>
 #include <cstdlib>
 #include <functional>
+#include <iterator>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "kernels/common/precision.h"
 #include "kernels/common/stream.h"
 
 namespace rec::test {
@@ -99,6 +101,12 @@ std::vector<Implementation> on_backends(Cpu cpu, Cuda cuda) {
 inline std::vector<std::string> test_devices() {
   return on_backends<std::string>([] { return std::string("cpu"); },
                                   [](auto) { return std::string("cuda"); });
+}
+
+// The precisions that make_backend gives on such a device.
+inline std::vector<Precision> precisions_of(const std::string& device) {
+  if (device == "cpu") return {Precision::fp32};
+  return {std::begin(kPrecisions), std::end(kPrecisions)};
 }
 
 }  // namespace rec::test

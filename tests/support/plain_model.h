@@ -107,14 +107,17 @@ inline double plain_loss(const ObjectiveSettings& objective, Score score, Rows e
     for (auto& row : e) plain_normalise(row);
   double loss = 0;
   for (int64_t b = 0; b < batch.rows(); ++b) {
-    std::vector<double> scores;
-    for (int64_t slot = 0; slot <= batch.negatives; ++slot) {
-      const auto &u = e[size_t(batch.user[size_t(b)])],
-                 &i = e[users + size_t(batch.item_of(b, slot))];
+    std::vector<double> scores;  // the positive's first
+    const auto add_score = [&](int32_t item) {
+      const auto &u = e[size_t(batch.user[size_t(b)])], &i = e[users + size_t(item)];
       double dot = 0;
       for (size_t c = 0; c < u.size(); ++c) dot += u[c] * i[c];
       scores.push_back(dot);
-    }
+    };
+    for (int64_t slot = 0; slot <= batch.negatives; ++slot)
+      if (slot == 0 || objective.kind != Objective::softmax) add_score(batch.item_of(b, slot));
+    for (int32_t i = 0; objective.kind == Objective::softmax && i < batch.items; ++i)
+      if (i != batch.item_of(b, 0)) add_score(i);
     if (objective.kind == Objective::bpr) {
       loss += std::log1p(std::exp(scores[1] - scores[0]));
     } else {

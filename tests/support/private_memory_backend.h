@@ -42,18 +42,18 @@ class PrivateMemoryBackend final : public ForwardingBackend {
     require_own(from);
     ForwardingBackend::download(to_host, from, bytes);
   }
-  void draw_batch(const SamplerTables& from, const TrainingClock* clock,
+  void draw_batch(const SamplerTables& from, const TrainingClock* clock, int64_t ahead,
                   const BatchView& batch) override {
     require_own(from.items_of_user, from.active_user, clock, batch);
-    ForwardingBackend::draw_batch(from, clock, batch);
+    ForwardingBackend::draw_batch(from, clock, ahead, batch);
   }
-  void project(const LanguageView& z, const GraphView& graph, const ProjectorView& projector,
+  void project(const StoredLanguage& z, const GraphView& graph, const ProjectorView& projector,
                const ProjectorTape& tape, MatrixView<float> e0) override {
     require_own(z, graph, projector, e0);
     for (int l = 0; l + 1 < projector.layers; ++l) require_own(tape.hidden[l]);
     ForwardingBackend::project(z, graph, projector, tape, e0);
   }
-  void project_adjoint(const LanguageView& z, const GraphView& graph,
+  void project_adjoint(const StoredLanguage& z, const GraphView& graph,
                        const ProjectorView& projector, const ProjectorTape& tape,
                        MatrixView<float> grad_e0, const ProjectorGradientView& grad) override {
     require_own(z, graph, projector, grad_e0);
@@ -86,7 +86,8 @@ class PrivateMemoryBackend final : public ForwardingBackend {
   }
   void optimiser_step(const AdamSettings& settings, const ParameterSlabs& slabs,
                       TrainingClock* clock) override {
-    require_own(slabs.weight, slabs.grad, slabs.first_moment, slabs.second_moment, clock);
+    require_own(slabs.weight, slabs.rounded, slabs.grad, slabs.first_moment, slabs.second_moment,
+                clock);
     ForwardingBackend::optimiser_step(settings, slabs, clock);
   }
   void rank(const RankingRequest& request, MatrixView<int32_t> top_item,
@@ -140,6 +141,9 @@ class PrivateMemoryBackend final : public ForwardingBackend {
   void require_own(MatrixView<T> m) const {
     if (m.rows > 0 && m.cols > 0) require_own(static_cast<const void*>(m.data));
   }
+  void require_own(StoredView m) const {
+    if (m.rows > 0 && m.cols > 0) require_own(static_cast<const void*>(m.data));
+  }
   void require_own(const CsrView& m) const {
     require_own(static_cast<const void*>(m.row_start));
     require_own(static_cast<const void*>(m.col));
@@ -147,7 +151,7 @@ class PrivateMemoryBackend final : public ForwardingBackend {
   void require_own(const GraphView& graph) const {
     require_own(graph.items_of_user, graph.users_of_item, graph.user_scale, graph.item_scale);
   }
-  void require_own(const LanguageView& z) const {
+  void require_own(const StoredLanguage& z) const {
     require_own(z.item, z.heavy, z.heavy_user, z.light_user, z.light_users_of_item);
   }
   void require_own(const ProjectorView& projector) const {

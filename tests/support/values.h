@@ -26,4 +26,10 @@ struct TestAllocator {
 template <class T>
 using Values = std::vector<T, TestAllocator<T>>;
 
+// Lets the arrays' memory end where their values do, so that a read beyond is noticed.
+template <class... T>
+void end_memory_behind(Values<T>&... values) {
+  (values.shrink_to_fit(), ...);
+}
+
 }  // namespace rec::test

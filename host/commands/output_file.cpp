@@ -1,4 +1,4 @@
-#include "host/commands/output_files.h"
+#include "host/commands/output_file.h"
 
 #include <filesystem>
 #include <system_error>
@@ -14,15 +14,17 @@ void write_output(const std::string& file, const std::string& text) {
   write_whole_file(is_standard_output(file) ? "/dev/stdout" : file, text);
 }
 
-void refuse_same_file(const std::string& option_a, const std::string& file_a,
-                      const std::string& option_b, const std::string& file_b) {
-  if (file_a.empty() || file_b.empty()) return;
+void refuse_same_output(const std::vector<OutputOption>& outputs) {
   std::error_code ignored;  // a path that cannot be examined is refused when it is written
   const auto place = [&](const std::string& file) {
     return std::filesystem::weakly_canonical(std::filesystem::absolute(file, ignored), ignored);
   };
-  if (place(file_a) == place(file_b))
-    throw FileError(file_a, option_a + " and " + option_b + " name the same file; choose two");
+  for (size_t a = 0; a < outputs.size(); ++a)
+    for (size_t b = a + 1; b < outputs.size(); ++b)
+      if (!outputs[a].file.empty() && !outputs[b].file.empty() &&
+          place(outputs[a].file) == place(outputs[b].file))
+        throw FileError(outputs[a].file, outputs[a].option + " and " + outputs[b].option +
+                                             " name the same file; choose two");
 }
 
 }  // namespace rec

@@ -1,0 +1,67 @@
+// softmax: the contrastive loss of a batch against all items, and its gradients.
+//
+//   s_bi   = n_user(b) . n_item(i)                    for every item i
+//   loss   = 1/B sum_b [ log sum_i exp(s_bi / tau) - s_b,pos / tau ]
+//   p_bi   = softmax_i(s_bi / tau)
+//   grad_score_bi = p_bi / (tau B),  i != pos;   grad_score_b,pos = -(sum_{i != pos} p_bi) / (tau B)
+//   grad_row_b    = sum_i grad_score_bi n_item(i)           [batch, dim]
+//   grad_item[i]  = sum_b grad_score_bi n_user(b)           [items, dim]
+//
+// A row's negatives are all items but its positive, those she has among them; the batch's own
+// negatives are not looked at. Scores are made a tile at a time, twice, and dropped: batch x items
+// never exists. The users' gradients are sums of rows: user_gradient in kernels/batch_gradient.
+//
+// A log-sum-exp with the row's maximum taken out: finite for every tau > 0. The positive's
+// derivative is the sum of the others', not p - 1, which loses its digits as p nears 1.
+//
+// Repeatable: yes, for any number of threads.
+// Why it works: docs/kernels/softmax.md   Test: tests/kernels/test_softmax.cpp
+// Speed: bench/kernels/bench_softmax.cpp
+#pragma once
+#include <cstddef>
+
+#include "kernels/common/check.h"
+#include "kernels/common/stream.h"
+#include "kernels/common/views.h"
+#include "kernels/sampler/sampler.h"
+
+namespace rec {
+
+struct SoftmaxGradientView {
+  MatrixView<float> user_row;   // [batch, dim]: d loss / d n_user(b), one row's own share
+  VectorView<double> row_loss;  // [batch]: the row's term, before the division by B
+  MatrixView<float> item;       // [items, dim]: d loss / d n_item
+};
+
+inline void require_softmax(MatrixView<const float> user, MatrixView<const float> item,
+                            const BatchView& batch, float tau, const SoftmaxGradientView& grad) {
+  require(tau > 0.0f, "softmax: tau must be greater than 0");
+  require(user.cols == item.cols, "softmax: users and items must have the same width");
+  require(batch.positive.size == batch.rows(), "softmax: one positive per batch row");
+  require(grad.user_row.rows == batch.rows() && grad.user_row.cols == user.cols,
+          "softmax: row gradients must be [batch, dim]");
+  require(grad.row_loss.size == batch.rows(), "softmax: one loss per batch row");
+  require(grad.item.rows == item.rows && grad.item.cols == item.cols,
+          "softmax: the items' gradient must have the items' shape");
+}
+
+namespace cpu {
+
+// user [users, dim], item [items, dim]: the vectors scores are taken of (unit rows for cosine).
+// grad overwritten. Returns the loss (mean over the batch), 0 without rows.
+double softmax(MatrixView<const float> user, MatrixView<const float> item, const BatchView& batch,
+               float tau, const SoftmaxGradientView& grad);
+// Bytes that it takes for itself while it runs, with the threads in use.
+int64_t softmax_scratch_bytes(int64_t batch, int64_t items, int64_t dim);
+
+}  // namespace cpu
+namespace cuda {
+
+// As above; the loss is added to *loss_sum, which lies in device memory.
+void softmax(MatrixView<const float> user, MatrixView<const float> item, const BatchView& batch,
+             float tau, const SoftmaxGradientView& grad, double* loss_sum,
+             VectorView<std::byte> scratch, Stream stream);
+int64_t softmax_scratch_bytes(int64_t batch, int64_t items, int64_t dim);
+
+}  // namespace cuda
+}  // namespace rec

@@ -1,0 +1,427 @@
+#include "kernels/softmax/softmax.h"
+
+#include <algorithm>
+
+#include "kernels/batch_gradient/mean_loss_cuda.cuh"
+#include "kernels/common/carve.h"
+#include "kernels/common/ceil_div.h"
+#include "kernels/common/exp.cuh"
+#include "kernels/common/gpu.h"
+#include "kernels/common/reduce.cuh"
+#include "kernels/common/temperature.h"
+#include "kernels/common/vector_io.cuh"
+
+namespace rec::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr int kWarps = kThreads / kWarpSize;
+
+// A block owns 128 vectors, 16 a warp, and walks the others 64 at a time. A warp's lanes are 4 down
+// by 8 across: of its 16 x 64 scores a thread makes 4 x 8, and so of the 16 x 64 columns of sums.
+constexpr int kOwn = 128;
+constexpr int kOther = 64;
+constexpr int kDepth = 64;  // columns of vectors in shared memory, and of the sums of a block
+constexpr int kQuad = 4;    // floats that shared memory gives out at once
+constexpr int kAcross = 8;  // lanes side by side
+constexpr int kDown = kWarpSize / kAcross;
+constexpr int kShareOwn = kOwn / kWarps / kDown;  // a thread's owned vectors
+constexpr int kShareOther = kOther / kAcross;     // and others
+// Neighbouring rows begin 4 banks apart, so that the 8 rows a warp reads a quad of do not collide;
+// of weights 8, since a warp writes 4 rows of 8.
+constexpr int kStride = kDepth + kQuad;
+constexpr int kWeightStride = kOther + kAcross;
+
+// The others are cut into shares, each a block's, until there are so many blocks: several times what
+// a GPU runs at once. No share is so short that its sums cost more than its products.
+constexpr int64_t kWantedBlocks = 1024;
+constexpr int64_t kFewestOther = 256;
+
+// Vectors of up to kDepth columns are narrow: a block's own stay in shared memory as they are.
+// Blocks on a multiprocessor, by shared memory (112 KB each, 146 KB where wide) and registers.
+constexpr int blocks_at_once([[maybe_unused]] bool narrow) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
+  return 1;
+#else
+  return narrow ? 2 : 1;
+#endif
+}
+
+using Quad = Floats<kQuad>;
+
+// Vectors by number: the rows of a matrix, or the rows that a list names.
+struct Vectors {
+  MatrixView<const float> of;
+  const int32_t* id;  // null: all rows in order
+  int count;
+
+  // Null past the last.
+  __device__ const float* row(int r) const {
+    return r < count ? of.row(id == nullptr ? r : id[r]) : nullptr;
+  }
+};
+
+// How a walk is shared out. Every bit depends on it, and it on the shapes alone.
+struct Plan {
+  int64_t own, other, dim;
+  int64_t slabs;           // of kDepth columns of the sums: each a block's
+  int64_t shares;          // of the others
+  int64_t other_of_share;  // a multiple of kOther
+  int64_t stride;          // of sums: dim, rounded up to whole quads
+
+  unsigned blocks() const { return unsigned(ceil_div(own, kOwn) * slabs * shares); }
+  int64_t sums() const { return shares * own * stride; }
+};
+Plan plan_of(int64_t own, int64_t other, int64_t dim) {
+  Plan plan{own,
+            other,
+            dim,
+            std::max<int64_t>(ceil_div(dim, kDepth), 1),
+            0,
+            0,
+            ceil_div(dim, kQuad) * kQuad};
+  const int64_t blocks = std::max<int64_t>(ceil_div(own, kOwn) * plan.slabs, 1);
+  const int64_t share = std::max(ceil_div(other, ceil_div(kWantedBlocks, blocks)), kFewestOther);
+  plan.other_of_share = ceil_div(share, kOther) * kOther;
+  plan.shares = ceil_div(other, plan.other_of_share);
+  return plan;
+}
+
+// What the items' walk needs of a row of the batch.
+struct alignas(16) RowSoftmax {
+  float largest;        // score
+  float scale;          // of its weights, to be derivatives
+  float positive_grad;  // the positive's derivative
+  int32_t positive;     // item
+};
+
+struct SoftmaxScratch {
+  VectorView<RowSoftmax> row;        // [batch]
+  VectorView<float> positive_score;  // [batch]
+  VectorView<float> largest;         // [shares of items, batch]
+  VectorView<double> others;         // [shares of items, batch]: weights but the positive's
+  VectorView<float> sum;             // [shares, own, stride], of one walk and then of the other
+  int64_t bytes;
+
+  SoftmaxScratch(Carver carver, const Plan& of_rows, const Plan& of_items)
+      : row(carver.take<RowSoftmax>(of_rows.own)),
+        positive_score(carver.take<float>(of_rows.own)),
+        largest(carver.take<float>(of_rows.shares * of_rows.own)),
+        others(carver.take<double>(of_rows.shares * of_rows.own)),
+        sum(carver.take<float>(std::max(of_rows.sums(), of_items.sums()))),
+        bytes(carver.bytes()) {}
+};
+
+// row[column .. column + 3] by Width floats; 0 from `columns` on, and where there is no row.
+template <int Width>
+__device__ __forceinline__ Quad load_quad(const float* row, int64_t column, int64_t columns) {
+  Quad quad{};
+  if (row == nullptr) return quad;
+#pragma unroll
+  for (int k = 0; k < kQuad; k += Width) {
+    if (column + k >= columns) continue;
+    const Floats<Width> x = load<Width>(row + column + k);
+#pragma unroll
+    for (int w = 0; w < Width; ++w) quad[k + w] = x[w];
+  }
+  return quad;
+}
+
+// Whose sums a block makes: rows of the batch walk the items and find their softmax on the way;
+// items walk the rows, whose softmax is known.
+enum class Owner { row, item };
+
+// sum [shares, own, stride]: of one share of the others, weight(own, other) * vector.
+template <int Width, Owner Of, bool Narrow>
+__global__ __launch_bounds__(kThreads, blocks_at_once(Narrow)) void sum_weighted(
+    Vectors own, Vectors other, Plan plan, const int32_t* positive, float factor,
+    SoftmaxScratch scratch) {
+  REC_SHARED_MEMORY(float, memory);
+  const int chunks = Narrow ? 1 : int(ceil_div(plan.dim, kDepth));
+  float* const other_panels = memory;                          // [2][kOther][kStride]
+  float* const weights = other_panels + 2 * kOther * kStride;  // [kOwn][kWeightStride]
+  // [kShareOwn][kThreads], of rows of the batch: registers are what this is short of.
+  double* const other_weights = reinterpret_cast<double*>(weights + kOwn * kWeightStride);
+  float* const own_panels =
+      reinterpret_cast<float*>(other_weights + kShareOwn * kThreads);  // [1 or 2][kOwn][kStride]
+
+  const int slab = int(blockIdx.x % plan.slabs);
+  const int share = int(blockIdx.x / plan.slabs % plan.shares);
+  const int first_own = int(blockIdx.x / plan.slabs / plan.shares * kOwn);
+  const int begin = int(share * plan.other_of_share);
+  const int end = int(min(begin + plan.other_of_share, plan.other));
+  other.count = end;
+  const int thread = int(threadIdx.x), lane = thread % kWarpSize;
+  const int across = lane % kAcross;
+  const int first_row = thread / kWarpSize * (kOwn / kWarps) + lane / kAcross;
+  const auto own_row = [=](int i) { return first_row + i * kDown; };  // in the block
+  const auto column = [=](int j) { return across + j * kAcross; };    // among kOther
+  const auto quad = [=](int side) { return side * (kDepth / 2) + across * kQuad; };
+
+  // A thread loads a quad of every 16th row of a panel.
+  constexpr int kRowsAtOnce = kThreads / (kDepth / kQuad);
+  constexpr int kLoads = kOther / kRowsAtOnce;
+  const int load_row = thread / (kDepth / kQuad), load_column = thread % (kDepth / kQuad) * kQuad;
+  const auto other_quad = [&](int first, int chunk, int n) {
+    return load_quad<Width>(other.row(first + load_row + n * kRowsAtOnce),
+                            chunk * kDepth + load_column, plan.dim);
+  };
+  const auto put_other = [&](const Quad& x, int side, int n) {
+    store(other_panels + (side * kOther + load_row + n * kRowsAtOnce) * kStride + load_column, x);
+  };
+  const auto each_load = [](auto f) {
+#pragma unroll 1
+    for (int n = 0; n < kLoads; ++n) f(n);
+  };
+  const auto put_own = [&](int chunk, int side) {
+#pragma unroll 2
+    for (int n = 0; n < kOwn / kRowsAtOnce; ++n)
+      store(own_panels + (side * kOwn + load_row + n * kRowsAtOnce) * kStride + load_column,
+            load_quad<Width>(own.row(first_own + load_row + n * kRowsAtOnce),
+                             chunk * kDepth + load_column, plan.dim));
+  };
+
+  float sum[kShareOwn][kShareOther] = {};  // columns quad(0) .. + 3 and quad(1) .. + 3
+  float score[kShareOwn][kShareOther];
+  // Of a row of the batch: the largest score so far, the sum of this thread's weights.
+  float largest[kShareOwn];
+  const auto others = [=](int i) -> double& { return other_weights[i * kThreads + thread]; };
+#pragma unroll
+  for (float& of_row : largest) of_row = -INFINITY;
+  if constexpr (Of == Owner::row) {
+#pragma unroll
+    for (int i = 0; i < kShareOwn; ++i) others(i) = 0.0;
+  }
+
+  // Score columns in chunks, then the slab's own chunk again where others came after it.
+  const int stages = Narrow ? 1 : chunks + 1;
+  const auto chunk_of = [=](int stage) { return stage < chunks ? stage : slab; };
+  each_load([&](int n) { put_other(other_quad(begin, 0, n), 0, n); });
+  put_own(0, 0);
+  int side = 0, stage = 0;
+  for (int first = begin; first < end;) {
+    const bool last_stage = stage == stages - 1;
+    const int next_first = last_stage ? first + kOther : first;
+    const int next_stage = last_stage ? 0 : stage + 1;
+    __syncthreads();  // this stage's panels are there, and nobody reads the other ones any more
+    const float* const other_panel = other_panels + side * kOther * kStride;
+    if (stage == 0) {
+#pragma unroll
+      for (auto& row : score)
+#pragma unroll
+        for (float& s : row) s = 0.0f;
+    }
+    const float* const own_panel = own_panels + (Narrow ? 0 : side) * kOwn * kStride;
+    const int depth =
+        min(int(plan.dim) - stage * kDepth, kDepth);  // none in the stage after chunks
+#pragma unroll 1
+    for (int d = 0; d < depth; d += kQuad) {
+      Quad a[kShareOwn];
+#pragma unroll
+      for (int i = 0; i < kShareOwn; ++i) a[i] = load<kQuad>(own_panel + own_row(i) * kStride + d);
+#pragma unroll
+      for (int j = 0; j < kShareOther; ++j) {
+        const Quad b = load<kQuad>(other_panel + column(j) * kStride + d);
+#pragma unroll
+        for (int q = 0; q < kQuad; ++q)
+#pragma unroll
+          for (int i = 0; i < kShareOwn; ++i) score[i][j] += a[i][q] * b[q];
+      }
+    }
+    if (last_stage) {
+      const int here = min(end - first, kOther);
+      if constexpr (Of == Owner::row) {
+#pragma unroll
+        for (int i = 0; i < kShareOwn; ++i) {
+          float most = largest[i];
+#pragma unroll
+          for (int j = 0; j < kShareOther; ++j)
+            if (column(j) < here) most = fmaxf(most, score[i][j]);
+#pragma unroll
+          for (int flip = 1; flip < kAcross; flip *= 2)
+            most = fmaxf(most, __shfl_xor_sync(kFullWarp, most, flip));
+          if (most != largest[i]) {
+            const float shrink = exp_weight((largest[i] - most) * factor);
+            others(i) *= shrink;
+#pragma unroll
+            for (float& s : sum[i]) s *= shrink;
+            largest[i] = most;
+          }
+          const int b = first_own + own_row(i);
+          const int own_positive = b < plan.own ? positive[b] - first : -1;
+          double sum_of_weights = others(i);
+#pragma unroll
+          for (int j = 0; j < kShareOther; ++j) {
+            float weight = 0.0f;
+            if (column(j) == own_positive) {
+              if (slab == 0) scratch.positive_score[b] = score[i][j];
+            } else if (column(j) < here) {
+              weight = exp_weight((score[i][j] - most) * factor);
+            }
+            sum_of_weights += weight;
+            weights[own_row(i) * kWeightStride + column(j)] = weight;
+          }
+          others(i) = sum_of_weights;
+        }
+      } else {
+#pragma unroll
+        for (int j = 0; j < kShareOther; ++j) {
+          const bool there = column(j) < here;
+          const RowSoftmax row = there ? scratch.row[first + column(j)] : RowSoftmax{0, 0, 0, -1};
+#pragma unroll
+          for (int i = 0; i < kShareOwn; ++i) {
+            const float weight = exp_weight((score[i][j] - row.largest) * factor) * row.scale;
+            weights[own_row(i) * kWeightStride + column(j)] =
+                row.positive == first_own + own_row(i) ? row.positive_grad : weight;
+          }
+        }
+      }
+      __syncwarp();  // a warp's weights are of its own vectors
+    }
+    // A quarter of the next panel (zeros after the last) is on its way while a quarter of this one is
+    // added up.
+    each_load([&](int n) {
+      const Quad next = other_quad(next_first, chunk_of(next_stage), n);
+      if (last_stage) {
+#pragma unroll 1
+        for (int j = n * (kOther / kLoads); j < (n + 1) * (kOther / kLoads); j += kQuad) {
+          Quad w[kShareOwn];
+#pragma unroll
+          for (int i = 0; i < kShareOwn; ++i)
+            w[i] = load<kQuad>(weights + own_row(i) * kWeightStride + j);
+#pragma unroll
+          for (int q = 0; q < kQuad; ++q)
+#pragma unroll
+            for (int part = 0; part < 2; ++part) {
+              const Quad x = load<kQuad>(other_panel + (j + q) * kStride + quad(part));
+#pragma unroll
+              for (int i = 0; i < kShareOwn; ++i)
+#pragma unroll
+                for (int k = 0; k < kQuad; ++k) sum[i][part * kQuad + k] += w[i][q] * x[k];
+            }
+        }
+      }
+      put_other(next, 1 - side, n);
+    });
+    side = 1 - side;
+    if constexpr (!Narrow) put_own(chunk_of(next_stage), side);
+    first = next_first;
+    stage = next_stage;
+  }
+
+#pragma unroll
+  for (int i = 0; i < kShareOwn; ++i) {
+    const int64_t place = share * plan.own + first_own + own_row(i);
+    double all_others = 0.0;
+    if constexpr (Of == Owner::row) {
+      all_others = others(i);
+#pragma unroll
+      for (int flip = 1; flip < kAcross; flip *= 2)
+        all_others += __shfl_xor_sync(kFullWarp, all_others, flip);
+    }
+    if (first_own + own_row(i) >= plan.own) continue;
+#pragma unroll
+    for (int part = 0; part < 2; ++part) {
+      const int c = slab * kDepth + quad(part);
+      if (c >= plan.stride) continue;
+      Quad x;
+#pragma unroll
+      for (int k = 0; k < kQuad; ++k) x[k] = sum[i][part * kQuad + k];
+      store(&scratch.sum[place * plan.stride + c], x);
+    }
+    if (Of == Owner::row && slab == 0 && across == 0) {
+      scratch.largest[place] = largest[i];
+      scratch.others[place] = all_others;
+    }
+  }
+}
+
+// A warp a row of the batch: its shares put together, in double, its loss, and what the items' walk
+// needs.
+__global__ __launch_bounds__(kThreads) void finish_rows(
+    MatrixView<const float> item, const int32_t* positive, Plan plan, TemperatureScales scales,
+    SoftmaxScratch scratch, MatrixView<float> user_row, VectorView<double> row_loss) {
+  const int64_t b = int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarpSize;
+  const int lane = int(threadIdx.x) % kWarpSize;
+  if (b >= plan.own) return;
+  float largest = -INFINITY;  // fmaxf passes over NaN, but the sum of its weights is NaN
+  for (int64_t k = lane; k < plan.shares; k += kWarpSize)
+    largest = fmaxf(largest, scratch.largest[k * plan.own + b]);
+  largest = warp_max(largest);
+  const auto shrink_of = [&](int64_t k) {
+    return exp((double(scratch.largest[k * plan.own + b]) - double(largest)) * scales.inverse_tau);
+  };
+  double others = 0.0;
+  for (int64_t k = lane; k < plan.shares; k += kWarpSize)
+    others += shrink_of(k) * scratch.others[k * plan.own + b];
+  others = warp_sum(others);
+
+  const float score = scratch.positive_score[b];
+  const double of_positive = exp_weight((score - largest) * float(scales.inverse_tau));
+  const double scale = scales.gradient / (of_positive + others);
+  for (int64_t c = lane; c < plan.dim; c += kWarpSize) {
+    double sum = 0.0;
+    for (int64_t k = 0; k < plan.shares; ++k)
+      sum += shrink_of(k) * double(scratch.sum[(k * plan.own + b) * plan.stride + c]);
+    user_row(b, c) = float((sum - others * double(item(positive[b], c))) * scale);
+  }
+  if (lane > 0) return;
+  scratch.row[b] = {largest, float(scale), float(-others * scale), positive[b]};
+  // Where the positive is the largest, of_positive - 1 is exactly 0 and no digit is lost.
+  row_loss[b] =
+      (double(largest) - double(score)) * scales.inverse_tau + log1p(others + (of_positive - 1.0));
+}
+
+// grad = the shares' sums, added in order. A thread a value.
+__global__ __launch_bounds__(kThreads) void add_shares(Plan plan, VectorView<const float> sum,
+                                                       MatrixView<float> grad) {
+  const int64_t at = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (at >= grad.rows * grad.cols) return;
+  const int64_t i = at / grad.cols, c = at % grad.cols;
+  float total = 0.0f;
+#pragma unroll 4
+  for (int64_t k = 0; k < plan.shares; ++k) total += sum[(k * plan.own + i) * plan.stride + c];
+  grad(i, c) = total;
+}
+
+}  // namespace
+
+int64_t softmax_scratch_bytes(int64_t batch, int64_t items, int64_t dim) {
+  return SoftmaxScratch(Carver(nullptr), plan_of(batch, items, dim), plan_of(items, batch, dim))
+      .bytes;
+}
+
+void softmax(MatrixView<const float> user, MatrixView<const float> item, const BatchView& batch,
+             float tau, const SoftmaxGradientView& grad, double* loss_sum,
+             VectorView<std::byte> scratch, Stream stream) {
+  require_softmax(user, item, batch, tau, grad);
+  const int64_t rows = batch.rows(), dim = item.cols;
+  const Plan of_rows = plan_of(rows, item.rows, dim), of_items = plan_of(item.rows, rows, dim);
+  const SoftmaxScratch own(Carver(scratch.data), of_rows, of_items);
+  require_scratch(scratch, own.bytes,
+                  "softmax: scratch needs softmax_scratch_bytes, aligned to 256");
+  const TemperatureScales scales = temperature_scales(tau, rows);
+  const Vectors users{user, batch.user.data, int(rows)}, items{item, nullptr, int(item.rows)};
+  const bool narrow = dim <= kDepth;
+  const size_t shared = sizeof(float) * size_t(kStride * ((narrow ? 1 : 2) * kOwn + 2 * kOther) +
+                                               kWeightStride * kOwn) +
+                        sizeof(double) * kShareOwn * kThreads;
+  const int32_t* const positive = batch.positive.data;
+  with_width(vector_width({user, item}), [&]<int Width>() {
+    const auto walk = [&]<Owner Of>(const Vectors& walking, const Vectors& walked,
+                                    const Plan& plan) {
+      launch(narrow ? sum_weighted<Width, Of, true> : sum_weighted<Width, Of, false>, plan.blocks(),
+             kThreads, shared, stream, walking, walked, plan, positive, float(scales.inverse_tau),
+             own);
+    };
+    walk.template operator()<Owner::row>(users, items, of_rows);
+    launch(finish_rows, unsigned(ceil_div(rows, kWarps)), kThreads, 0, stream, item, positive,
+           of_rows, scales, own, grad.user_row, grad.row_loss);
+    walk.template operator()<Owner::item>(items, users, of_items);
+  });
+  launch(add_shares, unsigned(ceil_div(item.rows * dim, kThreads)), kThreads, 0, stream, of_items,
+         own.sum, grad.item);
+  if (rows > 0) add_mean_loss(grad.row_loss, loss_sum, stream);
+}
+
+}  // namespace rec::cuda
