@@ -1,6 +1,8 @@
-// rec_steps: training steps, epochs and evaluations of one size, on the processors or on the GPU.
+// rec_steps: training steps, epochs, evaluations and lists moved by an intention, of one size, on the
+// processors or on the GPU.
 //
-//   rec_steps --shape books|movies|games|tiny [--device cpu|cuda] [--precision fp32|tf32|bf16]
+//   rec_steps --shape books|movies|games|ml-1m|amazon-scientific|tiny
+//             [--device cpu|cuda] [--precision fp32|tf32|bf16]
 //             [--steps N] [--json FILE] [--graph FOLDER]
 //
 // The graph is synthetic (bench/shapes.h), the language vectors are random. --graph writes the
@@ -28,6 +30,7 @@
 #include "bench/quartiles.h"
 #include "bench/shapes.h"
 #include "engine/backend.h"
+#include "engine/intention.h"
 #include "engine/ranker.h"
 #include "engine/training.h"
 #include "host/formats/atomic_file.h"
@@ -49,9 +52,12 @@ struct Options {
 const Shape& shape_named(const std::string& name) {
   for (const Shape& shape : kPaperShapes)
     if (name == shape.name) return shape;
+  for (const Shape& shape : kShapes)
+    if (name == shape.name) return shape;
   for (const Shape& shape : kTinyShapes)
     if (name == shape.name) return shape;
-  throw std::invalid_argument("--shape " + name + ": use books, movies, games or tiny");
+  throw std::invalid_argument("--shape " + name +
+                              ": use books, movies, games, ml-1m, amazon-scientific or tiny");
 }
 
 Json to_json(const Quartiles& q) { return {q.lower, q.median, q.upper}; }
@@ -62,6 +68,44 @@ double seconds_of(Call call) {
   call();
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
   return taken.count();
+}
+
+// Everyone's list by the model alone, and moved towards a query of her own, which is projected
+// before. Taken in turns, so that both meet the same machine.
+Json intention_times(Model& model, CsrView train, MatrixView<const float> z) {
+  Backend& backend = model.backend();
+  const int64_t dim = model.settings().projector.dim;
+  std::vector<float> projected(static_cast<size_t>(z.rows * dim));
+  std::vector<double> projection, plain, moved;
+  for (int e = 0; e < kEvaluations; ++e)
+    projection.push_back(seconds_of([&] {
+      project_vectors(backend, model.settings().projector, model.parameters(), z, projected.data());
+    }));
+  std::vector<int32_t> everyone(static_cast<size_t>(train.rows));
+  std::iota(everyone.begin(), everyone.end(), 0);
+  std::vector<float> query;  // user u asks for item u, and around again
+  for (int64_t u = 0; u < train.rows; ++u) {
+    const auto row = projected.begin() + ptrdiff_t(u % z.rows * dim);
+    query.insert(query.end(), row, row + ptrdiff_t(dim));
+  }
+  model.embed();
+  const DeviceCsr seen(backend, train);
+  VectorRanker ranker(backend, model.representations().user(), model.representations().item());
+  IntentionRanker towards(model, train, {train}, {});
+  for (int e = 0; e <= kEvaluations; ++e) {
+    const double a = seconds_of([&] { ranker.rank(everyone, {seen.view()}, {}, kListed); });
+    const double b = seconds_of([&] {
+      towards.rank(everyone, {query.data(), train.rows, dim}, 0.3, kListed);
+    });
+    if (e == 0) continue;
+    plain.push_back(a);
+    moved.push_back(b);
+  }
+  return {{"queries_projected", z.rows},
+          {"projection_s", to_json(quartiles(projection))},
+          {"plain_ranking_s", to_json(quartiles(plain))},
+          {"moved_ranking_s", to_json(quartiles(moved))},
+          {"moved_of_plain", quartiles(moved).median / quartiles(plain).median}};
 }
 
 Json run(const Shape& shape, const Options& options) {
@@ -116,7 +160,8 @@ Json run(const Shape& shape, const Options& options) {
           {"step_in_a_row_s", in_a_row / options.steps},
           {"epoch_s", in_a_row / options.steps * double(training.steps_per_epoch())},
           {"steps_per_epoch", training.steps_per_epoch()},
-          {"evaluation_s", to_json(quartiles(evaluations))}};
+          {"evaluation_s", to_json(quartiles(evaluations))},
+          {"intention", intention_times(model, graph_of(shape).view().items_of_user, z.view())}};
 }
 
 // All bytes of values, as they lie in memory.
@@ -150,7 +195,8 @@ int main(int argc, char** argv) {
   using namespace rec::bench;
   Options options;
   CLI::App app("Training steps, epochs and evaluations of one size");
-  app.add_option("--shape", options.shape, "books, movies, games or tiny")->capture_default_str();
+  app.add_option("--shape", options.shape, "books, movies, games, ml-1m, amazon-scientific or tiny")
+      ->capture_default_str();
   app.add_option("--device", options.device, "cpu, cuda or cuda:N")->capture_default_str();
   app.add_option("--precision", options.precision, "fp32, tf32 or bf16")->capture_default_str();
   app.add_option("--steps", options.steps, "timed steps")

@@ -66,6 +66,16 @@ class Matrix {
   int64_t cols_ = 0;
 };
 
+// m's values, in backend memory, row after row: one download where its rows lie together.
+inline std::vector<float> to_host(Backend& backend, MatrixView<const float> m) {
+  std::vector<float> host(static_cast<size_t>(m.rows * m.cols));
+  if (host.empty()) return host;
+  const int64_t parts = m.stride == m.cols ? 1 : m.rows;
+  const size_t bytes = sizeof(float) * host.size() / static_cast<size_t>(parts);
+  for (int64_t r = 0; r < parts; ++r) backend.download(host.data() + r * m.cols, m.row(r), bytes);
+  return host;
+}
+
 // [rows, cols] values of the type that the backend stores activations in, contiguous, zeroed.
 class StoredMatrix {
  public:

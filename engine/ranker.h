@@ -24,6 +24,13 @@ struct TopLists {
 // Puts the masks into the request; throws std::invalid_argument when there are more than kMaxMasks.
 void set_masks(RankingRequest& request, const std::vector<CsrView>& masks);
 
+// Lists by inner products: list l takes row user_row[l] of user, and leaves out what row user_id[l]
+// of the masks holds (both host ids). user [vectors, dim] and item [items, dim] in backend memory;
+// masks and allowed as below.
+TopLists rank_rows(Backend& backend, MatrixView<const float> user, MatrixView<const float> item,
+                   const std::vector<int32_t>& user_row, const std::vector<int32_t>& user_id,
+                   const std::vector<CsrView>& masks, VectorView<const uint8_t> allowed, int64_t k);
+
 class Ranker {
  public:
   virtual ~Ranker() = default;

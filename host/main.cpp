@@ -70,8 +70,8 @@ int run(int argc, char** argv) {
       {"train", rec::add_train(app)},         {"evaluate", rec::add_evaluate(app)},
       {"compare", rec::add_compare(app)},     {"sweep", rec::add_sweep(app)},
       {"recommend", rec::add_recommend(app)}, {"similar", rec::add_similar(app)},
-      {"export", rec::add_export(app)},       {"info", rec::add_info(app)},
-      {"doctor", rec::add_doctor(app)}};
+      {"intention", rec::add_intention(app)}, {"export", rec::add_export(app)},
+      {"info", rec::add_info(app)},           {"doctor", rec::add_doctor(app)}};
   const std::vector<std::string> words(argv + 1, argv + argc);
   if (!words.empty()) refuse_unknown_command(app, words[0]);
   if (!words.empty() && words[0] == "train")

@@ -16,6 +16,7 @@ Command add_recommend(CLI::App& app);
 Command add_similar(CLI::App& app);
 Command add_export(CLI::App& app);
 Command add_info(CLI::App& app);
+Command add_intention(CLI::App& app);
 Command add_doctor(CLI::App& app);
 
 }  // namespace rec

@@ -33,6 +33,7 @@ struct Options {
   std::vector<int64_t> cutoffs;
   std::string json_file, per_user_file;
   CandidateOptions candidates;
+  std::string beside;  // a run trained on load.data
   bool groups = false;
   uint64_t seed = 101;
 };
@@ -44,10 +45,12 @@ struct Subject {
   std::string name;
 };
 
-Subject trained_model(const Options& options) {
+Subject trained_model(const LoadRequest& load) {
   Subject subject;
-  subject.run = load_run(options.load);
+  subject.run = load_run(load);
   subject.name = subject.run.config.model;
+  if (subject.run.trained_on == TrainedOn::other_data) subject.name += ", zero-shot";
+  if (!subject.run.forced.empty()) subject.name += ", forced";
   const Representations& vectors = subject.run.model->representations();
   subject.ranker =
       std::make_unique<VectorRanker>(*subject.run.backend, vectors.user(), vectors.item());
@@ -80,6 +83,39 @@ Subject baseline(const Options& options) {
   return subject;
 }
 
+Subject trained_there(const Options& options) {
+  LoadRequest load = options.load;
+  load.run = options.beside;
+  load.settings.clear();
+  load.force = false;
+  Subject subject = trained_model(load);
+  if (subject.run.trained_on != TrainedOn::this_dataset)
+    throw FileError(options.beside, "was not trained on " + load.data +
+                                        " as it is now; --beside takes a run that was");
+  subject.name += ", trained here";
+  return subject;
+}
+
+// What a model on a dataset named for it is held against, at the cut-offs: the baselines on its
+// data, and the run trained there, whose ranker may be null.
+std::vector<ReportRow> rows_beside(const Subject& subject, const Subject& there, uint64_t seed,
+                                   const SplitEvaluator& evaluator, Split split,
+                                   const std::vector<int64_t>& cutoffs) {
+  std::vector<ReportRow> rows;
+  const auto add = [&](const std::string& name, Ranker& ranker) {
+    rows.push_back({name, evaluator.evaluate(ranker, split, cutoffs).mean});
+  };
+  for (const char* name : {"popularity", "random", "emb-knn"})
+    add(name, *make_baseline(name, *subject.run.backend, subject.run.data, seed));
+  if (there.ranker) add(there.name, *there.ranker);
+  return rows;
+}
+
+// A path, which need not be UTF-8, may stand in it.
+void write_json(const std::string& file, const Json& json) {
+  write_output(file, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+}
+
 void write_per_user(const std::string& file, const Dataset& data, const Evaluation& evaluation) {
   std::string text = "user";
   for (const auto& [key, value] : named_means(evaluation.cutoffs, evaluation.mean))
@@ -92,26 +128,34 @@ void write_per_user(const std::string& file, const Dataset& data, const Evaluati
   write_output(file, text + "\n");
 }
 
-void write_json(const std::string& file, const std::string& split, const std::string& masked,
-                const Evaluation& evaluation, const std::vector<Group>& groups) {
+void write_evaluation(const std::string& file, const Subject& subject, const std::string& split,
+                      const std::string& masked, const Evaluation& evaluation,
+                      const std::vector<Group>& groups, const std::vector<ReportRow>& beside) {
   Json json = {{"split", split},
                {"users", evaluation.users},
                {"masked", masked},
                {"metrics", to_json(named_means(evaluation.cutoffs, evaluation.mean))}};
+  if (!beside.empty()) json["model"] = subject.name;
+  if (!subject.run.forced.empty()) json["forced"] = subject.run.forced;
+  for (const ReportRow& row : beside)
+    json["beside"].push_back(
+        {{"model", row.name}, {"metrics", to_json(named_means(evaluation.cutoffs, row.mean))}});
   for (const Group& group : groups)
     json["groups"].push_back(
         {{"group", group.name},
          {"users", group.mean.users},
          {"metrics", to_json(named_means(evaluation.cutoffs, group.mean.at))}});
-  write_output(file, json.dump(2) + "\n");
+  write_json(file, json);
 }
 
 void print_tables(const Subject& subject, const std::string& split, const std::string& masked,
-                  const Evaluation& evaluation, const std::vector<Group>& groups) {
+                  const Evaluation& evaluation, const std::vector<Group>& groups,
+                  const std::vector<ReportRow>& beside) {
+  std::vector<ReportRow> rows = {{subject.name, evaluation.mean}};
+  rows.insert(rows.end(), beside.begin(), beside.end());
   const Dataset& data = subject.run.data;
   fmt::print("{}: {} split, {} users, all {} items ranked, masked: {}\n{}\n", data.name, split,
-             evaluation.users, data.items, masked,
-             metrics_table(evaluation.cutoffs, {{subject.name, evaluation.mean}}));
+             evaluation.users, data.items, masked, metrics_table(evaluation.cutoffs, rows));
   for (const Group& group : groups)
     fmt::print("\n{}: {} users\n{}\n", group.name, group.mean.users,
                metrics_table(evaluation.cutoffs, {{subject.name, group.mean.at}}));
@@ -130,13 +174,13 @@ int evaluate_candidates(const Options& options, Subject& subject, Split split) {
                aligned(table, /*bold=*/false));
   }
   if (!options.json_file.empty()) {
-    const Json json = {{"split", options.split},
-                       {"users", ranking.users},
-                       {"lists", ranking.lists},
-                       {"candidates", ranking.origin},
-                       {"metrics", to_json(ranking.metrics)}};
-    write_output(options.json_file,
-                 json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+    Json json = {{"split", options.split},
+                 {"users", ranking.users},
+                 {"lists", ranking.lists},
+                 {"candidates", ranking.origin},
+                 {"metrics", to_json(ranking.metrics)}};
+    if (!subject.run.forced.empty()) json["forced"] = subject.run.forced;
+    write_json(options.json_file, json);
   }
   return 0;
 }
@@ -147,7 +191,7 @@ int run_evaluate(const Options& options) {
                       {"--save-candidates", options.candidates.save_file}});
   refuse_stray_candidate_options(options.candidates);
   const Split split = options.split == "valid" ? Split::valid : Split::test;
-  Subject subject = options.model.empty() ? trained_model(options) : baseline(options);
+  Subject subject = options.model.empty() ? trained_model(options.load) : baseline(options);
   const Dataset& data = subject.run.data;
   Config& config = subject.run.config;
   if (!options.cutoffs.empty())
@@ -156,6 +200,7 @@ int run_evaluate(const Options& options) {
   if (data.split(split).entries() == 0)
     throw FileError(data.path, "has no " + options.split + " interactions (" + options.split +
                                    ".txt is missing or empty); there is nothing to evaluate");
+  const Subject there = options.beside.empty() ? Subject() : trained_there(options);
   print_notices(subject.run);
   if (options.candidates.asked()) return evaluate_candidates(options, subject, split);
   const SplitEvaluator evaluator(*subject.run.backend, data, config.mask);
@@ -170,11 +215,15 @@ int run_evaluate(const Options& options) {
     for (Group& group : item_groups(of_items, evaluation)) groups.push_back(std::move(group));
   }
 
+  std::vector<ReportRow> beside;
+  if (options.model.empty() && !options.load.data.empty())
+    beside = rows_beside(subject, there, options.seed, evaluator, split, config.topk);
+
   const bool for_programs =
       is_standard_output(options.json_file) || is_standard_output(options.per_user_file);
-  if (!for_programs) print_tables(subject, options.split, masked, evaluation, groups);
+  if (!for_programs) print_tables(subject, options.split, masked, evaluation, groups, beside);
   if (!options.json_file.empty())
-    write_json(options.json_file, options.split, masked, evaluation, groups);
+    write_evaluation(options.json_file, subject, options.split, masked, evaluation, groups, beside);
   if (!options.per_user_file.empty()) write_per_user(options.per_user_file, data, evaluation);
   return 0;
 }
@@ -190,7 +239,13 @@ Command add_evaluate(CLI::App& app) {
       "run folder, checkpoint or folder of .npy weights; with --model a dataset");
   command->add_option("--model", options->model, "a baseline that needs no training")
       ->check(CLI::IsMember({"popularity", "pop-random", "random", "emb-knn"}))
-      ->excludes(command->get_option("--set"));
+      ->excludes(command->get_option("--set"))
+      ->excludes(command->get_option("--force"));
+  command
+      ->add_option("--beside", options->beside,
+                   "with --data: a run trained on that dataset, in the same table")
+      ->needs(command->get_option("--data"))
+      ->excludes(command->get_option("--model"));
   command->add_option("--split", options->split)
       ->check(CLI::IsMember({"test", "valid"}))
       ->capture_default_str();

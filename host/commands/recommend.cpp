@@ -6,8 +6,10 @@
 #include <numeric>
 #include <stdexcept>
 
+#include "engine/intention.h"
 #include "engine/new_user.h"
 #include "host/commands/commands.h"
+#include "host/commands/intention_queries.h"
 #include "host/commands/item_names.h"
 #include "host/commands/list_printer.h"
 #include "host/commands/shared_options.h"
@@ -20,9 +22,15 @@ struct Options {
   LoadRequest load;
   std::string users, users_file, history;
   std::string format = "table", only_file, exclude_file;
+  std::string intent_file, intent_item, alpha;
   int64_t k = 10;
   bool include_seen = false;
+  bool exact = false;
 };
+
+bool has_intention(const Options& options) {
+  return !options.intent_file.empty() || !options.intent_item.empty();
+}
 
 constexpr size_t kUsersAtOnce = 4096;  // lists held before they are printed
 
@@ -52,6 +60,27 @@ std::vector<int32_t> chosen_users(const Dataset& data, const Options& options) {
   return users;
 }
 
+// rank(users) makes their lists; kind: what is said of them above a table, or "".
+template <class Rank>
+void print_lists(const LoadedRun& run, const Options& options, const std::vector<int32_t>& users,
+                 const std::string& kind, Rank rank) {
+  const Dataset& data = run.data;
+  print_notices(run);
+  ListPrinter printer(data, options.format, "user");
+  for (size_t first = 0; first < users.size(); first += kUsersAtOnce) {
+    const size_t end = std::min(first + kUsersAtOnce, users.size());
+    const std::vector<int32_t> some(users.begin() + ptrdiff_t(first),
+                                    users.begin() + ptrdiff_t(end));
+    const TopLists lists = rank(some);
+    for (size_t row = 0; row < some.size(); ++row) {
+      const std::string name = data.user_name(some[row]);
+      const int64_t history = data.train.view().degree(some[row]);
+      printer.print(name, fmt::format("for {} ({} items in train){}:", name, history, kind), lists,
+                    int64_t(row));
+    }
+  }
+}
+
 void recommend_to_users(LoadedRun& run, const Options& options, VectorView<const uint8_t> allowed) {
   const Dataset& data = run.data;
   const std::vector<int32_t> users = chosen_users(data, options);
@@ -59,20 +88,42 @@ void recommend_to_users(LoadedRun& run, const Options& options, VectorView<const
   if (!options.include_seen) seen = seen_items(*run.backend, data);
   const Representations& vectors = run.model->representations();
   VectorRanker ranker(*run.backend, vectors.user(), vectors.item());
-  print_notices(run);
-  ListPrinter printer(data, options.format, "user");
-  for (size_t first = 0; first < users.size(); first += kUsersAtOnce) {
-    const size_t end = std::min(first + kUsersAtOnce, users.size());
-    const std::vector<int32_t> some(users.begin() + ptrdiff_t(first),
-                                    users.begin() + ptrdiff_t(end));
-    const TopLists lists = ranker.rank(some, views(seen), allowed, std::min(options.k, data.items));
-    for (size_t row = 0; row < some.size(); ++row) {
-      const std::string name = data.user_name(some[row]);
-      const int64_t history = data.train.view().degree(some[row]);
-      printer.print(name, fmt::format("for {} ({} items in train):", name, history), lists,
-                    int64_t(row));
-    }
+  print_lists(run, options, users, "", [&](const std::vector<int32_t>& some) {
+    return ranker.rank(some, views(seen), allowed, std::min(options.k, data.items));
+  });
+}
+
+// The users' lists moved towards a query: a vector of the caller's, or an item's own.
+void recommend_with_intention(LoadedRun& run, const Options& options,
+                              std::vector<uint8_t> allowed) {
+  const Dataset& data = run.data;
+  const std::vector<double> alphas = parse_alphas(options.alpha);
+  if (alphas.size() != 1)
+    throw std::invalid_argument("--alpha " + options.alpha + ": recommend takes one value");
+  const std::vector<int32_t> users = chosen_users(data, options);
+  const int64_t width = data.language.width(), dim = run.model->settings().projector.dim;
+  std::vector<float> query;
+  if (options.intent_file.empty()) {
+    const float* row = data.language.view().row(items_named(data, {options.intent_item})[0]);
+    query.assign(row, row + width);
+  } else {
+    query = read_intent_vector(options.intent_file, data);
   }
+  std::vector<float> projected(static_cast<size_t>(dim));
+  project_vectors(*run.backend, run.model->settings().projector, run.model->parameters(),
+                  {query.data(), 1, width}, projected.data());
+  std::vector<CsrView> seen;
+  if (!options.include_seen) seen = {data.train.view(), data.valid.view(), data.test.view()};
+  IntentionRanker ranker(*run.model, data.train.view(), seen, std::move(allowed));
+  const MatrixView<const float> target(projected.data(), 1, dim);
+  const std::string kind =
+      fmt::format(", alpha {:g} towards {}", alphas[0],
+                  options.intent_file.empty() ? options.intent_item : options.intent_file);
+  print_lists(run, options, users, kind, [&](const std::vector<int32_t>& some) {
+    const int64_t k = std::min(options.k, data.items);
+    return options.exact ? ranker.rank_exactly(some, target, alphas[0], k)
+                         : ranker.rank(some, target, alphas[0], k);
+  });
 }
 
 void recommend_to_history(LoadedRun& run, const Options& options,
@@ -103,9 +154,22 @@ int run_recommend(const Options& options) {
   if (given(options.users) + given(options.users_file) + given(options.history) != 1)
     throw std::invalid_argument(
         "recommend: give one of --users ID,ID (or all), --users-file FILE and --history ITEM,ITEM");
+  if (has_intention(options) == options.alpha.empty())
+    throw std::invalid_argument(
+        "recommend: an intention is a query, --intent-vector FILE.npy or --intent-item ITEM, and "
+        "its strength, --alpha A; give both or neither");
+  if (options.exact && !has_intention(options))
+    throw std::invalid_argument("recommend: --exact is for lists moved by an intention");
+  if (has_intention(options) && !options.history.empty())
+    throw std::invalid_argument(
+        "recommend: an intention moves the lists of --users, not of --history");
   LoadedRun run = load_run(options.load);
-  const Array<uint8_t> allowed(*run.backend,
-                               allowed_items(run.data, options.only_file, options.exclude_file));
+  std::vector<uint8_t> flags = allowed_items(run.data, options.only_file, options.exclude_file);
+  if (has_intention(options)) {
+    recommend_with_intention(run, options, std::move(flags));
+    return 0;
+  }
+  const Array<uint8_t> allowed(*run.backend, flags);
   if (options.history.empty())
     recommend_to_users(run, options, allowed.view());
   else
@@ -124,6 +188,14 @@ Command add_recommend(CLI::App& app) {
   command->add_option("--users-file", options->users_file,
                       "file of external ids, one a line: for ids with commas");
   command->add_option("--history", options->history, "items of someone never seen, as ITEM,ITEM");
+  CLI::Option* vector =
+      command->add_option("--intent-vector", options->intent_file,
+                          "move the users' lists towards this language vector (.npy)");
+  command->add_option("--intent-item", options->intent_item, "move them towards this item's vector")
+      ->excludes(vector);
+  command->add_option("--alpha", options->alpha, "how far, from 0 (not) to 1 (the query alone)");
+  command->add_flag("--exact", options->exact,
+                    "propagate everything again for each list, instead of the closed form");
   add_list_options(*command, options->k, options->format);
   command->add_flag("--include-seen", options->include_seen,
                     "also items of the user's train, valid and test splits");

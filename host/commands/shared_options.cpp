@@ -24,6 +24,8 @@ void add_run_options(CLI::App& command, LoadRequest& request) {
   command.add_option("RUN", request.run, "run folder, checkpoint or folder of .npy weights")
       ->required();
   command.add_option("--data", request.data, "dataset instead of the run's own");
+  command.add_flag("--force", request.force,
+                   "go on where the dataset's language model is not the run's");
   add_settings_option(command, request.settings, "key=value for a folder of .npy weights");
   add_language_option(command, request.language);
   add_machine_options(command, request.device, request.threads);

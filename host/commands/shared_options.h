@@ -17,7 +17,7 @@ void add_settings_option(CLI::App& command, std::vector<std::string>& settings,
                          const std::string& explanation);
 // --device, --threads
 void add_machine_options(CLI::App& command, std::string& device, int& threads);
-// RUN; --data, --set, --language, --device, --threads
+// RUN; --data, --force, --set, --language, --device, --threads
 void add_run_options(CLI::App& command, LoadRequest& request);
 // --topk, --format
 void add_list_options(CLI::App& command, int64_t& k, std::string& format);

@@ -122,7 +122,7 @@ std::string overlaid(const std::string& title, const std::vector<ComparedRun>& r
   std::vector<Curve> curves;
   for (size_t r = 0; r < runs.size(); ++r)
     curves.push_back({"", colour_of(r), points(runs[r].lines)});
-  return chart(title, std::move(curves));
+  return chart(title, std::move(curves), XLabels::whole);
 }
 
 std::string charts_of(const Comparison& comparison) {

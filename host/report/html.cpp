@@ -49,7 +49,7 @@ std::string html_page(const std::string& title, const std::string& body) {
          fmt::format("<p>rec_engine {} ({})</p></body></html>\n", kVersion, kCommit);
 }
 
-std::string chart(const std::string& title, std::vector<Curve> curves) {
+std::string chart(const std::string& title, std::vector<Curve> curves, XLabels labels) {
   constexpr double kWidth = 560, kHeight = 260, kLeft = 62, kRight = 14, kTop = 30, kBottom = 34;
   curves.erase(
       std::remove_if(curves.begin(), curves.end(), [](const Curve& c) { return c.points.empty(); }),
@@ -79,14 +79,15 @@ std::string chart(const std::string& title, std::vector<Curve> curves) {
   constexpr int kTicks = 4;
   double last_x = x0 - 1;
   for (int t = 0; t <= kTicks; ++t) {
-    const double y = y0 + (y1 - y0) * t / kTicks, x = std::round(x0 + (x1 - x0) * t / kTicks);
+    const double y = y0 + (y1 - y0) * t / kTicks, exact_x = x0 + (x1 - x0) * t / kTicks,
+                 x = labels == XLabels::whole ? std::round(exact_x) : exact_x;
     svg += fmt::format("<line x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\" class=\"grid\"/>",
                        kLeft, kWidth - kRight, py(y), py(y));
     svg += fmt::format("<text x=\"{}\" y=\"{:.1f}\" class=\"y\">{:.4g}</text>", kLeft - 6,
                        py(y) + 4, y);
     if (x == last_x) continue;  // few epochs have fewer labels
     last_x = x;
-    svg += fmt::format("<text x=\"{:.1f}\" y=\"{}\" class=\"x\">{:.0f}</text>", px(x), kHeight - 14,
+    svg += fmt::format("<text x=\"{:.1f}\" y=\"{}\" class=\"x\">{:.6g}</text>", px(x), kHeight - 14,
                        x);
   }
   double legend = kWidth - kRight;

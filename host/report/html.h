@@ -17,11 +17,14 @@ std::string html_page(const std::string& title, const std::string& body);
 struct Curve {
   std::string name;
   const char* colour;
-  std::vector<std::pair<double, double>> points;  // epoch, value
+  std::vector<std::pair<double, double>> points;  // x, value
 };
 
-// An SVG line chart with its own axes; curves without points are left out.
-std::string chart(const std::string& title, std::vector<Curve> curves);
+// How the numbers below the x axis are written: epochs are whole.
+enum class XLabels { whole, decimal };
+
+// An SVG line chart with its own axes; curves without points are left out, and with them the chart.
+std::string chart(const std::string& title, std::vector<Curve> curves, XLabels labels);
 
 // A metric's values by epoch, as a curve's points.
 std::vector<std::pair<double, double>> metric_points(const std::vector<MetricsLine>& lines,

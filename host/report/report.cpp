@@ -48,11 +48,13 @@ void write_report(const RunFolder& run, const Dataset& data, const Config& confi
   std::vector<std::pair<double, double>> loss;
   for (const MetricsLine& line : lines) loss.push_back({double(line.epoch), line.loss});
   std::string html = html_table(config.topk, rows);
-  html += chart("training loss by epoch", {{"loss", "#b3423a", loss}});
+  html += chart("training loss by epoch", {{"loss", "#b3423a", loss}}, XLabels::whole);
   for (Metric metric : {Metric::recall, Metric::ndcg, Metric::hr}) {
     const std::string key = metric_key(metric, config.topk[0]);
-    html += chart(key + " by epoch", {{"validation", "#2f6db3", metric_points(lines, key, false)},
-                                      {"test", "#3a8f4d", metric_points(lines, key, true)}});
+    html += chart(key + " by epoch",
+                  {{"validation", "#2f6db3", metric_points(lines, key, false)},
+                   {"test", "#3a8f4d", metric_points(lines, key, true)}},
+                  XLabels::whole);
   }
   html += fmt::format(
       "<h2>Data</h2><p>{} users, {} items, {} train / {} valid / {} test interactions, density "

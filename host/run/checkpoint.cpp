@@ -129,22 +129,31 @@ CheckpointFacts read_facts(const SafetensorsFile& file, const std::string& path)
   return facts;
 }
 
-void require_same_language(const Dataset& data, const LanguageModel& trained_on,
-                           int64_t trained_width, const std::string& path) {
+void require_same_width(const Dataset& data, int64_t trained_width, const std::string& path) {
   if (data.language.width() != trained_width)
     throw FileError(
         data.path,
         fmt::format("has language vectors {} wide, but {} was trained on vectors {} wide",
                     data.language.width(), path, trained_width));
+}
+
+std::string language_difference(const Dataset& data, const LanguageModel& trained_on,
+                                const std::string& path) {
   const LanguageModel &a = trained_on, &b = data.language_model;
   const bool models_differ = !a.model.empty() && !b.model.empty() && a.model != b.model;
   const bool bases_differ = !a.basis.empty() && !b.basis.empty() && a.basis != b.basis;
-  if (models_differ || bases_differ)
-    throw FileError(
-        data.path,
-        fmt::format("has vectors of language model '{}' (basis {}), but {} was trained on '{}' "
-                    "(basis {}); embed the titles with the same model",
-                    b.model, b.basis, path, a.model, a.basis));
+  if (!models_differ && !bases_differ) return "";
+  return fmt::format(
+      "has vectors of language model '{}' (basis {}), but {} was trained on '{}' (basis {})",
+      b.model, b.basis, path, a.model, a.basis);
+}
+
+void require_same_language(const Dataset& data, const LanguageModel& trained_on,
+                           int64_t trained_width, const std::string& path) {
+  require_same_width(data, trained_width, path);
+  const std::string difference = language_difference(data, trained_on, path);
+  if (!difference.empty())
+    throw FileError(data.path, difference + "; embed the titles with the same model");
 }
 
 void restore_weights(Model& model, const SafetensorsFile& file, const std::string& path) {

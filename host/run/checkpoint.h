@@ -28,8 +28,14 @@ struct CheckpointFacts {
 SafetensorsFile make_checkpoint(Model& model, const CheckpointFacts& facts, bool with_moments);
 CheckpointFacts read_facts(const SafetensorsFile& file, const std::string& path);
 
-// Refuses a dataset whose language vectors have another width, or come from another language model,
-// than those the model at `path` was trained on.
+// Refuses a dataset whose language vectors have another width than those the model at `path` was
+// trained on.
+void require_same_width(const Dataset& data, int64_t trained_width, const std::string& path);
+// Where the dataset's vectors come from another language model than those the model at `path` was
+// trained on: a sentence that names both. "" where they do not, or where one of the two is unknown.
+std::string language_difference(const Dataset& data, const LanguageModel& trained_on,
+                                const std::string& path);
+// Refuses both.
 void require_same_language(const Dataset& data, const LanguageModel& trained_on,
                            int64_t trained_width, const std::string& path);
 

@@ -24,6 +24,7 @@ struct Weights {
   Config config;
   LanguageModel language_model;
   int64_t language_width = 0;
+  std::string dataset;  // fingerprint of what they were trained on, or ""
 };
 
 Tensor read_weight(const fs::path& folder, const std::string& name, size_t dimensions) {
@@ -62,7 +63,15 @@ Weights weights_of_checkpoint(const std::string& path) {
   apply_config_text(weights.config, facts.config, path);
   weights.language_model = facts.language_model;
   weights.language_width = facts.language_width;
+  weights.dataset = facts.dataset;
   return weights;
+}
+
+// named: whether the dataset was named for these weights. The run's own is its own also where it
+// has changed since.
+TrainedOn trained_on(const Weights& weights, const Dataset& data, bool named) {
+  if (!named || weights.dataset == data.fingerprint) return TrainedOn::this_dataset;
+  return weights.dataset.empty() ? TrainedOn::unknown : TrainedOn::other_data;
 }
 
 }  // namespace
@@ -100,7 +109,15 @@ LoadedRun load_run(const LoadRequest& request) {
   LoadedRun loaded;
   loaded.data = load_dataset(data_path, {language});
   require_language(loaded.data, weights.config.model);
-  require_same_language(loaded.data, weights.language_model, weights.language_width, weights.path);
+  require_same_width(loaded.data, weights.language_width, weights.path);
+  loaded.forced = language_difference(loaded.data, weights.language_model, weights.path);
+  if (!loaded.forced.empty() && !request.force)
+    throw FileError(loaded.data.path, loaded.forced +
+                                          "; embed the titles with the same model, or go on "
+                                          "with --force");
+  if (!loaded.forced.empty())
+    loaded.notices.push_back("forced: " + loaded.data.path + " " + loaded.forced);
+  loaded.trained_on = trained_on(weights, loaded.data, !request.data.empty());
   loaded.config = resolve(weights.config, loaded.data.language.width());
   loaded.backend = make_backend(request.device, request.threads).backend;
   if (loaded.config.precision != precision_name(Precision::fp32))

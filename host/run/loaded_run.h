@@ -19,21 +19,28 @@ struct LoadRequest {
   std::string device = "auto";
   int threads = 0;
   std::vector<std::string> settings;  // key=value, for a folder of .npy weights
+  bool force = false;                 // go on where the dataset's language model is another one
 };
+
+// What the weights were trained on, beside the dataset they are applied to.
+enum class TrainedOn { this_dataset, other_data, unknown };
 
 struct LoadedRun {
   std::unique_ptr<Backend> backend;
-  // What a person should know, a line each: of data changed since, of another precision.
+  // What a person should know, a line each: of data changed since, of another language model, of
+  // another precision.
   std::vector<std::string> notices;
   Dataset data;
   Config config;
+  TrainedOn trained_on = TrainedOn::unknown;
+  std::string forced;            // what would have been refused but for force; "" for nothing
   std::unique_ptr<Model> model;  // weights restored, embed() done
 };
 
 // Computes in fp32, whatever the run was trained in: its weights are that, and every backend has
 // it.
-// Refuses a dataset whose language vectors have another width, or come from another language model,
-// than what the model was trained on.
+// Refuses a dataset whose language vectors have another width than what the model was trained on,
+// and, unless forced, one whose vectors come from another language model.
 LoadedRun load_run(const LoadRequest& request);
 
 }  // namespace rec

@@ -9,6 +9,7 @@
 #include "engine/backend_cpu.h"
 #include "engine/baselines.h"
 #include "engine/evaluator.h"
+#include "engine/intention.h"
 #include "engine/new_user.h"
 #include "engine/training.h"
 #include "tests/support/backend_memory.h"
@@ -79,12 +80,19 @@ std::vector<double> outcome(Backend& backend, const Case& c, const SmallData& da
   for (float score : ranker.rank({0, 2}, {}, allowed.view(), 4).score) all.push_back(score);
   for (float value : new_user_vector(model, data.language(), data.train.view(), kHistory))
     all.push_back(value);
+  const std::vector<float> query(size_t(model.encoder().dim()), 0.5f);
+  IntentionRanker towards(model, data.train.view(), {data.train.view()}, flags);
+  const MatrixView<const float> queries(query.data(), 1, model.encoder().dim());
+  for (const TopLists& lists :
+       {towards.rank({0, 2}, queries, 0.4, 4), towards.rank_exactly({0, 2}, queries, 0.4, 4)})
+    for (float score : lists.score) all.push_back(score);
   return all;
 }
 
 }  // namespace
 
-TEST_CASE("private memory: training, evaluation and a new user keep out of it", "[engine]") {
+TEST_CASE("private memory: training, evaluation, a new user and an intention keep out of it",
+          "[engine]") {
   const SmallData data = some_data();
   for (const Case& c : kCases) {
     CAPTURE(c.name);

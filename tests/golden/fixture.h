@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/buffer.h"
 #include "engine/model.h"
 #include "engine/training.h"
 #include "host/formats/npy.h"
@@ -84,12 +85,6 @@ inline void load_weights(Model& model, const Fixture& fixture, const std::string
   for (const ParameterInfo& p : model.parameters().table()) {
     model.parameters().set(model.backend(), p, fixture.floats(prefix + p.name));
   }
-}
-
-inline std::vector<float> download(Backend& backend, MatrixView<const float> m) {
-  std::vector<float> host(size_t(m.rows * m.cols));
-  backend.download(host.data(), m.data, sizeof(float) * host.size());
-  return host;
 }
 
 inline std::vector<float> slab_part(Backend& backend, VectorView<float> slab,

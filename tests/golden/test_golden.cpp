@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/evaluator.h"
+#include "engine/intention.h"
 #include "tests/golden/fixture.h"
 #include "tests/support/on_backends.h"
 
@@ -60,9 +61,9 @@ void check_steps(Model& model, const Fixture& fixture) {
                                positive = fixture.ids(step + "pos"),
                                negative = fixture.ids(step + "neg");
     model.embed();
-    check_array(step + "e0", download(backend, model.encoder().projected()),
+    check_array(step + "e0", to_host(backend, model.encoder().projected()),
                 fixture.doubles(step + "e0"), kArrayBound);
-    check_array(step + "e", download(backend, model.representations().raw()),
+    check_array(step + "e", to_host(backend, model.representations().raw()),
                 fixture.doubles(step + "e"), kArrayBound);
 
     const double loss_before = training.clock().loss_sum;
@@ -72,7 +73,7 @@ void check_steps(Model& model, const Fixture& fixture) {
                  want_loss = fixture.doubles(step + "loss")[0];
     INFO(step << "loss: got " << loss << ", want " << want_loss);
     REQUIRE(std::abs(loss - want_loss) <= kArrayBound * std::abs(want_loss));
-    check_array(step + "grad_e", download(backend, training.gradient()),
+    check_array(step + "grad_e", to_host(backend, training.gradient()),
                 fixture.doubles(step + "grad_e"), kArrayBound);
     backend.propagate(model.graph().view(), model.settings().propagation_layers,
                       training.gradient(), scratch.view(), grad_e0.view());
@@ -102,47 +103,34 @@ void check_rankings(Model& model, const Fixture& fixture) {
   Backend& backend = model.backend();
   const DeviceCsr seen(backend, fixture.train());
   model.embed();
-  check_array("final_e", download(backend, model.representations().raw()),
+  check_array("final_e", to_host(backend, model.representations().raw()),
               fixture.doubles("final_e"), kArrayBound);
   VectorRanker ranker(backend, model.representations().user(), model.representations().item());
   check_lists("top10", ranker.rank(all_users(fixture), {seen.view()}, {}, 10),
               fixture.ids("top10_items"), fixture.doubles("top10_scores"));
 }
 
-// Each user in turn has her e0 moved towards the query, and everything is propagated again.
+// Each user in turn has her e0 moved towards the query: in closed form, and by propagating
+// everything again.
 void check_intentions(Model& model, const Fixture& fixture) {
   if (!fixture.has("intent_query")) return;
-  Backend& backend = model.backend();
-  const DeviceCsr seen(backend, fixture.train());
   const std::vector<float> query = fixture.floats("intent_query");
-  const float alpha = float(fixture.number("intent_alpha"));
-  const int64_t dim = model.encoder().dim(), nodes = model.graph().nodes(),
-                users = model.graph().users();
+  const std::vector<int32_t> users = all_users(fixture);
+  const int64_t dim = model.encoder().dim();
   std::vector<float> target(static_cast<size_t>(dim));
-  project_vectors(backend, model.settings().projector, model.parameters(),
+  project_vectors(model.backend(), model.settings().projector, model.parameters(),
                   {query.data(), 1, int64_t(query.size())}, target.data());
   model.embed();
-  const std::vector<float> e0 = download(backend, model.encoder().projected());
-  Matrix<float> moved(backend, nodes, dim), scratch(backend, 2 * nodes, dim);
-  Representations representations(backend, Score::cosine, users, nodes - users, dim);
-  TopLists lists{users, 10, {}, {}};
-  for (int32_t u : all_users(fixture)) {
-    std::vector<float> x = e0;
-    for (int64_t c = 0; c < dim; ++c) {
-      float& value = x[size_t(u * dim + c)];
-      value = (1.0f - alpha) * value + alpha * target[size_t(c)];
-    }
-    backend.upload(moved.data(), x.data(), sizeof(float) * x.size());
-    backend.propagate(model.graph().view(), model.settings().propagation_layers, moved.view(),
-                      scratch.view(), representations.raw());
-    representations.make_scored();
-    VectorRanker ranker(backend, representations.user(), representations.item());
-    const TopLists one = ranker.rank({u}, {seen.view()}, {}, 10);
-    lists.item.insert(lists.item.end(), one.item.begin(), one.item.end());
-    lists.score.insert(lists.score.end(), one.score.begin(), one.score.end());
-  }
-  check_lists("intent_top10", lists, fixture.ids("intent_top10_items"),
-              fixture.doubles("intent_top10_scores"));
+  const CsrView train = fixture.train();
+  IntentionRanker ranker(model, train, {train}, {});
+  const MatrixView<const float> same_for_all(target.data(), 1, dim);
+  const double alpha = fixture.number("intent_alpha");
+  const std::vector<int32_t> want = fixture.ids("intent_top10_items");
+  const std::vector<double> score = fixture.doubles("intent_top10_scores");
+  check_lists("intent_top10, closed form", ranker.rank(users, same_for_all, alpha, 10), want,
+              score);
+  check_lists("intent_top10, propagated", ranker.rank_exactly(users, same_for_all, alpha, 10), want,
+              score);
 }
 
 }  // namespace

@@ -87,8 +87,8 @@ Comparison compare_steps(Model& model, const Fixture& fixture, int64_t degree,
     BoundedModel want = model_before(fixture, t, degree, precision);
     want.forward();
     model.embed();
-    comparison.compare(step + "e0", download(backend, model.encoder().projected()), flat(want.e0));
-    comparison.compare(step + "e", download(backend, model.representations().raw()), flat(want.e));
+    comparison.compare(step + "e0", to_host(backend, model.encoder().projected()), flat(want.e0));
+    comparison.compare(step + "e", to_host(backend, model.representations().raw()), flat(want.e));
 
     const HostBatch batch = batch_of(fixture, step);
     const double loss_before = training.clock().loss_sum;
@@ -97,7 +97,7 @@ Comparison compare_steps(Model& model, const Fixture& fixture, int64_t degree,
     want.backward(settings.objective, batch);
     comparison.compare(step + "loss", std::vector<double>{training.clock().loss_sum - loss_before},
                        {want.loss});
-    comparison.compare(step + "grad_e", download(backend, training.gradient()), flat(want.grad_e));
+    comparison.compare(step + "grad_e", to_host(backend, training.gradient()), flat(want.grad_e));
     for (const ParameterInfo& p : model.parameters().table()) {
       const BoundedRow gradient = gradient_of(want, p.name);
       comparison.compare(step + "grad_" + p.name,

@@ -13,6 +13,7 @@ from engine_program import (ProgramTest, checkpoint_parts, content_of, make_data
                             train_arguments, unchecked_checkpoint, vector)
 
 ITEMS, WIDTH = 20, 8
+USER_0_TEST = (17, 19)  # her test items in make_dataset
 GOOD = [value for row in range(ITEMS) for value in vector(row, WIDTH)]
 
 
@@ -173,12 +174,17 @@ SYNTAX = [
     (["recommend", "RUN", "--users", "1", "--format", "xml"], ["--format", "xml", "jsonl"]),
     (["recommend", "RUN", "--users", "1", "--topk", "many"], ["--topk", "many"]),
     (["similar", "RUN"], ["--item is required"]),
+    (["evaluate", "RUN", "--beside", "RUN"], ["--beside", "--data"]),
+    (["intention", "RUN", "--queries", "RUN"], ["--queries", "--vectors"]),
+    (["recommend", "RUN", "--users", "1", "--intent-item", "a", "--intent-vector", "b"], ["--intent-item", "--intent-vector"]),
     (["compare"], ["RUN is required"]),
     (["compare", "RUN", "RUN", "--split", "train"], ["--split", "train"]),
     (["sweep"], ["FILE is required"]),
     (["evaluate", "RUN", "--sampled-negatives", "0"], ["--sampled-negatives", "1 to"]),
     (["evaluate", "RUN", "--sampled-negatives", "9", "--candidates", "F"], ["--candidates", "--sampled-negatives"]),
     (["evaluate", "RUN", "--candidates", "F", "--groups"], ["--candidates", "--groups"]),
+    (["evaluate", "RUN", "--data", "D", "--beside", "RUN", "--candidates", "F"], ["--candidates", "--beside"]),
+    (["evaluate", "RUN", "--data", "D", "--beside", "RUN", "--sampled-negatives", "9"], ["--sampled-negatives", "--beside"]),
 ]
 
 
@@ -221,7 +227,31 @@ def set_offset(header, name):
     header[name]["data_offsets"][1] += 2**40
 
 
-# name, how the run is hurt, arguments (RUN, DATA, WIDER and TREE stand for folders), words
+def queries(text, rows=2, width=WIDTH, values=None):
+    """A file of queries and one of their vectors, beside the run's own files."""
+    def hurt(run_folder):
+        write("queries.tsv", text)(run_folder)
+        vectors = [value for row in range(rows) for value in vector(row + 100, width)] if values is None else values
+        write("vectors.npy", npy_bytes((rows, width), vectors))(run_folder)
+    return hurt
+
+
+def targets(text):
+    def hurt(run_folder):
+        queries(GOOD_QUERIES)(run_folder)
+        write("targets.tsv", text)(run_folder)
+    return hurt
+
+
+def intent(shape, values):
+    return write("intent.npy", npy_bytes(shape, values))
+
+
+GOOD_QUERIES = "item\tquery\n{0}\tsomething red\n{1}\tsomething blue\n".format(*USER_0_TEST)
+SWEEP = ["intention", "RUN", "--queries", "RUN/queries.tsv", "--vectors", "RUN/vectors.npy"]
+TOWARDS = ["recommend", "RUN", "--users", "1", "--intent-vector", "RUN/intent.npy", "--alpha", "0.5"]
+
+# name, how the run is hurt, arguments (RUN, DATA, WIDER, LIKE, LONE, UNTESTED and TREE stand for folders), words
 REFUSED_RUNS = [
     ("best checkpoint missing", remove("best.safetensors"), ["evaluate", "RUN"], ["holds no best.safetensors"]),
     ("best checkpoint a folder", folder_for("best.safetensors"), ["evaluate", "RUN"], ["best.safetensors", "folder"]),
@@ -265,6 +295,59 @@ REFUSED_RUNS = [
      ["best.safetensors", "is missing", "--overwrite"]),
     ("metrics.jsonl cut", change("metrics.jsonl", lambda b: b[:-20]), ["train", "DATA", "--out", "RUN", "--resume"],
      ["metrics.jsonl:2", "damaged"]),
+    ("another language model for recommend", change_metadata(language_model="fourth-model"),
+     ["recommend", "RUN", "--users", "1"], ["fourth-model", "small-model", "--force"]),
+    ("a run beside that was trained elsewhere", lambda run_folder: shutil.copytree(run_folder, run_folder / "there"),
+     ["evaluate", "RUN", "--data", "LIKE", "--beside", "RUN/there"], ["RUN/there", "not trained on", "--beside"]),
+    ("a run beside that is not there", lambda run_folder: None,
+     ["evaluate", "RUN", "--data", "DATA", "--beside", "RUN/none"], ["RUN/none", "no such run"]),
+    ("queries that are not there", lambda run_folder: None, SWEEP, ["queries.tsv", "no such file"]),
+    ("queries of a header alone", queries("item\tquery\n"), SWEEP, ["queries.tsv", "holds no queries"]),
+    ("a query for no number", queries("item\tquery\nit3\tred\n"), SWEEP, ["queries.tsv:2", "'it3'", "no item number"]),
+    ("a query for a negative item", queries("-3\tred\n4\tblue\n-1\tgrey\n"), SWEEP, ["queries.tsv:3", "'-1'"]),
+    ("a query for an item beyond the last", queries("20\tred\n"), SWEEP, ["queries.tsv:1", "no item 20", "0 to 19"]),
+    ("a query for an item with 30 digits", queries("1\tred\n" + "9" * 30 + "\tblue\n"), SWEEP, ["queries.tsv:2", "999"]),
+    ("two queries for an item", queries("3\tred\n3\tblue\n"), SWEEP, ["queries.tsv:2", "item 3", "already"]),
+    ("an item without its query", queries("3\tred\n4\n"), SWEEP, ["queries.tsv:2", "no query"]),
+    ("queries not UTF-8", queries(b"3\tcaf\xe9\n"), SWEEP, ["queries.tsv:1", "not UTF-8"]),
+    ("queries with NUL", queries("3\tr\0d\n"), SWEEP, ["queries.tsv:1", "NUL"]),
+    ("fewer vectors than queries", queries(GOOD_QUERIES, rows=1), SWEEP, ["vectors.npy", "1 rows", "2 queries"]),
+    ("queries of another width", queries(GOOD_QUERIES, width=12), SWEEP, ["vectors.npy", "12 wide", "8 wide"]),
+    ("a query's vector with NaN", queries(GOOD_QUERIES, values=with_value(float("nan"), row=1)[:2 * WIDTH]), SWEEP,
+     ["vectors.npy", "row 1", "not finite"]),
+    ("queries for no test item", queries("0\tred\n", rows=1), [*SWEEP, "--data", "LONE"],
+     ["queries.tsv", "none of the items in test.txt"]),
+    ("targets empty", targets("user\titem\n"), [*SWEEP, "--targets", "RUN/targets.tsv"], ["targets.tsv", "holds no targets"]),
+    ("a target of no user", targets("ann\t3\nbob\t3\n"), [*SWEEP, "--targets", "RUN/targets.tsv"],
+     ["targets.tsv:2", "'bob' is no user number"]),
+    ("a target of a user beyond the last", targets("30\t3\n"), [*SWEEP, "--targets", "RUN/targets.tsv"],
+     ["targets.tsv:1", "no user 30", "0 to 29"]),
+    ("a target without an item", targets("3\n"), [*SWEEP, "--targets", "RUN/targets.tsv"],
+     ["targets.tsv:1", "''", "no item number"]),
+    ("a target that is no test item", targets("0\t0\n"), [*SWEEP, "--targets", "RUN/targets.tsv"],
+     ["targets.tsv:1", "item 0", "test items of user 0"]),
+    ("two targets of a user", targets(f"0\t{USER_0_TEST[0]}\n0\t{USER_0_TEST[1]}\n"),
+     [*SWEEP, "--targets", "RUN/targets.tsv"], ["targets.tsv:2", "user 0 has a target"]),
+    ("a target without a query", lambda run_folder: (queries(f"{USER_0_TEST[0]}\tred\n", rows=1)(run_folder),
+                                                     write("targets.tsv", f"0\t{USER_0_TEST[1]}\n")(run_folder)),
+     [*SWEEP, "--targets", "RUN/targets.tsv"], ["targets.tsv:1", f"item {USER_0_TEST[1]} has no query"]),
+    ("a list of a user without a target", targets(f"0\t{USER_0_TEST[0]}\n"),
+     [*SWEEP, "--targets", "RUN/targets.tsv", "--lists", "5"], ["--lists", "user '5'", "no target"]),
+    ("a sweep without test", lambda run_folder: None, ["intention", "RUN", "--data", "UNTESTED"], ["no test interactions"]),
+    ("an intention of another width", intent((12,), vector(7, 12)), TOWARDS, ["intent.npy", "12 wide", "8 wide"]),
+    ("an intention of two rows", intent((2, 8), vector(7) * 2), TOWARDS, ["intent.npy", "[2, 8]", "one language vector"]),
+    ("an intention that is infinite", intent((8,), [float("inf")] * 8), TOWARDS, ["intent.npy", "not finite"]),
+    ("an intention of zeros", intent((1, 8), [0.0] * 8), TOWARDS, ["intent.npy", "all zero"]),
+    ("an intention that is text", write("intent.npy", "something red"), TOWARDS, ["intent.npy", "not a .npy file"]),
+    ("an intention without its strength", intent((8,), vector(7)), TOWARDS[:-2], ["--intent-vector", "--alpha A"]),
+    ("an intention for a history", lambda run_folder: None,
+     ["recommend", "RUN", "--history", "it1", "--intent-item", "it3", "--alpha", "0.5"], ["--users", "not of --history"]),
+    ("exact without an intention", lambda run_folder: None, ["recommend", "RUN", "--users", "1", "--exact"],
+     ["--exact", "intention"]),
+    ("an intention for no item", lambda run_folder: None,
+     ["recommend", "RUN", "--users", "1", "--intent-item", "it77", "--alpha", "0.5"], ["no item 'it77'"]),
+    ("several strengths for recommend", lambda run_folder: None,
+     ["recommend", "RUN", "--users", "1", "--intent-item", "it3", "--alpha", "0:1:0.5"], ["0:1:0.5", "one value"]),
     ("a run's settings not TOML", write("config.toml", "batch ="), ["train", "DATA", "--out", "RUN", "--resume"],
      ["config.toml:1", "not TOML"]),
 ]
@@ -298,6 +381,16 @@ COMMAND_LINE = [
     ("one file for two outputs", ["evaluate", "--model", "random", "DATA", "--json", "RUN", "--per-user", "RUN/../run"],
      ["RUN", "--json", "--per-user", "same file"]),
     ("a folder that is no run", ["evaluate", "DATA"], ["best.safetensors"]),
+    ("alpha of words", ["intention", "RUN", "--alpha", "half"], ["--alpha half", "not a number"]),
+    ("alpha above 1", ["intention", "RUN", "--alpha", "0.5,1.5"], ["--alpha", "1.5 is not from 0 to 1"]),
+    ("alpha NaN", ["intention", "RUN", "--alpha", "nan"], ["--alpha nan", "'nan'"]),
+    ("alpha a range without a step", ["intention", "RUN", "--alpha", "0:1"], ["FROM:TO:STEP"]),
+    ("alpha a range that stands still", ["intention", "RUN", "--alpha", "0:1:0"], ["step", "greater than 0"]),
+    ("alpha a range backwards", ["intention", "RUN", "--alpha", "1:0:0.1"], ["ends before it begins"]),
+    ("alpha a range without end", ["intention", "RUN", "--alpha", "0:1:1e-9"], ["more than 1001"]),
+    ("alpha with nothing between commas", ["intention", "RUN", "--alpha", "0,,1"], ["--alpha 0,,1", "between the commas"]),
+    ("one file for table and curves", ["intention", "RUN", "--jsonl", "RUN", "--html", "RUN/../run"],
+     ["--jsonl", "--html", "same file"]),
     ("candidates that are not there", ["evaluate", "--model", "random", "DATA", "--candidates", "DATA/none"],
      ["DATA/none", "no such file"]),
     ("candidates of another kind", ["evaluate", "--model", "random", "DATA", "--candidates", "DATA/items.tsv"],
@@ -346,12 +439,17 @@ class BadInput(ProgramTest):
             yield name, self.fill(arguments, **folders), self.fill(words, **folders), run_folder
         trained, wider = self.folder / "trained", make_dataset(self.folder / "wider", width=12)
         self.check_succeeds(train(data, trained))
+        like, lone, untested = (make_dataset(self.folder / kind) for kind in ("like", "lone", "untested"))
+        append("train.txt", "0 5\n")(like)
+        write("test.txt", "3 19\n")(lone)
+        remove("test.txt")(untested)
         tree = self.folder / "tree"
         (tree / "cf_data").mkdir(parents=True)
         for name, hurt, arguments, words in REFUSED_RUNS:
             run_folder = shutil.copytree(trained, self.folder / name)
             hurt(run_folder)
-            folders = {"DATA": data, "RUN": run_folder, "WIDER": wider, "TREE": tree}
+            folders = {"DATA": data, "RUN": run_folder, "WIDER": wider, "LIKE": like, "LONE": lone,
+                       "UNTESTED": untested, "TREE": tree}
             yield name, self.fill(arguments, **folders), self.fill(words, **folders), run_folder
 
     def test_every_refusal_has_its_own_sentence(self):

@@ -296,6 +296,94 @@ class CommandsOnARun(ProgramTest):
                                         ",".join(f"it{i}" for i in [*reversed(sorted(history)), *history]))
         self.assertEqual(shuffled, entry, "a history is a set")
 
+    def language(self, item):
+        return vector(item, WIDTH)
+
+    def intended(self, user, query, alpha, *more):
+        entry, = self.run_json_lines("recommend", self.run_folder, "--users", str(user), "--alpha", str(alpha), *query,
+                                     "--include-seen", "--topk", "1000", *more)
+        return {item["item"]: item["score"] for item in entry["items"]}
+
+    def check_scores(self, got, want):
+        self.assertEqual(set(got), set(want))
+        for item, score in want.items():
+            self.assertAlmostEqual(got[item], score, delta=10 * SCORE_BOUND, msg=item)
+
+    def test_recommend_towards_an_item(self):
+        query = ["--intent-item", "it7"]
+        plain, = self.run_json_lines("recommend", self.run_folder, "--users", "4", "--include-seen", "--topk", "1000")
+        self.check_scores(self.intended(4, query, 0), {item["item"]: item["score"] for item in plain["items"]})
+        for alpha in (0.3, 1):
+            self.check_scores(self.intended(4, query, alpha), self.intended(4, query, alpha, "--exact"))
+        file = self.folder / "intent.npy"
+        for shape in ([WIDTH], [1, WIDTH]):
+            file.write_bytes(npy_bytes(shape, self.language(7)))
+            self.assertEqual(self.intended(4, ["--intent-vector", file], 0.3), self.intended(4, query, 0.3))
+        self.assertNotEqual(self.intended(4, query, 0.3), self.intended(4, query, 0.6))
+        lists = self.run_json_lines("recommend", self.run_folder, "--users", "all", "--alpha", "0.5", *query, "--topk", "30")
+        for user, entry in enumerate(lists):
+            items = {int(item["item"].removeprefix("it")) for item in entry["items"]}
+            self.assertEqual(items, set(range(ITEMS + COLD)) - self.seen(user, ("train", "valid", "test")))
+        text = self.check_succeeds(run("recommend", self.run_folder, "--users", "4", "--alpha", "0.5", *query)).stdout
+        self.assertIn("for 4 (4 items in train), alpha 0.5 towards it7:", text)
+
+    def write_queries(self, items):
+        (self.folder / "queries.tsv").write_text("item\tquery\n" + "".join(f"{i}\tsomething like {i}\tknown\n" for i in items))
+        values = [value for i in items for value in vector(i + 50, WIDTH)]
+        (self.folder / "queries.npy").write_bytes(npy_bytes([len(items), WIDTH], values))
+        return ["--queries", self.folder / "queries.tsv", "--vectors", self.folder / "queries.npy"]
+
+    def test_intention(self):
+        test = self.splits["test"]
+        targets = {user: min(items) for user, items in test.items()}
+        (self.folder / "targets.tsv").write_text("".join(f"{u}\t{i}\n" for u, i in targets.items()))
+        jsonl, html = self.folder / "sweep.jsonl", self.folder / "sweep.html"
+        items = list(reversed(range(ITEMS)))  # a query's row is its line, not its item
+        command = ["intention", self.run_folder, *self.write_queries(items), "--targets", self.folder / "targets.tsv"]
+        text = self.check_succeeds(run(*command, "--alpha", "0:0.9:0.3", "--jsonl", jsonl, "--html", html,
+                                       "--lists", "3,8", "--topk", "4")).stdout
+        lines = [json.loads(line) for line in jsonl.read_text().splitlines()]
+        self.assertEqual([line["alpha"] for line in lines], [0, 0.3, 0.6, 0.9])
+        for line in lines:
+            self.assertEqual(line["users"], USERS)
+            hits, gain, recall = 0, 0.0, 0.0
+            for user, target in targets.items():
+                (self.folder / "intent.npy").write_bytes(npy_bytes([WIDTH], vector(target + 50, WIDTH)))
+                scores = self.intended(user, ["--intent-vector", self.folder / "intent.npy"], line["alpha"])
+                left = {int(name.removeprefix("it")): score for name, score in scores.items()}
+                ranked = sorted(left.keys() - self.seen(user, ("train", "valid")), key=lambda item: -left[item])
+                place = ranked.index(target)
+                hits += place < 5
+                gain += 1 / math.log2(place + 2) if place < 5 else 0
+                others = test[user] - {target}
+                recall += len(others & set(ranked[:20])) / len(others)
+            self.assertAlmostEqual(line["target"]["hr@5"], hits / USERS, places=9)
+            self.assertAlmostEqual(line["target"]["ndcg@5"], gain / USERS, places=9)
+            self.assertAlmostEqual(line["others"]["recall@20"], recall / USERS, places=9)
+        best = max(lines, key=lambda line: line["target"]["hr@5"])["alpha"]
+        self.assertIn(f"best hr@5 at alpha {best:g}", text)
+        for user in (3, 8):
+            self.assertIn(f"{user} wants Title of {targets[user]}: something like {targets[user]}\nalpha 0:\n", text)
+        self.assertEqual(text.count("Title of"), 2 + 2 * 2 * 4)
+        page = html.read_text()
+        self.assertEqual(page.count("<polyline"), 3)
+        for outside in ("<link", "<script src", "<img", "@import", "url("):
+            self.assertNotIn(outside, page, "the page must stand alone")
+        alone = self.check_succeeds(run(*command, "--alpha", "0:0.9:0.3", "--jsonl", "-")).stdout
+        self.assertEqual(alone, jsonl.read_text())
+
+    def test_intention_without_queries(self):
+        command = ["intention", self.run_folder, "--alpha", "0,0.5", "--jsonl", "-"]
+        first = self.check_succeeds(run(*command)).stdout
+        self.assertIn("synthetic", json.loads(first.splitlines()[0])["queries"])
+        self.assertEqual(self.check_succeeds(run(*command, "--seed", "101")).stdout, first)
+        seeds = {self.check_succeeds(run(*command, "--seed", str(seed))).stdout for seed in range(4)}
+        self.assertGreater(len(seeds), 1)
+        # Queries for some items alone: the targets are drawn among them.
+        some = sorted(self.splits["test"][5])
+        line = json.loads(self.check_succeeds(run(*command, *self.write_queries(some))).stdout.splitlines()[0])
+        self.assertEqual(line["users"], sum(bool(own & set(some)) for own in self.splits["test"].values()))
+
     def test_formats(self):
         command = ["recommend", self.run_folder, "--users", "3,8", "--topk", "4"]
         lists = self.run_json_lines(*command)
@@ -464,6 +552,48 @@ class CommandsOnARun(ProgramTest):
         self.assertEqual(json.loads(file.read_text())["users"], 12)
         wider = make_dataset(self.folder / "wider", width=WIDTH + 4)
         self.check_refusal(run("evaluate", self.run_folder, "--data", wider), wider, "12 wide", "8 wide")
+
+    def test_zero_shot_beside_others(self):
+        other = make_dataset(self.folder / "other", users=12, items=15, width=WIDTH)
+        there = self.folder / "there"
+        self.check_succeeds(train(other, there, "--epochs", "2"))
+        file = self.folder / "metrics.json"
+        of = lambda *arguments: (self.check_succeeds(run("evaluate", *arguments, "--json", file)).stdout,
+                                 json.loads(file.read_text()))
+        text, written = of(self.run_folder, "--data", other, "--beside", there)
+        self.assertEqual(written["model"], "alpharec, zero-shot")
+        self.assertNotIn("forced", written)
+        beside = {row["model"]: row["metrics"] for row in written["beside"]}
+        self.assertEqual(list(beside), ["popularity", "random", "emb-knn", "alpharec, trained here"])
+        self.assertEqual(beside.pop("alpharec, trained here"), of(there)[1]["metrics"])
+        for model, metrics_ in beside.items():
+            self.assertEqual(metrics_, of("--model", model, other)[1]["metrics"])
+        rows = [re.split("  +", line)[0] for line in text.splitlines()[2:]]
+        self.assertEqual(rows, ["alpharec, zero-shot", *beside, "alpharec, trained here"])
+        self.assertEqual(of(self.run_folder, "--data", self.data)[1]["model"], "alpharec")
+        self.assertNotIn("beside", of(self.run_folder)[1])
+
+    def test_another_language_model(self):
+        """Refused, both named; with --force it goes on and says so wherever the result stands."""
+        (self.data / "item_language.json").write_text('{"model": "lsa", "basis": "0101"}')
+        trained = self.folder / "lsa"
+        self.check_succeeds(train(self.data, trained))
+        other = make_dataset(self.folder / "other", width=WIDTH)
+        (other / "item_language.json").write_text('{"model": "lsa", "basis": "0202"}')
+        command = ["evaluate", trained, "--data", other]
+        self.check_refusal(run(*command), "0101", "0202", "--force")
+        file = self.folder / "metrics.json"
+        result = self.check_succeeds(run(*command, "--force", "--json", file))
+        self.assertIn("\nalpharec, zero-shot, forced ", result.stdout)
+        self.assertIn("forced: ", result.stderr)
+        self.assertIn("0202", json.loads(file.read_text())["forced"])
+        result = self.check_succeeds(run(*command, "--force", "--sampled-negatives", "3", "--json", file))
+        self.assertIn("alpharec, zero-shot, forced", result.stdout)
+        self.assertIn("0202", json.loads(file.read_text())["forced"])
+        result = self.check_succeeds(run("recommend", trained, "--data", other, "--users", "1", "--force"))
+        self.assertIn("forced: ", result.stderr)
+        wider = make_dataset(self.folder / "wider", width=WIDTH + 4)  # which no force can make fit
+        self.check_refusal(run("evaluate", trained, "--data", wider, "--force"), "12 wide", "8 wide")
 
     def test_baselines_on_the_authors_tree(self):
         tree = self.folder / "tree"
