@@ -353,9 +353,16 @@ class Pack(unittest.TestCase):
         configured = run("--preset", "cpu", "-B", build, "-C", self.prefix / "pack.cmake", program="cmake")
         self.assertEqual(configured.returncode, 0, configured.stdout + configured.stderr)
         cache = (build / "CMakeCache.txt").read_text()
-        for name in ("fmt_DIR", "CLI11_DIR", "nlohmann_json_DIR", "Catch2_DIR", "benchmark_DIR", "RANDOM123_INCLUDE_DIR",
+        for name in ("fmt_DIR", "CLI11_DIR", "nlohmann_json_DIR", "Catch2_DIR", "benchmark_DIR", "RANDOM123_INCLUDE_DIR", "BOOST_INCLUDE_DIR",
                      "pkgcfg_lib_openblas_openblas", "pkgcfg_lib_tomlplusplus_tomlplusplus", "pkgcfg_lib_xxhash_xxhash"):
             self.assertRegex(cache, rf"(?m)^{name}:\w+={self.prefix}/")
+
+    def test_boost_is_there_as_far_as_it_is_included(self):
+        included = subprocess.run(["g++", "-std=c++20", "-M", f"-I{ROOT}", "-isystem", self.prefix / "usr/include",
+                                   ROOT / "host/compare/paired_tests.cpp"], check=True, capture_output=True, text=True).stdout
+        headers = [word for word in included.split() if "/boost/" in word]
+        self.assertGreater(len(headers), 0)
+        self.assertEqual([header for header in headers if not header.startswith(str(self.prefix))], [])
 
     def test_a_program_runs_on_the_packs_libraries(self):
         """OpenBLAS is the hard case: a library that needs others of the pack."""
