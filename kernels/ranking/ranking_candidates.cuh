@@ -265,7 +265,9 @@ struct TensorTile {
 
 // Finds the candidates of each list of a tile among the items of one split, the best first.
 template <class Operand>
-__global__ __launch_bounds__(kThreads, 2) void find_candidates(Search search) {
+__global__ __launch_bounds__(kThreads, compiled_for_less_than(90)
+                                           ? 1
+                                           : 2) void find_candidates(Search search) {
   const Work& work = search.work;
   const RankingRequest& request = work.request;
   const Plan& plan = work.plan;

@@ -134,10 +134,15 @@ struct Tile {
 
 // ---- the kernels ----
 
+// Blocks to a multiprocessor. Keeping track of long lists takes the registers of a second block.
+constexpr int blocks_at_once(int width, bool is_short) {
+  return !is_short || (width == 1 && compiled_for_less_than(90)) ? 1 : 2;
+}
+
 // Finds the best k of each list of a tile among the items of one split. Short: candidates are in
-// shared memory. Where they are not, keeping track of them takes the registers of a second block.
+// shared memory.
 template <int Width, bool Short>
-__global__ __launch_bounds__(kThreads, Short ? 2 : 1) void rank_tile(Work work) {
+__global__ __launch_bounds__(kThreads, blocks_at_once(Width, Short)) void rank_tile(Work work) {
   const RankingRequest& request = work.request;
   const Plan& plan = work.plan;
   REC_SHARED_ARRAY(ListState, states, [1]);

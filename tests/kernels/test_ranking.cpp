@@ -194,13 +194,17 @@ int64_t check_exactly(const Ranking& on, const Case& from, int64_t k) {
   return got.left_to_fp32;
 }
 
-// Both ways give the same bits. Returns the lists left to fp32.
-int64_t check_like_fp32(const Ranking& on, const Case& from, int64_t k) {
-  const Lists got = ranked(on, from, k), want = ranked(backends().back(), from, k);
-  CHECK(got.item == want.item);
-  CHECK(same_bits(got.score.view(), want.score.view()));
-  CHECK(got.guards_untouched());
-  return got.left_to_fp32;
+// All give the bits of fp32.
+void check_like_fp32(const std::vector<Ranking>& ways, const Case& from, int64_t k) {
+  if (ways.empty()) return;
+  const Lists want = ranked(backends().back(), from, k);
+  for (const Ranking& on : ways) {
+    CAPTURE(on.backend);
+    const Lists got = ranked(on, from, k);
+    CHECK(got.item == want.item);
+    CHECK(same_bits(got.score.view(), want.score.view()));
+    CHECK(got.guards_untouched());
+  }
 }
 
 }  // namespace
@@ -228,8 +232,9 @@ TEST_CASE("ranking: equals sorting everything, with many ties", "[kernels]") {
   for (int64_t items : {1, 2, 19, 20, 21, 64, 127, 128, 129, 255, 256, 257, 320, 1000}) {
     for (int64_t k : {1, 2, 20, 21, 22, 31, 32, 33, 64, 65, 300}) {
       if (emulated && (k == 2 || k == 22 || k == 31 || items == 19 || items == 255)) continue;
+      if (emulated && items == 1000 && k != 20 && k != 33 && k != 300) continue;
       for (int largest : {1, 9}) {  // 1: hardly any score is alone
-        if (emulated && largest == 9 && items % 2 == 0) continue;
+        if (emulated && largest == 9 && items != 129) continue;
         CAPTURE(items, k, largest);
         check_exactly(on, Case(5, items, 6).fill_whole(random, largest), k);
         check_exactly(on, Case(5, items, 6).fill_whole(random, largest).mask_random(random, 5), k);
@@ -255,7 +260,8 @@ TEST_CASE("ranking: long lists and item tables of several panels", "[kernels]") 
 }
 
 TEST_CASE("ranking: panels of wide vectors hold fewer items on the CPU", "[kernels]") {
-  const Ranking on = on_cpu();
+  const Ranking on = GENERATE(from_range(backends()));
+  if (on.backend != "cpu") return;
   std::mt19937_64 random(89);
   for (int64_t dim : {1000, 5000}) {
     for (int64_t k : {5, 300}) {
@@ -274,9 +280,9 @@ TEST_CASE("ranking: one list of very many items, and lists of thousands", "[kern
     CAPTURE(k);
     check_exactly(on, Case(1, 33'000, 1).fill_whole(random, 1000).mask_random(random, 30), k);
   }
-  for (int64_t k : {2047, 2049, 2500}) {
+  for (int64_t k : {2047, 2049}) {  // 4096 candidates of a list, and 8192
     CAPTURE(k);
-    check_exactly(on, Case(2, 2600, 2).fill_whole(random, 30).mask_random(random, 30), k);
+    check_exactly(on, Case(2, 2100, 2).fill_whole(random, 30).mask_random(random, 30), k);
   }
 }
 
@@ -308,7 +314,7 @@ TEST_CASE("ranking: the same bits again, and with other lists beside on a device
   CAPTURE(on.backend);
   std::mt19937_64 random(90);
   for (int64_t k : {20, 70}) {
-    Case from(70, 500, 40, true);
+    Case from(66, 300, 36, true);
     from.user.fill_normal(random);
     from.item.fill_normal(random);
     from.mask_random(random, 6);
@@ -355,7 +361,7 @@ TEST_CASE("ranking: all scores equal, everything masked, only some items allowed
   if (on.backend == "cpu" && scratch == 0) return;
   CAPTURE(on.backend);
   std::mt19937_64 random(84);
-  for (int64_t items : {7, 300, 5000}) {
+  for (int64_t items : {7, 300, on.backend == "cpu" ? 5000 : 600}) {
     for (int64_t k : {3, 20, 100}) {
       CAPTURE(items, k);
       Case equal(2, items, 2);
@@ -390,15 +396,16 @@ TEST_CASE("ranking: no items, no lists, no dimensions", "[kernels]") {
 }
 
 TEST_CASE("ranking: real-valued scores, within rounding", "[kernels]") {
-  const Ranking on = GENERATE(from_range(backends()));
+  const Ranking on = GENERATE(from_range(backends(0)));  // a block has all tiles and chunks in turn
   CAPTURE(on.backend);
   std::mt19937_64 random(85);
-  const bool aligned = GENERATE(false, true);
-  const int64_t items = on.backend == "cuda" ? 260 : 700;  // two tiles and a bit
+  const bool aligned = GENERATE(false, true), emulated = on.backend == "cuda";
+  const int64_t items = emulated ? 190 : 700;  // a tile and a half
   for (int64_t dim : {1, 2, 31, 32, 33, 64, 128, 129, 132, 200}) {
     for (int64_t k : {1, 20, 150}) {
       if (aligned && dim % 2 != 0) continue;
-      if (on.backend == "cuda" && k == 150 && dim != 33 && dim != 132) continue;
+      if (emulated && (dim == 200 || (dim % 2 == 0 && aligned == (dim == 128)))) continue;
+      if (emulated && k != 20 && dim != 33 && dim != 132) continue;
       CAPTURE(dim, k, aligned);
       Case from(6, items, dim, aligned);
       from.user.fill_normal(random);
@@ -433,11 +440,11 @@ TEST_CASE("ranking: real-valued scores, within rounding", "[kernels]") {
   }
 }
 
-TEST_CASE("ranking: a list is the same whichever others are asked for", "[kernels]") {
+TEST_CASE("ranking: a list is the same whichever others are asked for on the CPU", "[kernels]") {
   const Ranking on = GENERATE(from_range(backends()));
-  CAPTURE(on.backend);
+  if (on.backend != "cpu") return;
   std::mt19937_64 random(90);
-  Case from(100, on.backend == "cuda" ? 600 : 6000, 40);
+  Case from(100, 6000, 40);
   from.user.fill_normal(random);
   from.item.fill_normal(random);
   from.mask_random(random, 6);
@@ -498,13 +505,14 @@ TEST_CASE("ranking: refuses scores that are not finite, masked or not", "[kernel
   refused(lists - 1, 1e30f, 300, 1e30f);  // finite vectors, a product that is not
 
   // The first place is named, though its panel of items comes later.
-  Case panels(30, 5200, 2);
+  const int64_t many = on.backend == "cpu" ? 5200 : 520;
+  Case panels(30, many, 2);
   panels.fill_whole(random, 1);
-  panels.item.view()(5199, 0) = kInfinity;
+  panels.item.view()(many - 1, 0) = kInfinity;
   panels.user.view()(7, 1) = kNan;
   Lists none(30, 4);
   CHECK_THROWS_WITH(on.rank(panels.request(), none.items(), none.score.view()),
-                    Catch::Contains("list 0 for item 5199 is not finite"));
+                    Catch::Contains("list 0 for item " + std::to_string(many - 1)));
 
   Case from(2, 300, 3);
   from.fill_whole(random, 1);
@@ -594,20 +602,22 @@ float half_step(const Ranking& on) { return on.backend == "cuda tf32" ? 0x1p-11f
 
 }  // namespace
 
-// What is dropped is at least k below the last on the list, and the margin about 128 * 2^-8.
+// What is dropped is at least k below the last on the list, and the margin about 2^-7 of the
+// largest: 1/2 of 64, 1 of 128.
 TEST_CASE("ranking: searched lists far from the rest are certain", "[kernels]") {
   const int64_t scratch = GENERATE(int64_t{0}, kAmpleScratch);
   for (const Ranking& on : searches(scratch)) {
     CAPTURE(on.backend, scratch);
     for (int64_t k : {1, 20, 32}) {
-      for (int64_t items : {k - 1, k, k + 1, 2 * k - 1, 2 * k, 2 * k + 1, int64_t{257}}) {
-        if (scratch == 0 && items != 257) continue;
+      for (int64_t items :
+           {k - 1, k, k + 1, 2 * k - 1, 2 * k, 2 * k + 1, int64_t{k == 1 ? 129 : 257}}) {
+        if (scratch == 0 && items < 129) continue;
         CAPTURE(k, items);
         CHECK(check_exactly(on, line_of_items(3, items), k) == 0);
       }
     }
     if (scratch == 0) continue;
-    for (int64_t dim : {2, 32, 33, 64, 128, 129, 256, 257}) {
+    for (int64_t dim : {32, 128, 129, 256, 257}) {
       CAPTURE(dim);
       CHECK(check_exactly(on, line_of_items(3, 129, dim), 20) == 0);
     }
@@ -615,11 +625,11 @@ TEST_CASE("ranking: searched lists far from the rest are certain", "[kernels]") 
   }
 }
 
-// The second best is 1 below the best: 2^-8 of 1128 is more, of 128 less.
+// The second best is 1 below the best: 2^-10 of 1064 is more, 2^-7 of 64 less.
 TEST_CASE("ranking: a search knows items by their distance from the mean", "[kernels]") {
   for (const Ranking& on : searches()) {
     CAPTURE(on.backend);
-    CHECK(check_exactly(on, line_of_items(2, 257, 3, 1000), 1) == 0);
+    CHECK(check_exactly(on, line_of_items(2, 129, 3, 1000), 1) == 0);
   }
 }
 
@@ -689,75 +699,70 @@ TEST_CASE("ranking: a search whose rounding misleads it knows", "[kernels]") {
 
 TEST_CASE("ranking: a search gives the bits of fp32", "[kernels]") {
   const int64_t scratch = GENERATE(int64_t{0}, kAmpleScratch);
-  for (const Ranking& on : searches(scratch)) {
-    std::mt19937_64 random(91);
-    for (int64_t dim : {1, 31, 33, 64, 65, 132, 200, 257}) {
-      for (int64_t k : {1, 20, 32}) {
-        if (k != 20 && dim != 33) continue;
-        if (scratch == 0 && dim != 64) continue;
-        for (bool parallel : {false, true}) {
-          if (parallel && dim != 31 && dim != 64) continue;
-          CAPTURE(on.backend, scratch, dim, k, parallel);
-          Case from(dim == 64 ? 66 : 3, 140, dim, dim % 4 == 0);
-          for (GuardedMatrix* m : {&from.user, &from.item}) {
-            if (parallel)
-              fill_nearly_parallel(*m, random);
-            else
-              m->fill_normal(random);
-          }
-          from.mask_random(random, 20);
-          check_like_fp32(on, from, k);
+  const std::vector<Ranking> ways = searches(scratch);
+  std::mt19937_64 random(91);
+  for (int64_t dim : {1, 31, 33, 64, 65, 132, 257}) {
+    for (int64_t k : {1, 20, 32}) {
+      if (k != 20 && dim != 33) continue;
+      if (scratch == 0 && dim != 64) continue;
+      for (bool parallel : {false, true}) {
+        if (parallel && dim != 31 && dim != 64) continue;
+        CAPTURE(scratch, dim, k, parallel);
+        Case from(dim == 64 ? 66 : 3, 140, dim, dim % 4 == 0);
+        for (GuardedMatrix* m : {&from.user, &from.item}) {
+          if (parallel)
+            fill_nearly_parallel(*m, random);
+          else
+            m->fill_normal(random);
         }
+        from.mask_random(random, 20);
+        check_like_fp32(ways, from, k);
       }
     }
   }
 }
 
 TEST_CASE("ranking: a search among items one unit in the last place apart", "[kernels]") {
-  for (const Ranking& on : searches()) {
-    CAPTURE(on.backend);
-    std::mt19937_64 random(92);
-    Case from(5, 260, 8);
-    from.user.fill_normal(random);
-    for (int64_t i = 0; i < 260; ++i)
-      for (int64_t c = 0; c < 8; ++c)
-        from.item.view()(i, c) = 0.25f + float(int64_t(random() % 5)) * 0x1p-25f;
-    check_like_fp32(on, from, 20);
-    for (int64_t i = 0; i < 260; ++i)  // three clusters
-      for (int64_t c = 0; c < 8; ++c) from.item.view()(i, c) *= float(i % 3 + 1);
-    check_like_fp32(on, from, 20);
-  }
+  const std::vector<Ranking> ways = searches();
+  std::mt19937_64 random(92);
+  Case from(5, 260, 8);
+  from.user.fill_normal(random);
+  for (int64_t i = 0; i < 260; ++i)
+    for (int64_t c = 0; c < 8; ++c)
+      from.item.view()(i, c) = 0.25f + float(int64_t(random() % 5)) * 0x1p-25f;
+  check_like_fp32(ways, from, 20);
+  for (int64_t i = 0; i < 260; ++i)  // three clusters
+    for (int64_t c = 0; c < 8; ++c) from.item.view()(i, c) *= float(i % 3 + 1);
+  check_like_fp32(ways, from, 20);
 }
 
 TEST_CASE("ranking: a search with zero, tiny and huge vectors", "[kernels]") {
-  for (const Ranking& on : searches()) {
-    CAPTURE(on.backend);
-    std::mt19937_64 random(93);
-    Case from(7, 140, 5);
-    const auto scale = [](MatrixView<float> m, int64_t row, float by) {
-      for (int64_t c = 0; c < m.cols; ++c) m(row, c) *= by;
-    };
-    from.user.fill_normal(random);
-    from.item.fill_normal(random);
-    scale(from.user.view(), 0, 0);
-    scale(from.user.view(), 1, 0x1p-149f);
-    scale(from.user.view(), 2, 0x1p-130f);
-    scale(from.user.view(), 3, 0x1p60f);
-    scale(from.user.view(), 4, 0x1p100f);
-    check_like_fp32(on, from, 20);
-    for (int64_t i = 0; i < 140; i += 2) scale(from.item.view(), i, 0);
-    check_like_fp32(on, from, 20);
-    for (int64_t i = 1; i < 140; i += 2) scale(from.item.view(), i, 0x1p-126f);
-    check_like_fp32(on, from, 20);
-    from.user.fill_normal(random);
-    from.item.fill_normal(random);
-    for (int64_t i = 0; i < 140; ++i) scale(from.item.view(), i, 0x1p123f);
-    for (int64_t u = 0; u < 7; ++u) scale(from.user.view(), u, 0x1p-4f);
-    check_like_fp32(on, from, 20);
-    for (int64_t i = 0; i < 140; ++i) scale(from.item.view(), i, 0x1p-110f);
-    for (int64_t u = 0; u < 7; ++u) scale(from.user.view(), u, 0x1p-120f);
-    check_like_fp32(on, from, 20);
-  }
+  const std::vector<Ranking> ways = searches();
+  std::mt19937_64 random(93);
+  Case from(7, 140, 5);
+  const auto scale = [](MatrixView<float> m, int64_t row, float by) {
+    for (int64_t c = 0; c < m.cols; ++c) m(row, c) *= by;
+  };
+  from.user.fill_normal(random);
+  from.item.fill_normal(random);
+  scale(from.user.view(), 0, 0);
+  scale(from.user.view(), 1, 0x1p-149f);
+  scale(from.user.view(), 2, 0x1p-130f);
+  scale(from.user.view(), 3, 0x1p60f);
+  scale(from.user.view(), 4, 0x1p100f);
+  check_like_fp32(ways, from, 20);
+  for (int64_t i = 0; i < 140; i += 2) scale(from.item.view(), i, 0);
+  check_like_fp32(ways, from, 20);
+  for (int64_t i = 1; i < 140; i += 2) scale(from.item.view(), i, 0x1p-126f);
+  check_like_fp32(ways, from, 20);
+  from.user.fill_normal(random);
+  from.item.fill_normal(random);
+  for (int64_t i = 0; i < 140; ++i) scale(from.item.view(), i, 0x1p123f);
+  for (int64_t u = 0; u < 7; ++u) scale(from.user.view(), u, 0x1p-4f);
+  check_like_fp32(ways, from, 20);
+  for (int64_t i = 0; i < 140; ++i) scale(from.item.view(), i, 0x1p-110f);
+  for (int64_t u = 0; u < 7; ++u) scale(from.user.view(), u, 0x1p-120f);
+  check_like_fp32(ways, from, 20);
 }
 
 // A list that cannot be told is made again as itself, and named as itself.
