@@ -143,7 +143,7 @@ __global__ __launch_bounds__(
   };
 
   if constexpr (What == Back::all) put_weight(0);
-  if (begin < end) load_act(begin);
+  load_act(begin);
   for (int64_t row = begin; row < end; row += kPanelRows) {
     put_act();
     put_grad(row, first_output);
@@ -161,7 +161,7 @@ __global__ __launch_bounds__(
       }
       put_input(row, sum);
     }
-    if (row + kPanelRows < end) load_act(row + kPanelRows);
+    load_act(row + kPanelRows);
     add_weight();
     __syncthreads();  // nobody reads the panel any more
   }

@@ -147,6 +147,18 @@ constexpr Case kCases[] = {
     {100, 33, 32}, {70, 64, 200}, {128, 130, 64}, {129, 128, 65}, {255, 33, 1},  {256, 64, 33},
     {257, 31, 64}, {700, 200, 5}, {2048, 1, 32},  {2049, 33, 3},  {4400, 16, 16}};
 
+// The emulator is slow. All meet few rows without a bias and with one, float32 in either layout too;
+// many rows once: of 700 tensor cores make several groups and slabs, of 4400 float32 makes groups of
+// more panels than the fewest.
+bool is_run(const Hidden& on, Case shape, bool has_bias, int64_t alignment) {
+  if (on.backend == "cpu") return true;
+  const bool is_float = on.precision == Precision::fp32;
+  if (shape.rows <= 260) return is_float || alignment == (has_bias ? 4 : 0);
+  if (alignment != 4 || !has_bias) return false;
+  return is_float ? shape.rows == 700 || shape.rows == 4400
+                  : shape.rows == 700 && !kThreadSanitizer;
+}
+
 // A matrix in double, and of every entry the sum of |terms| that made it.
 struct Plain {
   int64_t rows = 0, cols = 0;
@@ -341,10 +353,7 @@ TEST_CASE("hidden_layer: both passes match plain loops", "[kernels]") {
   for (Case shape : kCases)
     for (bool has_bias : {true, false}) {
       CAPTURE(shape.rows, shape.in, shape.out, has_bias, alignment);
-      if (on.backend == "cuda" && shape.rows > 260 && (alignment != 4 || !has_bias))
-        continue;  // slow there
-      if (on.precision != Precision::fp32 && alignment != (has_bias ? 4 : 0)) continue;
-      if (on.precision != Precision::fp32 && kThreadSanitizer && shape.rows > 260) continue;
+      if (!is_run(on, shape, has_bias, alignment)) continue;
       Layer layer(shape, has_bias, 101, alignment);
       layer.run(on);
       const Wanted want = wanted(layer, on);
@@ -506,7 +515,7 @@ TEST_CASE("hidden_layer: same bits with 1, 2 and 3 threads", "[kernels][threads]
 TEST_CASE("hidden_layer: two runs have the same bits", "[kernels]") {
   const Hidden on = GENERATE(from_range(versions()));
   CAPTURE(on.name());
-  for (Case shape : {Case{257, 132, 64}, Case{70, 31, 70}}) {
+  for (Case shape : {Case{257, 100, 64}, Case{70, 31, 70}}) {
     const Layer one = Layer(shape, true, 108, 4).run(on),
                 again = Layer(shape, true, 108, 4).run(on);
     CHECK(same_bits(again.y.view(), one.y.view()));
