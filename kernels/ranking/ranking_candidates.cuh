@@ -80,7 +80,7 @@ struct Search {
   uint32_t* item;        // [items in whole tiles, words]
   uint32_t* user;        // [lists at once in whole tiles, words]
   ScoreError* error;     // [lists at once]
-  float* dropped;        // [lists at once, splits], no a that was dropped is above it
+  float* dropped;        // [lists at once, splits], at least every a dropped; infinite: not known
   int32_t* uncertain;    // [lists], and
   int* uncertain_count;  // how many there are
 };
@@ -422,8 +422,7 @@ __global__ __launch_bounds__(kThreads) void collect_uncertain(Search search,
   const ScoreError error = search.error[row];
   const int64_t list = work.list(row);
   const double last = double(top_score(list, top_score.cols - 1));
-  const bool certain = dropped == -INFINITY ? error.margin < INFINITY
-                                            : last > error.centre + double(dropped) + error.margin;
+  const bool certain = dropped == -INFINITY || last > error.centre + double(dropped) + error.margin;
   if (!certain) search.uncertain[atomicAdd(search.uncertain_count, 1)] = int32_t(list);
 }
 

@@ -643,6 +643,7 @@ TEST_CASE("ranking: a search passes over masked and forbidden items", "[kernels]
     Case from = line_of_items(4, 257);
     from.masks.push_back(make_graph("best", {best, {}, few, {256}}, 257));
     from.masks.push_back(make_graph("more", {{0, 56}, {255}, {}, best}, 257));
+    from.user_id = Values<int32_t>{2, 0, 3, 1};
     CHECK(check_exactly(on, from, 20) == 0);
     for (int64_t i = 0; i < 257; ++i) from.allowed.push_back(i % 3 != 1);
     CHECK(check_exactly(on, from, 20) == 0);
@@ -665,7 +666,10 @@ TEST_CASE("ranking: lists that a search cannot tell are made in fp32, and only t
       from.user.view()(u, 0) = u % 3 == 1 ? 1.0f : -1.0f;
       positive += u % 3 == 1;
     }
+    // What list l shows is neither of vector l's user nor of the l-th list of a launch.
     std::reverse(from.user_row.begin(), from.user_row.end());
+    std::mt19937_64 random(94);
+    from.mask_random(random, 20);
     CHECK(check_exactly(on, from, 20) == positive);
     // Of two 2k-th best items with one score, the one dropped is no better than the one kept.
     Case two = line_of_items(1, 257);
@@ -675,20 +679,20 @@ TEST_CASE("ranking: lists that a search cannot tell are made in fp32, and only t
 }
 
 // Items 40 to 59 belong on the list; rounding makes them equal to 20 to 39, which are found first.
-// What is kept is better than all that rounding makes of the rest, but not by as much as it errs.
+// What is kept is better than all that rounding makes of the rest, by three quarters of what it
+// errs: users and items are both rounded down by all that rounding can.
 TEST_CASE("ranking: a search whose rounding misleads it knows", "[kernels]") {
   for (const Ranking& on : searches()) {
     CAPTURE(on.backend);
     const float half = half_step(on), below = half - 0x1p-20f;
-    Case from(2, 120, 3);
+    Case from(2, 120, 2);
     for (int64_t u = 0; u < 2; ++u) {
-      from.user.view()(u, 0) = from.user.view()(u, 1) = 1;
-      from.user.view()(u, 2) = 0x1p-4f;
+      from.user.view()(u, 0) = 1 + below;
+      from.user.view()(u, 1) = 0x1p-4f;
     }
     for (int64_t i = 0; i < 60; ++i) {
-      const float each = i < 40 ? 1 : 1 + below, third = i < 20 ? 16 * half : 0;
-      const float value[] = {each, each, third};
-      for (int64_t c = 0; c < 3; ++c) {
+      const float value[] = {i < 40 ? 1 : 1 + below, i < 20 ? 8 * half : 0};
+      for (int64_t c = 0; c < 2; ++c) {
         from.item.view()(i, c) = value[c];
         from.item.view()(i + 60, c) = -value[c];
       }
