@@ -180,6 +180,7 @@ __global__ __launch_bounds__(
   // While one panel is multiplied the next is on its way to registers.
   constexpr bool kGradAhead = grad_ahead(What, sizeof(Y) * kPacked);
   const auto load_panel = [&](int64_t row) {
+    if (row >= end) return;  // loads that find no row are as good, but take more registers
     load_act(row);
     if constexpr (kGradAhead) load_grad(row, first_output);
   };

@@ -145,7 +145,7 @@ struct Case {
 constexpr Case kCases[] = {
     {0, 3, 2},     {0, 200, 2},   {1, 1, 1},      {1, 200, 64},   {33, 31, 33},  {64, 32, 31},
     {100, 33, 32}, {70, 64, 200}, {128, 130, 64}, {129, 128, 65}, {255, 33, 1},  {256, 64, 33},
-    {257, 31, 64}, {700, 200, 5}, {2048, 1, 32},  {2049, 33, 3},  {4400, 16, 16}};
+    {35, 5, 128},  {257, 31, 64}, {700, 200, 5},  {2048, 1, 32},  {2049, 33, 3}, {4400, 16, 16}};
 
 // The emulator is slow. All meet few rows without a bias and with one, float32 in either layout too;
 // many rows once: of 700 tensor cores make several groups and slabs, of 4400 float32 makes groups of
