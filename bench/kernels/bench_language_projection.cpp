@@ -21,15 +21,16 @@ struct Language {
       : item(HostMatrix::random(shape.items, shape.language_width, 1)),
         split(test::make_language(
             graph_of(shape).view(), item.view(),
-            place.choose([&] { return cpu::hybrid_degree(shape.language_width); },
-                         [&](auto) { return cuda::hybrid_degree(shape.language_width); }))),
+            place.choose(
+                [&] { return cpu::hybrid_degree(shape.language_width); },
+                [&](auto) { return cuda::hybrid_degree(shape.language_width, Precision::fp32); }))),
         z(place.put(split.view())),
         graph(place.put(graph_of(shape).view())),
         gemm(place.choose([] { return std::shared_ptr<cuda::Gemm>(); },
                           [](auto) { return std::make_shared<cuda::Gemm>(Precision::fp32); })),
         scratch(place.gpu_scratch([&](auto) {
-          return cuda::projection_scratch_bytes(shape.users, shape.items, z.heavy_user.size,
-                                                shape.hidden);
+          return cuda::projection_scratch_bytes<float, float>(shape.users, shape.items,
+                                                              z.heavy_user.size, shape.hidden);
         })) {}
 
   // Edges of light users.
