@@ -50,7 +50,7 @@ void sampler(const Shape& shape, Place& place) {
   const TrainingClock* const there = place.put(VectorView<const TrainingClock>(&clock, 1)).data;
   const VectorView<std::byte> scratch =
       place.scratch(cuda::draw_batch_scratch_bytes(shape.batch, shape.negatives));
-  cuda::draw_batch(tables, there, batch, scratch, bench_stream());
+  cuda::draw_batch(tables, there, 0, batch, scratch, bench_stream());
   wait();
 }
 
@@ -118,7 +118,7 @@ void hidden_layer(const Shape& shape, Place& place) {
   HostMatrix weight = HostMatrix::random(shape.dim, shape.hidden, 2), bias(1, shape.dim);
   HostMatrix y(shape.nodes(), shape.dim);
   cuda::hidden_layer(place.put(act.view()), {place.put(weight.view()), place.put(bias.flat())},
-                     place.put(y.view()), bench_stream());
+                     place.put(y.view()), Precision::fp32, bench_stream());
   wait();
 }
 
@@ -135,7 +135,7 @@ void hidden_layer_backward(const Shape& shape, Place& place) {
       place.put(act.view()), {place.put(weight.view()), place.put(bias.flat())},
       place.put(grad_y.view()), {place.put(grad_weight.view()), place.put(grad_bias.flat())},
       place.scratch(cuda::hidden_layer_scratch_bytes(shape.nodes(), shape.hidden, shape.dim)),
-      bench_stream());
+      Precision::fp32, bench_stream());
   wait();
 }
 
@@ -257,7 +257,7 @@ void adam(const Shape& shape, Place& place) {
   const int64_t updates = 0;
   cuda::adam(AdamSettings(), place.put(VectorView<const int64_t>(&updates, 1)).data,
              place.put(weight.flat()), place.put(grad.flat()), place.put(first.flat()),
-             place.put(second.flat()), bench_stream());
+             place.put(second.flat()), {}, bench_stream());
   wait();
 }
 
