@@ -20,7 +20,7 @@ template <int Width>
 __global__ __launch_bounds__(kThreads) void update(AdamSettings s, const int64_t* updates,
                                                    int64_t size, const float* grads, float* weights,
                                                    float* first_moments, float* second_moments,
-                                                   Bf16* rounded) {
+                                                   VectorView<Bf16> rounded) {
   REC_SHARED_ARRAY(Corrections, shared, [1]);
   if (threadIdx.x == 0) {
     const double t = double(*updates + 1);
@@ -46,7 +46,7 @@ __global__ __launch_bounds__(kThreads) void update(AdamSettings s, const int64_t
     store(weights + i, weight);
     store(first_moments + i, first);
     store(second_moments + i, second);
-    if (rounded != nullptr) store(rounded + i, weight);
+    if (rounded.size > 0) store(rounded.data + i, weight);
   }
 }
 
@@ -59,13 +59,12 @@ void adam(const AdamSettings& settings, const int64_t* updates, VectorView<float
   require(rounded.size == 0 || rounded.size == weight.size,
           "adam: rounded weights must be as many as the weights");
   const auto row = [](auto slab) { return RowLayout(MatrixView(slab.data, 1, slab.size)); };
-  const int width = vector_width({row(weight), row(grad), row(first_moment), row(second_moment),
-                                  rounded.size > 0 ? row(rounded) : row(weight)});
+  const int width =
+      vector_width({row(weight), row(grad), row(first_moment), row(second_moment), row(rounded)});
   with_width(width, [&]<int Width>() {
     const int64_t blocks = std::min(kMostBlocks, ceil_div(weight.size, int64_t{kThreads} * Width));
     launch(update<Width>, unsigned(blocks), kThreads, 0, stream, settings, updates, weight.size,
-           grad.data, weight.data, first_moment.data, second_moment.data,
-           rounded.size > 0 ? rounded.data : nullptr);
+           grad.data, weight.data, first_moment.data, second_moment.data, rounded);
   });
 }
 
