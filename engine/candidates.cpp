@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "engine/draw_kinds.h"
 #include "engine/evaluator.h"
 #include "kernels/common/check.h"
 #include "kernels/sampler/philox.h"
@@ -12,9 +13,6 @@
 
 namespace rec {
 namespace {
-
-constexpr uint32_t kCandidateDraws =
-    1;  // Philox's last counter word; random baselines have 0 there
 
 std::vector<int32_t> row_of(CsrView m, int64_t r) { return {m.row(r), m.row(r) + m.degree(r)}; }
 
@@ -72,8 +70,8 @@ CandidateLists draw_candidates(CsrView truth, const std::vector<CsrView>& splits
                                   std::to_string(negatives) + " negatives from; draw fewer");
     for (int32_t item : row_of(truth, u)) {
       const auto word = [&](uint32_t draw) {
-        return philox(draw / 4, uint32_t(u), uint32_t(item), kCandidateDraws, uint32_t(seed),
-                      uint32_t(seed >> 32))
+        return philox(draw / 4, uint32_t(u), uint32_t(item), uint32_t(DrawKind::candidates),
+                      uint32_t(seed), uint32_t(seed >> 32))
             .word[draw % 4];
       };
       std::vector<int32_t> drawn = distinct_below(int32_t(left), int32_t(negatives), word);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "engine/draw_kinds.h"
 #include "engine/metrics.h"
 #include "kernels/sampler/philox.h"
 
@@ -12,11 +13,8 @@ namespace {
 
 constexpr int64_t kShort = 5, kLong = 20;  // cut-offs, the paper's and everybody's
 
-// Draws of different kinds, so that one seed serves both.
-enum class Draw : uint32_t { target, noise };
-
-uint32_t word_of(Draw draw, uint64_t seed, uint32_t owner, uint32_t n) {
-  return philox(n / 4, owner, uint32_t(draw), 0, uint32_t(seed), uint32_t(seed >> 32)).word[n % 4];
+uint32_t word_of(DrawKind kind, uint64_t seed, uint32_t owner, uint32_t n) {
+  return philox(n / 4, owner, 0, uint32_t(kind), uint32_t(seed), uint32_t(seed >> 32)).word[n % 4];
 }
 
 // (0, 1)
@@ -24,8 +22,8 @@ double open_interval(uint32_t word) { return (double(word) + 0.5) * 0x1p-32; }
 
 // Normally distributed, by Box and Muller: two words a value.
 double normal(uint64_t seed, uint32_t owner, uint32_t n) {
-  const double u = open_interval(word_of(Draw::noise, seed, owner, 2 * n)),
-               v = open_interval(word_of(Draw::noise, seed, owner, 2 * n + 1));
+  const double u = open_interval(word_of(DrawKind::intention_noise, seed, owner, 2 * n)),
+               v = open_interval(word_of(DrawKind::intention_noise, seed, owner, 2 * n + 1));
   return std::sqrt(-2 * std::log(u)) * std::cos(2 * std::numbers::pi * v);
 }
 
@@ -40,7 +38,7 @@ std::vector<IntentionTarget> draw_targets(CsrView test, const std::vector<uint8_
     for (int64_t e = 0; e < test.degree(u); ++e)
       if (has_query[size_t(test.row(u)[e])] != 0) candidates.push_back(test.row(u)[e]);
     if (candidates.empty()) continue;
-    const uint64_t word = word_of(Draw::target, seed, uint32_t(u), 0);
+    const uint64_t word = word_of(DrawKind::intention_target, seed, uint32_t(u), 0);
     targets.push_back({int32_t(u), candidates[size_t(word * candidates.size() >> 32)]});
   }
   return targets;

@@ -2,14 +2,11 @@
 
 #include <algorithm>
 
+#include "engine/draw_kinds.h"
 #include "kernels/sampler/philox.h"
 
 namespace rec {
 namespace {
-
-// The word in Philox's counter where training draws carry the epoch (kernels/sampler/sampler.h):
-// the last epoch there is, which no training reaches.
-constexpr uint32_t kInitialisation = 0xFFFFFFFFu;
 
 std::vector<ParameterInfo> with_offsets(std::vector<ParameterInfo> table) {
   int64_t offset = 0;
@@ -68,8 +65,8 @@ void Parameters::initialise(Backend& backend, uint64_t seed) {
     for (int64_t i = 0; i < table_[p].size(); ++i) {
       if (i % 4 == 0) {
         const uint64_t block = static_cast<uint64_t>(i / 4);
-        words = philox(uint32_t(block), uint32_t(block >> 32), uint32_t(p), kInitialisation,
-                       uint32_t(seed), uint32_t(seed >> 32));
+        words = philox(uint32_t(block), uint32_t(block >> 32), uint32_t(p),
+                       uint32_t(DrawKind::initialisation), uint32_t(seed), uint32_t(seed >> 32));
       }
       const double unit = (words.word[i % 4] + 0.5) * 0x1p-32;  // in (0, 1)
       values[static_cast<size_t>(table_[p].offset + i)] =

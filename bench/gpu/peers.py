@@ -37,7 +37,7 @@ SIZES = {  # users, items, edges, language width, hidden, dim, batch, negatives
     "tiny": (150, 100, 1000, 48, 32, 16, 64, 8),
 }
 # How far loss and gradients may be from the double-precision formulas: of the loss, and of a gradient's norm. bf16 has
-# 8 bits, tf32 11: an operand's rounding is 2^-9 and 2^-12, and a few of them add up along a path.
+# 8 bits, tf32 11: an operand's rounding is at most 2^-8 and 2^-11, half of that on average, and a few add up on a path.
 BOUNDS = {"fp32": (1e-6, 1e-4), "tf32": (8 * 2**-12, 32 * 2**-12), "bf16": (8 * 2**-9, 32 * 2**-9)}
 
 

@@ -1,7 +1,7 @@
-#include <numeric>
 #include <vector>
 
 #include "bench/harness.h"
+#include "bench/ranking_case.h"
 #include "kernels/ranking/ranking.h"
 
 namespace rec::bench {
@@ -9,19 +9,9 @@ namespace {
 
 template <int k, Precision precision = Precision::fp32>
 void rank_all(benchmark::State& state, const Shape& shape, Place& place) {
-  HostMatrix user = HostMatrix::random_unit_rows(shape.users, shape.dim, 1);
-  HostMatrix item = HostMatrix::random_unit_rows(shape.items, shape.dim, 2);
-  std::vector<int32_t> everyone(static_cast<size_t>(shape.users));
-  std::iota(everyone.begin(), everyone.end(), 0);
+  const RankingCase all(shape, place);
   HostMatrix scores(shape.users, k);
   std::vector<int32_t> items(static_cast<size_t>(shape.users * k));
-  RankingRequest request;
-  request.user = place.put(user.view());
-  request.item = place.put(item.view());
-  request.user_row = request.user_id =
-      place.put(VectorView<const int32_t>(everyone.data(), shape.users));
-  request.mask[0] = place.put(graph_of(shape).view().items_of_user);
-  request.masks = 1;
   const MatrixView<float> top_score = place.put(scores.view());
   const MatrixView<int32_t> top_item = place.put(MatrixView<int32_t>(items.data(), shape.users, k));
   // Every score is dim multiplications and additions; nothing else is a flop. A tile of scores is
@@ -34,8 +24,10 @@ void rank_all(benchmark::State& state, const Shape& shape, Place& place) {
   });
   measure(
       state, {.bytes = bytes, .flops = flops, .limit = Limit::sgemm()}, place,
-      [&] { cpu::rank(request, top_item, top_score); },
-      [&](auto stream) { cuda::rank(request, top_item, top_score, scratch, precision, stream); });
+      [&] { cpu::rank(all.request, top_item, top_score); },
+      [&](auto stream) {
+        cuda::rank(all.request, top_item, top_score, scratch, precision, stream);
+      });
 }
 
 [[maybe_unused]] const bool added_20 = add_kernel_bench("ranking/k=20", rank_all<20>);

@@ -2,11 +2,11 @@
 
 #include <cmath>
 #include <map>
-#include <numeric>
 #include <stdexcept>
 
 #include <cuda_runtime_api.h>
 
+#include "bench/ranking_case.h"
 #include "kernels/adam/adam.h"
 #include "kernels/bpr/bpr.h"
 #include "kernels/common/cuda_check.h"
@@ -16,7 +16,6 @@
 #include "kernels/language_projection/language_projection.h"
 #include "kernels/normalisation/normalisation.h"
 #include "kernels/propagation/propagation.h"
-#include "kernels/ranking/ranking.h"
 #include "kernels/sampler/sampler.h"
 #include "tests/support/language.h"
 
@@ -275,20 +274,10 @@ Ledger ledger_of_ranking(const Shape& shape) {
           "items' rows for every 64 users; users' rows read, lists written"};
 }
 void ranking(const Shape& shape, Place& place) {
-  HostMatrix user = HostMatrix::random_unit_rows(shape.users, shape.dim, 1);
-  HostMatrix item = HostMatrix::random_unit_rows(shape.items, shape.dim, 2);
-  std::vector<int32_t> everyone(static_cast<size_t>(shape.users));
-  std::iota(everyone.begin(), everyone.end(), 0);
+  const RankingCase all(shape, place);
   HostMatrix score(shape.users, kListed);
   std::vector<int32_t> best(static_cast<size_t>(shape.users * kListed));
-  RankingRequest request;
-  request.user = place.put(user.view());
-  request.item = place.put(item.view());
-  request.user_row = request.user_id =
-      place.put(VectorView<const int32_t>(everyone.data(), shape.users));
-  request.mask[0] = place.put(graph_of(shape).view().items_of_user);
-  request.masks = 1;
-  cuda::rank(request, place.put(MatrixView<int32_t>(best.data(), shape.users, kListed)),
+  cuda::rank(all.request, place.put(MatrixView<int32_t>(best.data(), shape.users, kListed)),
              place.put(score.view()),
              place.scratch(cuda::rank_scratch_bytes(shape.users, shape.items, shape.dim, kListed,
                                                     Precision::fp32)),

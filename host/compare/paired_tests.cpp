@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "engine/draw_kinds.h"
 #include "kernels/sampler/philox.h"
 #include "kernels/sampler/sampler_draws.h"
 
@@ -14,7 +15,6 @@ namespace {
 // Differences; beyond, the normal distribution is taken for the sum of ranks.
 constexpr int64_t kLargestExact = 50, kLargestExactWithTies = 13;
 constexpr uint32_t kResamples = 2000;
-constexpr uint32_t kBootstrapDraws = 2;  // Philox's last counter word; candidates have 1 there
 constexpr double kTail = 0.025;
 
 // Two-sided, from the sums that the ranks have under every choice of signs. twice_rank: two times each
@@ -113,8 +113,8 @@ std::vector<Interval> bootstrap_intervals(const std::vector<std::vector<double>>
     PhiloxWords words{};
     for (uint32_t draw = 0; draw < users; ++draw) {
       if (draw % 4 == 0)
-        words =
-            philox(draw / 4, resample, 0, kBootstrapDraws, uint32_t(seed), uint32_t(seed >> 32));
+        words = philox(draw / 4, resample, 0, uint32_t(DrawKind::bootstrap), uint32_t(seed),
+                       uint32_t(seed >> 32));
       const double* drawn =
           &by_user[size_t(uniform_below(words.word[draw % 4], int32_t(users))) * width];
       for (size_t c = 0; c < width; ++c) sum[c] += drawn[c];
