@@ -39,13 +39,7 @@ constexpr int64_t kFewestOther = 256;
 
 // Vectors of up to kDepth columns are narrow: a block's own stay in shared memory as they are.
 // Blocks on a multiprocessor, by shared memory (112 KB each, 146 KB where wide) and registers.
-constexpr int blocks_at_once([[maybe_unused]] bool narrow) {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
-  return 1;
-#else
-  return narrow ? 2 : 1;
-#endif
-}
+constexpr int blocks_at_once(bool narrow) { return narrow && !compiled_for_less_than(90) ? 2 : 1; }
 
 using Quad = Floats<kQuad>;
 
