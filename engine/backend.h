@@ -19,6 +19,7 @@
 
 #include "kernels/adam/adam.h"
 #include "kernels/batch_gradient/batch_gradient.h"
+#include "kernels/batch_l2/batch_l2.h"
 #include "kernels/common/bf16.h"
 #include "kernels/common/precision.h"
 #include "kernels/common/stored_view.h"
@@ -74,7 +75,7 @@ struct ProjectorTape {
 // How much there is to project: users, items, users whose mean is kept, and the projector's widths.
 struct ProjectionSize {
   int64_t users = 0, items = 0, heavy_users = 0;
-  int layers = 0;
+  int layers = 0;      // 0: nothing is projected
   int64_t hidden = 0;  // of all layers but the last; unused for one layer
   int64_t dim = 0;     // of the last
 };
@@ -168,6 +169,11 @@ class Backend {
                          MatrixView<const float> item, const BatchView& batch,
                          const BatchGradientView& scratch, MatrixView<float> grad_user,
                          MatrixView<float> grad_item, TrainingClock* clock) = 0;
+  // kernels/batch_l2 of a node table x [nodes, dim]: grad added to, the loss added to the clock's
+  // loss_sum; node_loss [nodes] is overwritten.
+  virtual void batch_l2(MatrixView<const float> x, const BatchView& batch, float weight,
+                        MatrixView<float> grad, VectorView<double> node_loss,
+                        TrainingClock* clock) = 0;
   // kernels/adam with t = clock->updates + 1, and the weights rounded where a slab for them is
   // given; moves the clock's step and updates on by one.
   virtual void optimiser_step(const AdamSettings& settings, const ParameterSlabs& slabs,

@@ -54,7 +54,9 @@ class CpuBackend final : public Backend {
     const cpu::ThreadsInUse threads(threads_);
     const ProjectionSize& size = sizes.projection;
     const int64_t first = size.layers == 1 ? size.dim : size.hidden;
-    int64_t most = cpu::projection_scratch_bytes(size.users, size.items, size.heavy_users, first);
+    int64_t most = size.layers > 0 ? cpu::projection_scratch_bytes(size.users, size.items,
+                                                                   size.heavy_users, first)
+                                   : 0;
     for (int l = 1; l < size.layers; ++l) {
       const int64_t out = l == size.layers - 1 ? size.dim : size.hidden;
       most = std::max(most, cpu::hidden_layer_scratch_bytes(size.hidden, out));
@@ -137,6 +139,13 @@ class CpuBackend final : public Backend {
         return cpu::user_gradient(batch, scratch.user_row, grad_user);
     }
     cpu::batch_gradient(user, batch, scratch, grad_user, grad_item);
+  }
+
+  void batch_l2(MatrixView<const float> x, const BatchView& batch, float weight,
+                MatrixView<float> grad, VectorView<double> node_loss,
+                TrainingClock* clock) override {
+    const cpu::ThreadsInUse threads(threads_);
+    clock->loss_sum += cpu::batch_l2(x, batch, weight, grad, node_loss);
   }
 
   void optimiser_step(const AdamSettings& settings, const ParameterSlabs& slabs,

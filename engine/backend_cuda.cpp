@@ -247,6 +247,13 @@ class CudaBackend final : public Backend {
     cuda::batch_gradient(user, batch, scratch, grad_user, grad_item, stream());
   }
 
+  void batch_l2(MatrixView<const float> x, const BatchView& batch, float weight,
+                MatrixView<float> grad, VectorView<double> node_loss,
+                TrainingClock* clock) override {
+    const cuda::NvtxRange range("batch l2");
+    cuda::batch_l2(x, batch, weight, grad, node_loss, &clock->loss_sum, stream());
+  }
+
   void optimiser_step(const AdamSettings& settings, const ParameterSlabs& slabs,
                       TrainingClock* clock) override {
     const cuda::NvtxRange range("optimiser step");
@@ -279,7 +286,9 @@ class CudaBackend final : public Backend {
           size.users, size.items, size.heavy_users, size.layers == 1 ? size.dim : size.hidden);
     };
     int64_t most = with_type(stored_element(), [&](auto stored) {
-      return size.layers == 1 ? first(stored, float{}) : first(stored, stored);
+      return size.layers == 0   ? int64_t{0}
+             : size.layers == 1 ? first(stored, float{})
+                                : first(stored, stored);
     });
     for (int l = 1; l < size.layers; ++l) {
       const int64_t out = l == size.layers - 1 ? size.dim : size.hidden;

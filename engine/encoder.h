@@ -1,10 +1,12 @@
 // An encoder makes the behaviour representations of all nodes from its parameters, and carries a
-// gradient back to them. A model is an encoder and an objective (engine/training.h).
+// gradient back to them: what it says of the nodes itself (layer 0), then propagation. A model is
+// an encoder and an objective (engine/training.h).
 #pragma once
 #include <cstdint>
 #include <vector>
 
 #include "engine/parameters.h"
+#include "engine/propagation.h"
 #include "kernels/common/views.h"
 
 namespace rec {
@@ -22,6 +24,10 @@ class Encoder {
   // After forward with the same parameters: the gradient slab is overwritten;
   // grad_e is scratch afterwards.
   virtual void backward(const Parameters& parameters, MatrixView<float> grad_e) = 0;
+
+  // e0 [nodes, dim] of the last forward; backward may take its memory.
+  virtual MatrixView<const float> initial() const = 0;
+  virtual Propagation& propagation() = 0;
 };
 
 }  // namespace rec

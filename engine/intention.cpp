@@ -124,7 +124,7 @@ IntentionRanker::IntentionRanker(Model& model, CsrView train, std::vector<CsrVie
     if (layers <= 2 && mask.row_start == train.row_start && mask.col == train.col)
       moves_no_shown_item_ = true;
   }
-  e0_ = to_host(model.backend(), model.encoder().projected().rows_from(0, train.rows));
+  e0_ = to_host(model.backend(), model.encoder().initial().rows_from(0, train.rows));
   e_ = to_host(model.backend(), model.representations().raw());
 }
 
@@ -266,7 +266,7 @@ TopLists IntentionRanker::rank_exactly(const std::vector<int32_t>& users,
   const Graph& graph = model_.graph();
   const int64_t dim = query.cols;
   const int layers = model_.settings().propagation_layers;
-  const std::vector<float> e0 = to_host(backend, model_.encoder().projected());
+  const std::vector<float> e0 = to_host(backend, model_.encoder().initial());
   const Matrix<float> moved(backend, MatrixView<const float>(e0.data(), graph.nodes(), dim));
   const Matrix<float> scratch(backend, layers > 0 ? 2 * graph.nodes() : 0, dim);
   Representations representations(backend, model_.settings().score, graph.users(), graph.items(),

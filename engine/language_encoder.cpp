@@ -91,15 +91,12 @@ LanguageEncoder::LanguageEncoder(Backend& backend, const Graph& graph, const Lan
       graph_(graph),
       z_(z),
       shape_(projector),
-      propagation_layers_(propagation_layers),
+      propagation_(backend, graph, propagation_layers, projector.dim),
       e0_(backend, graph.nodes(), projector.dim) {
-  require(propagation_layers >= 0,
-          "encoder: the number of propagation layers must not be negative");
   for (int l = 0; l + 1 < shape_.layers; ++l) {
     hidden_.emplace_back(backend, graph.nodes(), layer_width(shape_, l));
     tape_.hidden[l] = hidden_.back().view();
   }
-  if (propagation_layers_ > 0) scratch_ = Matrix<float>(backend, 2 * graph.nodes(), shape_.dim);
 }
 
 std::vector<ParameterInfo> LanguageEncoder::parameter_table() const {
@@ -108,19 +105,14 @@ std::vector<ParameterInfo> LanguageEncoder::parameter_table() const {
 
 void LanguageEncoder::forward(const Parameters& parameters, MatrixView<float> e) {
   backend_.project(z_.view(), graph_.view(), projector_view(shape_, parameters), tape_, e0_.view());
-  backend_.propagate(graph_.view(), propagation_layers_, e0_.view(), scratch_.view(), e);
+  propagation_.apply(e0_.view(), e);
 }
 
 void LanguageEncoder::backward(const Parameters& parameters, MatrixView<float> grad_e) {
   // Propagation is its own adjoint; e0's memory takes grad_e0, which nothing reads e0 after.
-  backend_.propagate(graph_.view(), propagation_layers_, grad_e, scratch_.view(), e0_.view());
+  propagation_.apply(grad_e, e0_.view());
   backend_.project_adjoint(z_.view(), graph_.view(), projector_view(shape_, parameters), tape_,
                            e0_.view(), gradient_view(shape_, parameters));
-}
-
-void LanguageEncoder::mean_of_inner_layers(MatrixView<float> mean) {
-  require(propagation_layers_ >= 1, "encoder: there are no inner layers without propagation");
-  backend_.propagate(graph_.view(), propagation_layers_ - 1, e0_.view(), scratch_.view(), mean);
 }
 
 void project_vectors(Backend& backend, const ProjectorShape& shape, const Parameters& parameters,

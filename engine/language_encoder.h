@@ -1,8 +1,7 @@
 // The encoder of AlphaRec and of the linear mapping: project the language vectors of all nodes,
-// then propagate over the graph.
+// then propagate over the graph (engine/propagation.h).
 //
 //   e0 = W_n leaky(... W_1 z + b_1 ...) + b_n
-//   e  = mean over k = 0 .. K of A~^k e0
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -36,22 +35,17 @@ class LanguageEncoder final : public Encoder {
   void forward(const Parameters& parameters, MatrixView<float> e) override;
   void backward(const Parameters& parameters, MatrixView<float> grad_e) override;
 
-  int propagation_layers() const { return propagation_layers_; }
-  // e0 [nodes, dim] of the last forward; backward takes its memory.
-  MatrixView<const float> projected() const { return e0_.view(); }
-  // mean [nodes, dim] = 1/K sum_{k < K} A~^k e0, after forward: what a new user's representation on
-  // the frozen graph is made of. K must be at least 1.
-  void mean_of_inner_layers(MatrixView<float> mean);
+  MatrixView<const float> initial() const override { return e0_.view(); }
+  Propagation& propagation() override { return propagation_; }
 
  private:
   Backend& backend_;
   const Graph& graph_;
   const LanguageVectors& z_;
   ProjectorShape shape_;
-  int propagation_layers_;
+  Propagation propagation_;
   std::vector<StoredMatrix> hidden_;
   Matrix<float> e0_;
-  Matrix<float> scratch_;
   ProjectorTape tape_;
 };
 

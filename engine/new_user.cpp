@@ -28,7 +28,7 @@ std::vector<float> new_user_vector(Model& model, MatrixView<const float> z, CsrV
       if (at != history.end() && *at == train.col[e]) ++degree[size_t(at - history.begin())];
     }
     Matrix<float> inner(backend, model.graph().nodes(), dim);
-    model.encoder().mean_of_inner_layers(inner.view());
+    model.encoder().propagation().mean_of_inner_layers(model.encoder().initial(), inner.view());
     std::vector<float> row(static_cast<size_t>(dim));
     for (size_t h = 0; h < history.size(); ++h) {
       backend.download(row.data(), inner.view().row(users + history[h]),

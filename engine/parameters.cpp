@@ -1,6 +1,8 @@
 #include "engine/parameters.h"
 
 #include <algorithm>
+#include <cmath>
+#include <numbers>
 
 #include "engine/draw_kinds.h"
 #include "kernels/sampler/philox.h"
@@ -19,6 +21,18 @@ std::vector<ParameterInfo> with_offsets(std::vector<ParameterInfo> table) {
 
 int64_t total_size(const std::vector<ParameterInfo>& table) {
   return table.empty() ? 0 : table.back().offset + table.back().size();
+}
+
+double in_unit_interval(uint32_t word) { return (word + 0.5) * 0x1p-32; }
+
+// A value of the distribution with spread 1, the index-th of four words' four. Normal ones come in
+// pairs from two words each (Box and Muller 1958).
+double standard(Distribution distribution, const PhiloxWords& words, int64_t index) {
+  if (distribution == Distribution::uniform) return 2.0 * in_unit_interval(words.word[index]) - 1.0;
+  const int64_t first = index / 2 * 2;
+  const double radius = std::sqrt(-2.0 * std::log(in_unit_interval(words.word[first])));
+  const double angle = 2.0 * std::numbers::pi * in_unit_interval(words.word[first + 1]);
+  return radius * (index == first ? std::cos(angle) : std::sin(angle));
 }
 
 }  // namespace
@@ -68,9 +82,8 @@ void Parameters::initialise(Backend& backend, uint64_t seed) {
         words = philox(uint32_t(block), uint32_t(block >> 32), uint32_t(p),
                        uint32_t(DrawKind::initialisation), uint32_t(seed), uint32_t(seed >> 32));
       }
-      const double unit = (words.word[i % 4] + 0.5) * 0x1p-32;  // in (0, 1)
       values[static_cast<size_t>(table_[p].offset + i)] =
-          static_cast<float>((2.0 * unit - 1.0) * table_[p].bound);
+          static_cast<float>(standard(table_[p].initial, words, i % 4) * table_[p].spread);
     }
   }
   set(backend, values);

@@ -11,19 +11,23 @@
 
 namespace rec {
 
+// How initial values are drawn: uniform in +-spread, or normal with deviation spread.
+enum class Distribution { uniform, normal };
+
 struct ParameterInfo {
   std::string name;  // "w1", "b1", ...
   int64_t rows = 0;
   int64_t cols = 0;    // 0 for a vector of `rows` values
   int64_t offset = 0;  // into each slab, in values
-  double bound = 0;    // initial values are uniform in +-bound
+  double spread = 0;
+  Distribution initial = Distribution::uniform;
 
   int64_t size() const { return cols == 0 ? rows : rows * cols; }
 };
 
 class Parameters {
  public:
-  // table: names, shapes and bounds; offsets are filled in here.
+  // table: names, shapes and initial values; offsets are filled in here.
   Parameters(Backend& backend, std::vector<ParameterInfo> table);
 
   const std::vector<ParameterInfo>& table() const { return table_; }
@@ -34,7 +38,7 @@ class Parameters {
   // so that the rounded copy, where the backend keeps one, is always of them.
   void set(Backend& backend, const ParameterInfo& tensor, const std::vector<float>& values);
   void set(Backend& backend, const std::vector<float>& values);
-  // Uniform in +-bound from Philox keyed by the seed: the same values on every backend.
+  // From Philox keyed by the seed: the same values on every backend.
   void initialise(Backend& backend, uint64_t seed);
 
  private:

@@ -37,7 +37,10 @@ Training::Training(Model& model, const TrainingSettings& settings)
       score_grad_(backend_, settings.batch, 1 + settings.negatives),
       row_grad_(backend_, settings.batch, model.encoder().dim()),
       row_loss_(backend_, settings.batch),
+      node_loss_(backend_, settings.l2 > 0 ? model.graph().nodes() : 0),
       clock_(backend_, 1) {
+  require(settings.l2 == 0 || model.settings().node_table,
+          "training: l2 is of the rows of a node table, which this model does not have");
   require(settings.batch >= 1 && settings.batch <= model.graph().edges(),
           "training: a batch must have at least one row and no more than training interactions");
   if (const int64_t user = model.graph().user_without_negatives(); user >= 0)
@@ -55,7 +58,7 @@ int64_t Training::bytes_needed(const TrainingSettings& settings, int64_t users, 
   const int64_t rows = settings.batch, uses = rows * (1 + settings.negatives);
   const int64_t floats = (users + items) * dim  // gradient of e
                          + uses + rows * dim;   // of the scores, of the batch's users
-  const int64_t doubles = rows;                 // losses
+  const int64_t doubles = rows + (settings.l2 > 0 ? users + items : 0);  // losses
   // Of each of two batches.
   const int64_t ids = 2 * uses     // users and their negatives; item_use
                       + 2 * rows;  // positives; user_row
@@ -134,7 +137,12 @@ void Training::differentiate(const BatchView& batch) {
                      grad.rows_from(0, users), grad.rows_from(users, items), clock_.data());
   model_.representations().gradient_to_raw(grad);
 
-  model_.encoder().backward(model_.parameters(), grad);
+  const Parameters& parameters = model_.parameters();
+  model_.encoder().backward(parameters, grad);
+  if (settings_.l2 > 0)
+    backend_.batch_l2(node_rows(parameters, parameters.slabs().weight), batch, settings_.l2,
+                      node_rows(parameters, parameters.slabs().grad), node_loss_.view(),
+                      clock_.data());
 }
 
 void Training::update() {

@@ -18,6 +18,7 @@ namespace rec {
 
 struct TrainingSettings {
   ObjectiveSettings objective;
+  float l2 = 0;  // kernels/batch_l2's weight; of models with a node table
   AdamSettings adam;
   SamplingRule sampling = SamplingRule::user;
   int64_t batch = 4096;     // rows a step; no more than the graph has edges
@@ -84,6 +85,7 @@ class Training {
   Matrix<float> score_grad_;    // [batch, 1 + negatives]
   Matrix<float> row_grad_;      // [batch, dim]
   Array<double> row_loss_;      // [batch]
+  Array<double> node_loss_;     // [nodes] where there is an l2
   Array<TrainingClock> clock_;  // one value
 };
 

@@ -48,7 +48,7 @@ struct Subject {
 Subject trained_model(const LoadRequest& load) {
   Subject subject;
   subject.run = load_run(load);
-  subject.name = subject.run.config.model;
+  subject.name = model_label(subject.run.config);
   if (subject.run.trained_on == TrainedOn::other_data) subject.name += ", zero-shot";
   if (!subject.run.forced.empty()) subject.name += ", forced";
   const Representations& vectors = subject.run.model->representations();

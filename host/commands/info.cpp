@@ -55,7 +55,9 @@ void print_counts(const Dataset& data, const DatasetFacts& facts) {
 
 void print_needs(const Dataset& data) {
   if (!data.has_language()) {
-    fmt::print("language       none: item_language.npy is needed to train alpharec or linear\n");
+    fmt::print(
+        "language       none: item_language.npy is needed by alpharec and linear, not by lightgcn "
+        "and mf\n");
     return;
   }
   const LanguageModel& language = data.language_model;

@@ -17,6 +17,7 @@
 #include "host/formats/mapped_file.h"
 #include "host/progress/progress.h"
 #include "host/report/html.h"
+#include "host/run/model_of_config.h"
 
 namespace rec {
 namespace {
@@ -172,7 +173,8 @@ void write_page(const std::string& file, const LoadedRun& run, const Sweep& swee
       "<p>" + escape(facts_line(run.data, sweep)) + "</p>" + table + "</table>" +
       chart("the target, by alpha", {hr_5, ndcg_5}, XLabels::decimal) +
       chart("the user's other test items, by alpha", {others}, XLabels::decimal);
-  write_output(file, html_page("intention: " + run.config.model + " on " + run.data.name, body));
+  write_output(file,
+               html_page("intention: " + model_label(run.config) + " on " + run.data.name, body));
 }
 
 // The lists of chosen users without an intention, and at alpha.
@@ -214,6 +216,7 @@ int run_intention(const Options& options) {
   refuse_same_output({{"--jsonl", options.jsonl_file}, {"--html", options.html_file}});
   const std::vector<double> alphas = parse_alphas(options.alphas);
   LoadedRun run = load_run(options.load);
+  require_language_model(run, "intention");
   const Dataset& data = run.data;
   if (data.test.entries() == 0)
     throw FileError(data.path,

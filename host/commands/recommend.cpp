@@ -97,6 +97,7 @@ void recommend_to_users(LoadedRun& run, const Options& options, VectorView<const
 void recommend_with_intention(LoadedRun& run, const Options& options,
                               std::vector<uint8_t> allowed) {
   const Dataset& data = run.data;
+  require_language_model(run, "an intention");
   const std::vector<double> alphas = parse_alphas(options.alpha);
   if (alphas.size() != 1)
     throw std::invalid_argument("--alpha " + options.alpha + ": recommend takes one value");
@@ -129,6 +130,7 @@ void recommend_with_intention(LoadedRun& run, const Options& options,
 void recommend_to_history(LoadedRun& run, const Options& options,
                           VectorView<const uint8_t> allowed) {
   const Dataset& data = run.data;
+  require_language_model(run, "--history");
   Backend& backend = *run.backend;
   std::vector<int32_t> history = items_named(data, split_list(options.history, "--history"));
   std::sort(history.begin(), history.end());

@@ -1,4 +1,5 @@
 #include "host/compare/comparison.h"
+#include "host/run/model_of_config.h"
 
 #include <fmt/format.h>
 
@@ -27,8 +28,9 @@ SeedGroup group_of(const std::vector<ComparedRun>& runs, std::vector<size_t> mem
   group.name = names[0];
   if (names.size() > 1) {
     const std::string common = common_name(names);
-    group.name = fmt::format(
-        "{} ({} seeds)", common.empty() ? runs[group.runs[0]].config.model : common, names.size());
+    group.name = fmt::format("{} ({} seeds)",
+                             common.empty() ? model_label(runs[group.runs[0]].config) : common,
+                             names.size());
   }
   const size_t cutoffs = runs[0].evaluation.cutoffs.size();
   group.mean.resize(cutoffs);

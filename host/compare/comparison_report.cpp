@@ -1,4 +1,5 @@
 #include "host/compare/comparison_report.h"
+#include "host/run/model_of_config.h"
 
 #include <fmt/format.h>
 
@@ -174,7 +175,7 @@ Json comparison_json(const ComparisonReport& report) {
   for (const ComparedRun& run : comparison.runs)
     json["runs"].push_back({{"name", run.name},
                             {"path", run.path},
-                            {"model", run.config.model},
+                            {"model", model_label(run.config)},
                             {"seed", run.config.seed},
                             {"metrics", metrics_json(cutoffs, run.evaluation.mean)}});
   if (comparison.has_seeds())

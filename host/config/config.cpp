@@ -99,17 +99,6 @@ Key following(std::string from, Key key) {
 
 const std::vector<std::string> kMetrics = {"recall", "ndcg", "hr", "precision", "map", "mrr"};
 
-// A weight that no kernel applies yet: 0 is all it can be.
-Key unavailable_weight(std::string name, std::vector<std::string> aliases, double Config::*field) {
-  Key key = real_number(name, aliases, field, 0, false, 0);
-  key.allowed = "0";
-  key.read = [](Config&, const toml::node& value) -> std::string {
-    return value.value<double>() == 0.0 ? ""
-                                        : "is not available yet; leave it at 0 or use weight_decay";
-  };
-  return key;
-}
-
 Key cutoffs() {
   return {"topk",
           {"Ks", "topks", "topN"},
@@ -173,8 +162,10 @@ Key monitor() {
 const std::vector<Key>& keys() {
   constexpr int64_t kMany = std::numeric_limits<int32_t>::max();
   static const std::vector<Key> table = {
-      word("model", {"model_name"}, &Config::model, {"alpharec", "linear"}),
-      following("the model", word("projector", {}, &Config::projector, {"mlp", "linear"})),
+      word("model", {"model_name"}, &Config::model, {"alpharec", "linear", "lightgcn", "mf"}),
+      following("the model", word("projector", {}, &Config::projector, {"mlp", "linear", "none"})),
+      following("the projector", whole_number("projector_layers", {"projector.layers"},
+                                              &Config::projector_layers, 0, kMaxProjectorLayers)),
       following("the language width",
                 whole_number("hidden", {"hidden_width"}, &Config::hidden, 0, 1 << 20)),
       whole_number("width", {"hidden_size", "embedding_size", "recdim", "embed_size", "n_factors"},
@@ -182,8 +173,10 @@ const std::vector<Key>& keys() {
       following("the model",
                 whole_number("layers", {"n_layers", "layer", "layer_num", "num_layers"},
                              &Config::layers, 0, 64)),
-      word("objective", {"loss"}, &Config::objective, {"infonce", "bpr", "softmax"}),
-      word("score", {}, &Config::score, {"cosine", "dot"}),
+      real_number("init_std", {}, &Config::init_std, 0, false, 1e3),
+      following("the model",
+                word("objective", {"loss"}, &Config::objective, {"infonce", "bpr", "softmax"})),
+      following("the model", word("score", {}, &Config::score, {"cosine", "dot"})),
       real_number("tau", {"temperature", "temp", "temp_cl"}, &Config::tau, 1e-6, false, 1e6),
       whole_number("batch", {"batch_size", "train_batch_size", "bpr_batch"}, &Config::batch, 1,
                    kMany),
@@ -194,7 +187,8 @@ const std::vector<Key>& keys() {
       word("sampling", {}, &Config::sampling, {"user", "interaction"}),
       real_number("lr", {"learning_rate", "learning.rate"}, &Config::lr, 0, true, 1e3),
       real_number("weight_decay", {}, &Config::weight_decay, 0, false, 1e3),
-      unavailable_weight("reg", {"regs", "decay", "reg_weight", "reg.lambda"}, &Config::reg),
+      following("the model", real_number("reg", {"regs", "decay", "reg_weight", "reg.lambda"},
+                                         &Config::reg, 0, false, 1e3)),
       whole_number("epochs", {"max_epoch", "num_epochs"}, &Config::epochs, 1, kMany),
       whole_number("eval_every", {"verbose", "eval_step", "test_step"}, &Config::eval_every, 1,
                    kMany),
@@ -311,6 +305,26 @@ void apply_table(Config& config, const toml::table& table, const std::string& fi
   }
 }
 
+// Of a config whose words are filled in.
+void refuse_contradiction(const Config& config) {
+  const auto refuse = [&](const std::string& setting, const std::string& why) {
+    throw std::invalid_argument(fmt::format("{}, but {}; leave one of them out", setting, why));
+  };
+  const bool reads = reads_language(config.model);
+  const std::string projector = fmt::format("projector is '{}'", config.projector);
+  if (reads == (config.projector == "none"))
+    refuse(projector, fmt::format("model is '{}', which {}", config.model,
+                                  reads ? "projects language vectors" : "reads none"));
+  const int64_t layers = config.projector_layers;
+  if (layers > 0 && (config.projector == "none" || (layers == 1) != (config.projector == "linear")))
+    refuse(projector, fmt::format("projector_layers is {}", layers));
+  if (reads && config.reg > 0)
+    refuse(fmt::format("reg is {}", config.reg),
+           fmt::format("model is '{}' and has no rows of users and items to keep short (lightgcn "
+                       "and mf have; weight_decay is for all)",
+                       config.model));
+}
+
 }  // namespace
 
 void apply_config_text(Config& config, const std::string& text, const std::string& name) {
@@ -342,11 +356,24 @@ void apply_option(Config& config, const std::string& key, const std::string& val
   if (!refusal.empty()) throw std::invalid_argument("--" + key + " " + value + ": " + refusal);
 }
 
+bool reads_language(const std::string& model) { return model == "alpharec" || model == "linear"; }
+
 Config resolve(Config config, int64_t language_width) {
-  const bool linear = config.model == "linear";
-  if (config.projector.empty()) config.projector = linear ? "linear" : "mlp";
-  if (config.layers < 0) config.layers = linear ? 0 : 2;
-  if (config.projector == "linear")
+  const bool reads = reads_language(config.model);
+  if (config.projector.empty())
+    config.projector = !reads                                                     ? "none"
+                       : config.projector_layers > 1                              ? "mlp"
+                       : config.projector_layers == 1 || config.model == "linear" ? "linear"
+                                                                                  : "mlp";
+  if (config.layers < 0)
+    config.layers = config.model == "alpharec" ? 2 : config.model == "lightgcn" ? 3 : 0;
+  if (config.objective.empty()) config.objective = reads ? "infonce" : "bpr";
+  if (config.score.empty()) config.score = reads ? "cosine" : "dot";
+  if (config.reg < 0) config.reg = reads ? 0 : 1e-4;
+  refuse_contradiction(config);
+  if (config.projector_layers == 0 && reads)
+    config.projector_layers = config.projector == "mlp" ? 2 : 1;
+  if (config.projector != "mlp")
     config.hidden = 0;
   else if (config.hidden == 0)
     config.hidden = default_hidden_width(language_width);

@@ -9,13 +9,15 @@
 namespace rec {
 
 struct Config {
-  std::string model = "alpharec";     // alpharec | linear
-  std::string projector;              // mlp | linear; empty: the model's own
-  int64_t hidden = 0;                 // 0: by the language width (engine/language_encoder.h)
-  int64_t width = 64;                 // d
-  int64_t layers = -1;                // K; -1: the model's own (alpharec 2, linear 0)
-  std::string objective = "infonce";  // infonce | bpr | softmax
-  std::string score = "cosine";       // cosine | dot
+  std::string model = "alpharec";  // alpharec | linear | lightgcn | mf
+  std::string projector;           // mlp | linear | none; empty: the model's own
+  int64_t projector_layers = 0;    // 0: the projector's own (mlp 2, linear 1)
+  int64_t hidden = 0;              // 0: by the language width (engine/language_encoder.h)
+  int64_t width = 64;              // d
+  int64_t layers = -1;    // K; -1: the model's own (alpharec 2, linear 0, lightgcn 3, mf 0)
+  double init_std = 0;    // of lightgcn and mf; 0: Xavier's
+  std::string objective;  // infonce | bpr | softmax; empty: the model's own
+  std::string score;      // cosine | dot; empty: the model's own
   double tau = 0.15;
   int64_t batch = 4096;
   int64_t negatives = 256;  // with bpr and softmax always 1
@@ -23,7 +25,7 @@ struct Config {
   std::string sampling = "user";  // user | interaction
   double lr = 5e-4;
   double weight_decay = 0;
-  double reg = 0;
+  double reg = -1;  // -1: the model's own (lightgcn and mf 1e-4, others 0)
   int64_t epochs = 500;
   int64_t eval_every = 5;             // epochs
   int64_t patience = 20;              // evaluations without a better monitor
@@ -47,10 +49,14 @@ void apply_setting(Config& config, const std::string& key_and_value);
 // The same for an option of the command line that is a key of its own: --epochs 5.
 void apply_option(Config& config, const std::string& key, const std::string& value);
 
-// Fills in what follows from other keys: projector and layers from model, hidden from
-// language_width (D), one negative with bpr, and with softmax, which does not look at it.
-// A linear projector has no hidden width, so hidden becomes 0.
+// Fills in what follows from other keys: projector, layers, objective, score and reg from model,
+// hidden from language_width (D), one negative with bpr, and with softmax, which does not look at
+// it. A projector of one layer has no hidden width, so hidden becomes 0; nor have models without a
+// projector. Throws std::invalid_argument naming two settings that contradict each other.
 Config resolve(Config config, int64_t language_width);
+
+// Whether the model reads language vectors, or has a representation of its own for every node.
+bool reads_language(const std::string& model);
 
 // Every key of a resolved config, one a line, as TOML; the same settings give the same bytes, and
 // reading them gives the same settings.

@@ -1,4 +1,5 @@
 #include "host/report/report.h"
+#include "host/run/model_of_config.h"
 
 #include <fmt/format.h>
 
@@ -64,7 +65,7 @@ void write_report(const RunFolder& run, const Dataset& data, const Config& confi
       double(data.train.entries()) / double(data.users) / double(data.items), data.language.width(),
       data.fingerprint);
   html += "<h2>Settings</h2><pre>" + escape(to_toml(config)) + "</pre>";
-  write_whole_file(run.report_file(), html_page(config.model + " on " + data.name, html));
+  write_whole_file(run.report_file(), html_page(model_label(config) + " on " + data.name, html));
 }
 
 }  // namespace rec

@@ -34,23 +34,26 @@ Tensor read_weight(const fs::path& folder, const std::string& name, size_t dimen
   return {name, file.header().shape, file.as_float32()};
 }
 
-// w1 [hidden, D], b1, w2 [d, hidden], b2: the two-layer projector; w1 [d, D] alone: the linear map.
+// w1 [d, D] alone: the linear map. w1 [hidden, D], b1, w2 [.., hidden], b2, ...: the projector of
+// so many layers.
 Weights weights_of_npy(const std::string& path, const std::vector<std::string>& settings) {
   const fs::path folder(path);
   Weights weights;
   weights.path = path;
-  weights.file.tensors.push_back(read_weight(folder, "w1", 2));
-  weights.language_width = weights.file.tensors[0].shape[1];
-  const bool mlp = is_there((folder / "w2.npy").string());
-  weights.config.model = mlp ? "alpharec" : "linear";
-  weights.config.width = weights.file.tensors[0].shape[0];
-  if (mlp) {
-    weights.config.hidden = weights.config.width;
-    weights.file.tensors.push_back(read_weight(folder, "b1", 1));
-    weights.file.tensors.push_back(read_weight(folder, "w2", 2));
-    weights.file.tensors.push_back(read_weight(folder, "b2", 1));
-    weights.config.width = weights.file.tensors[2].shape[0];
+  int layers = 1;
+  while (layers < kMaxProjectorLayers &&
+         is_there((folder / fmt::format("w{}.npy", layers + 1)).string()))
+    ++layers;
+  std::vector<Tensor>& tensors = weights.file.tensors;
+  for (int l = 1; l <= layers; ++l) {
+    tensors.push_back(read_weight(folder, fmt::format("w{}", l), 2));
+    if (l == 1) weights.language_width = tensors[0].shape[1];
+    weights.config.width = tensors.back().shape[0];
+    if (layers > 1) tensors.push_back(read_weight(folder, fmt::format("b{}", l), 1));
   }
+  weights.config.model = layers > 1 ? "alpharec" : "linear";
+  weights.config.projector_layers = layers;
+  if (layers > 1) weights.config.hidden = tensors[0].shape[0];
   for (const std::string& setting : settings) apply_setting(weights.config, setting);
   return weights;
 }
@@ -108,16 +111,24 @@ LoadedRun load_run(const LoadRequest& request) {
                            : weights_of_checkpoint(is_run ? folder.best_file() : request.run);
   LoadedRun loaded;
   loaded.data = load_dataset(data_path, {language});
-  require_language(loaded.data, weights.config.model);
-  require_same_width(loaded.data, weights.language_width, weights.path);
-  loaded.forced = language_difference(loaded.data, weights.language_model, weights.path);
+  loaded.path = request.run;
+  loaded.trained_on = trained_on(weights, loaded.data, !request.data.empty());
+  if (reads_language(weights.config.model)) {
+    require_language(loaded.data, weights.config.model);
+    require_same_width(loaded.data, weights.language_width, weights.path);
+    loaded.forced = language_difference(loaded.data, weights.language_model, weights.path);
+  } else if (loaded.trained_on != TrainedOn::this_dataset) {
+    throw FileError(weights.path, fmt::format("is a {} model: its parameters are of the users and "
+                                              "items it was trained on, and {} is another dataset; "
+                                              "train it there",
+                                              weights.config.model, loaded.data.path));
+  }
   if (!loaded.forced.empty() && !request.force)
     throw FileError(loaded.data.path, loaded.forced +
                                           "; embed the titles with the same model, or go on "
                                           "with --force");
   if (!loaded.forced.empty())
     loaded.notices.push_back("forced: " + loaded.data.path + " " + loaded.forced);
-  loaded.trained_on = trained_on(weights, loaded.data, !request.data.empty());
   loaded.config = resolve(weights.config, loaded.data.language.width());
   loaded.backend = make_backend(request.device, request.threads).backend;
   if (loaded.config.precision != precision_name(Precision::fp32))
@@ -140,6 +151,13 @@ LoadedRun load_run(const LoadRequest& request) {
   restore_weights(*loaded.model, weights.file, weights.path);
   loaded.model->embed();
   return loaded;
+}
+
+void require_language_model(const LoadedRun& run, const std::string& what) {
+  if (!reads_language(run.config.model))
+    throw std::invalid_argument(fmt::format(
+        "{}: {} is a {} model, which reads no language vectors; use a run of alpharec or linear",
+        what, run.path, run.config.model));
 }
 
 }  // namespace rec

@@ -33,6 +33,7 @@ struct LoadedRun {
   Dataset data;
   Config config;
   TrainedOn trained_on = TrainedOn::unknown;
+  std::string path;              // the request's run
   std::string forced;            // what would have been refused but for force; "" for nothing
   std::unique_ptr<Model> model;  // weights restored, embed() done
 };
@@ -40,7 +41,11 @@ struct LoadedRun {
 // Computes in fp32, whatever the run was trained in: its weights are that, and every backend has
 // it.
 // Refuses a dataset whose language vectors have another width than what the model was trained on,
-// and, unless forced, one whose vectors come from another language model.
+// and, unless forced, one whose vectors come from another language model. A model with rows of its
+// own for users and items is refused every dataset but the one it was trained on.
 LoadedRun load_run(const LoadRequest& request);
+
+// Refuses a run of a model without language vectors; what: the option that needs them.
+void require_language_model(const LoadedRun& run, const std::string& what);
 
 }  // namespace rec

@@ -1,5 +1,7 @@
 #include "host/run/model_of_config.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "engine/ranker.h"
@@ -27,9 +29,12 @@ Config fit_to(const Dataset& data, Config config) {
 }
 
 ModelSettings model_settings(const Config& config) {
-  const bool mlp = config.projector == "mlp";
   ModelSettings settings;
-  settings.projector = {mlp ? 2 : 1, config.hidden, config.width, mlp};
+  if (reads_language(config.model))
+    settings.projector = {int(config.projector_layers), config.hidden, config.width,
+                          config.projector_layers > 1};
+  else
+    settings.node_table = {config.width, config.init_std};
   settings.propagation_layers = int(config.layers);
   settings.score = config.score == "dot" ? Score::dot : Score::cosine;
   return settings;
@@ -41,6 +46,7 @@ TrainingSettings training_settings(const Config& config) {
                             : config.objective == "softmax" ? Objective::softmax
                                                             : Objective::infonce;
   settings.objective.tau = float(config.tau);
+  settings.l2 = float(config.reg);
   settings.adam.learning_rate = float(config.lr);
   settings.adam.weight_decay = float(config.weight_decay);
   settings.sampling =
@@ -75,6 +81,20 @@ int64_t training_bytes(const Backend& backend, const Dataset& data, const Config
          Training::bytes_needed(training_settings(config), data.users, data.items, config.width) +
          backend.scratch_bytes(operation_sizes(backend, data, config)) +
          SplitEvaluator::bytes_needed(data) + lists + popularity;
+}
+
+std::string model_label(const Config& config) {
+  std::string label = config.model;
+  if (!reads_language(config.model)) return label;
+  const bool linear = config.model == "linear";
+  std::vector<std::string> changes;
+  if (config.projector_layers == 1 && !linear) changes.push_back("w/o MLP");
+  if (config.projector_layers > 1 && (linear || config.projector_layers > 2))
+    changes.push_back(fmt::format("projector of {} layers", config.projector_layers));
+  if (config.layers == 0 && !linear) changes.push_back("w/o GCN");
+  if (config.layers > 0 && linear) changes.push_back(fmt::format("K = {}", config.layers));
+  if (config.objective == "bpr") changes.push_back("w/o CL");
+  return changes.empty() ? label : fmt::format("{} {}", label, fmt::join(changes, ", "));
 }
 
 Monitor monitor_of(const Config& config) {

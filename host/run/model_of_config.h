@@ -21,6 +21,10 @@ OperationSizes operation_sizes(const Backend& backend, const Dataset& data, cons
 // of evaluations, and what the backend takes for itself.
 int64_t training_bytes(const Backend& backend, const Dataset& data, const Config& config);
 
+// What tables call the model of a resolved config: "alpharec", or, where it is one of the paper's
+// ablations, "alpharec w/o MLP"; "alpharec projector of 3 layers".
+std::string model_label(const Config& config);
+
 // "recall@20" -> its metric and cut-off; the config has checked the form.
 struct Monitor {
   Metric metric;

@@ -100,7 +100,7 @@ class Trainer {
       VectorRanker ranker = model_ranker();
       const auto popularity = make_popularity(model_.backend(), data_.train.view());
       const Evaluation own = evaluator_.evaluate(ranker, split, config_.topk);
-      rows = {{config_.model, own.mean},
+      rows = {{model_label(config_), own.mean},
               {"popularity", evaluator_.evaluate(*popularity, split, config_.topk).mean}};
       say(request_,
           fmt::format("\nbest epoch {}; {} split, {} users, all {} items ranked, masked: {}",
@@ -213,6 +213,18 @@ class Trainer {
   std::optional<double> last_loss_;      // of the last whole epoch
 };
 
+// The settings that a person looks at first.
+std::string main_settings(const Config& config) {
+  const std::string hidden = config.hidden > 0 ? fmt::format("hidden {}, ", config.hidden) : "";
+  const std::string loss = config.objective == "bpr" ? "bpr"
+                           : config.objective == "infonce"
+                               ? fmt::format("negatives {}, tau {}", config.negatives, config.tau)
+                               : fmt::format("{}, tau {}", config.objective, config.tau);
+  return fmt::format("{}width {}, K {}, batch {}, {}, lr {}, {}seed {}", hidden, config.width,
+                     config.layers, config.batch, loss, config.lr,
+                     config.reg > 0 ? fmt::format("reg {}, ", config.reg) : "", config.seed);
+}
+
 // What will be trained, on what, and how much memory it takes: said and checked beforehand.
 void announce(const Dataset& data, const Config& config, const Backend& backend,
               const TrainRequest& request) {
@@ -222,10 +234,7 @@ void announce(const Dataset& data, const Config& config, const Backend& backend,
                   data.name, data.users, data.items, data.train.entries(), data.valid.entries(),
                   data.test.entries(), data.language.width()));
   say(request,
-      fmt::format("{} on {}; hidden {}, width {}, K {}, batch {}, negatives {}, tau {}, lr {}, "
-                  "seed {}",
-                  config.model, backend.name(), config.hidden, config.width, config.layers,
-                  config.batch, config.negatives, config.tau, config.lr, config.seed));
+      fmt::format("{} on {}; {}", model_label(config), backend.name(), main_settings(config)));
   const int64_t needed = training_bytes(backend, data, config);
   say(request, fmt::format("memory: about {} needed, {} available", bytes_text(needed),
                            bytes_text(available_memory(backend))));
@@ -256,7 +265,7 @@ void catch_interrupts() {
 
 TrainEnd train(const Dataset& data, const Config& given, const RunFolder& run,
                const TrainRequest& request) {
-  require_language(data, given.model);
+  if (reads_language(given.model)) require_language(data, given.model);
   refuse_dataset_folder(run.path());
   FolderLock lock;
   lock.take(run.path());

@@ -7,7 +7,7 @@
 #include <algorithm>
 
 #include "kernels/batch_gradient/batch_gradient.h"
-#include "kernels/batch_gradient/mean_loss_cuda.cuh"
+#include "kernels/batch_gradient/loss_sum_cuda.cuh"
 #include "kernels/common/ceil_div.h"
 #include "kernels/common/gpu.h"
 #include "kernels/common/row_tile.cuh"

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "kernels/batch_gradient/mean_loss_cuda.cuh"
+#include "kernels/batch_gradient/loss_sum_cuda.cuh"
 #include "kernels/common/carve.h"
 #include "kernels/common/ceil_div.h"
 #include "kernels/common/exp.cuh"

@@ -190,8 +190,8 @@ TEST_CASE("encoder: hidden width and parameter shapes by the authors' table", "[
   REQUIRE(table.size() == 4);
   CHECK((table[0].name == "w1" && table[0].rows == 7 && table[0].cols == 3));
   CHECK((table[3].name == "b2" && table[3].rows == 5 && table[3].cols == 0));
-  CHECK(table[0].bound == Approx(1 / std::sqrt(3.0)));
-  CHECK(table[2].bound == Approx(1 / std::sqrt(7.0)));
+  CHECK(table[0].spread == Approx(1 / std::sqrt(3.0)));
+  CHECK(table[2].spread == Approx(1 / std::sqrt(7.0)));
   CHECK_THROWS_AS(projector_table({0, 7, 5, true}, 3), std::invalid_argument);
   CHECK_THROWS_AS(projector_table({2, 0, 5, true}, 3), std::invalid_argument);
 }
@@ -209,7 +209,7 @@ TEST_CASE("parameters: uniform within their bounds, drawn by the seed alone", "[
   Parameters layout(*made.backend, projector_table({2, 50, 40, true}, 30));
   // Every tensor has draws of its own.
   const ParameterInfo &w1 = layout.table()[0], &w2 = layout.table()[2];
-  const auto unit = [&](const ParameterInfo& p) { return values[size_t(p.offset)] / p.bound; };
+  const auto unit = [&](const ParameterInfo& p) { return values[size_t(p.offset)] / p.spread; };
   CHECK(std::abs(unit(w1) - unit(w2)) > 1e-6);
   for (const ParameterInfo& p : layout.table()) {
     double largest = 0, sum = 0;
@@ -219,11 +219,11 @@ TEST_CASE("parameters: uniform within their bounds, drawn by the seed alone", "[
     }
     INFO(p.name);
     // float rounding of a value just below the bound may reach it
-    CHECK(largest <= double(float(p.bound)));
+    CHECK(largest <= double(float(p.spread)));
     // of n uniform values: the largest is under 0.5 of the bound with probability 2^-n, and the
     // mean deviates by bound / sqrt(3 n)
-    CHECK(largest > 0.5 * p.bound);
-    CHECK(std::abs(sum / double(p.size())) < 5 * p.bound / std::sqrt(3.0 * double(p.size())));
+    CHECK(largest > 0.5 * p.spread);
+    CHECK(std::abs(sum / double(p.size())) < 5 * p.spread / std::sqrt(3.0 * double(p.size())));
   }
 }
 

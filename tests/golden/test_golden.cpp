@@ -61,7 +61,7 @@ void check_steps(Model& model, const Fixture& fixture) {
                                positive = fixture.ids(step + "pos"),
                                negative = fixture.ids(step + "neg");
     model.embed();
-    check_array(step + "e0", to_host(backend, model.encoder().projected()),
+    check_array(step + "e0", to_host(backend, model.encoder().initial()),
                 fixture.doubles(step + "e0"), kArrayBound);
     check_array(step + "e", to_host(backend, model.representations().raw()),
                 fixture.doubles(step + "e"), kArrayBound);

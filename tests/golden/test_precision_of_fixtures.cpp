@@ -87,7 +87,7 @@ Comparison compare_steps(Model& model, const Fixture& fixture, int64_t degree,
     BoundedModel want = model_before(fixture, t, degree, precision);
     want.forward();
     model.embed();
-    comparison.compare(step + "e0", to_host(backend, model.encoder().projected()), flat(want.e0));
+    comparison.compare(step + "e0", to_host(backend, model.encoder().initial()), flat(want.e0));
     comparison.compare(step + "e", to_host(backend, model.representations().raw()), flat(want.e));
 
     const HostBatch batch = batch_of(fixture, step);

@@ -73,6 +73,11 @@ class ForwardingBackend : public Backend {
       worker_->objective(settings, user, item, batch, scratch, grad_user, grad_item, clock);
     });
   }
+  void batch_l2(MatrixView<const float> x, const BatchView& batch, float weight,
+                MatrixView<float> grad, VectorView<double> node_loss,
+                TrainingClock* clock) override {
+    work([&] { worker_->batch_l2(x, batch, weight, grad, node_loss, clock); });
+  }
   void optimiser_step(const AdamSettings& settings, const ParameterSlabs& slabs,
                       TrainingClock* clock) override {
     work([&] { worker_->optimiser_step(settings, slabs, clock); });

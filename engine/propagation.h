@@ -1,0 +1,32 @@
+// The second half of every encoder: what layer 0 says of the nodes, spread over the graph.
+//
+//   e = mean over k = 0 .. K of A~^k e0
+#pragma once
+#include "engine/buffer.h"
+#include "engine/graph.h"
+
+namespace rec {
+
+class Propagation {
+ public:
+  // backend and graph must outlive it. layers is K, at least 0; dim is e's width.
+  Propagation(Backend& backend, const Graph& graph, int layers, int64_t dim);
+
+  // Backend memory it takes, in floats a node.
+  static int64_t floats_per_node(int layers, int64_t dim) { return layers > 0 ? 2 * dim : 0; }
+
+  int layers() const { return layers_; }
+  // to [nodes, dim] overwritten. Its own adjoint: gradients go back through the same call.
+  void apply(MatrixView<const float> from, MatrixView<float> to);
+  // mean [nodes, dim] = 1/K sum_{k < K} A~^k e0: what a new user's representation on the frozen
+  // graph is made of. K must be at least 1.
+  void mean_of_inner_layers(MatrixView<const float> e0, MatrixView<float> mean);
+
+ private:
+  Backend& backend_;
+  const Graph& graph_;
+  int layers_;
+  Matrix<float> scratch_;
+};
+
+}  // namespace rec
