@@ -313,8 +313,9 @@ void refuse_contradiction(const Config& config) {
   const bool reads = reads_language(config.model);
   const std::string projector = fmt::format("projector is '{}'", config.projector);
   if (reads == (config.projector == "none"))
-    refuse(projector, fmt::format("model is '{}', which {}", config.model,
-                                  reads ? "projects language vectors" : "reads none"));
+    refuse(projector,
+           fmt::format("model is '{}', which {}", config.model,
+                       reads ? "projects language vectors" : "reads no language vectors"));
   const int64_t layers = config.projector_layers;
   if (layers > 0 && (config.projector == "none" || (layers == 1) != (config.projector == "linear")))
     refuse(projector, fmt::format("projector_layers is {}", layers));

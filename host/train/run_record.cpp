@@ -44,6 +44,7 @@ void RunRecord::resume() {
   require_same_language(data_, saved.language_model, saved.language_width, path);
   Config before;
   apply_config_text(before, saved.config, path);
+  before = resolve(before, saved.language_width);  // a key may be younger than the checkpoint
   const std::string difference =
       first_difference(without_what_may_change(before), without_what_may_change(config_));
   if (!difference.empty())

@@ -19,7 +19,16 @@ struct Case {
   const char* name;
   ModelSettings model;
   ObjectiveSettings objective;
+  float l2 = 0;
 };
+
+ModelSettings node_table(int64_t dim, int layers, Score score) {
+  ModelSettings settings;
+  settings.node_table = {dim, 0.5};
+  settings.propagation_layers = layers;
+  settings.score = score;
+  return settings;
+}
 
 std::vector<Case> cases() {
   const ProjectorShape mlp{2, 7, 5, true}, linear{1, 0, 5, false}, deep{3, 6, 5, true};
@@ -35,7 +44,10 @@ std::vector<Case> cases() {
           {"scores as dot products, BPR", {mlp, 2, Score::dot}, bpr},
           {"cosine, BPR", {linear, 1, Score::cosine}, bpr},
           {"AlphaRec, full softmax", {mlp, 2, Score::cosine}, softmax},
-          {"the linear mapping, full softmax of dot products", {linear, 0, Score::dot}, softmax}};
+          {"the linear mapping, full softmax of dot products", {linear, 0, Score::dot}, softmax},
+          {"MF", node_table(5, 0, Score::dot), bpr, 0.3f},
+          {"LightGCN", node_table(5, 3, Score::dot), bpr, 0.3f},
+          {"LightGCN, InfoNCE of cosines", node_table(6, 2, Score::cosine), info_nce}};
 }
 
 HostBatch batch_for(const SmallData& data, const Case& c) {
@@ -59,6 +71,7 @@ struct OneStep {
     for (float w : to_host(*backend, slabs.weight)) parameter.push_back(w);
     TrainingSettings settings;
     settings.objective = c.objective;
+    settings.l2 = c.l2;
     settings.batch = batch.rows();
     settings.negatives = batch.negatives;
     Training training(model, settings);
@@ -76,7 +89,8 @@ class PlainModel {
       : data_(data),
         case_(c),
         batch_(batch),
-        table_(projector_table(c.model.projector, data.width)) {
+        table_(c.model.node_table ? NodeTable::table(*c.model.node_table, data.users(), data.items)
+                                  : projector_table(c.model.projector, data.width)) {
     int64_t offset = 0;
     for (ParameterInfo& p : table_) {
       p.offset = offset;
@@ -85,12 +99,14 @@ class PlainModel {
   }
   const std::vector<ParameterInfo>& table() const { return table_; }
   Rows e(const std::vector<double>& parameter) const {
-    const Rows e0 =
-        plain_e0(data_.lists, data_.language_rows(), case_.model.projector, table_, parameter);
-    return plain_mean(plain_layers(data_.lists, e0, case_.model.propagation_layers));
+    return plain_mean(plain_layers(data_.lists, e0(parameter), case_.model.propagation_layers));
   }
   double loss(const std::vector<double>& parameter) const {
-    return plain_loss(case_.objective, case_.model.score, e(parameter), data_.lists.size(), batch_);
+    return plain_loss(case_.objective, case_.model.score, e(parameter), data_.lists.size(),
+                      batch_) +
+           (case_.l2 > 0
+                ? plain_batch_l2(double(case_.l2), e0(parameter), data_.lists.size(), batch_)
+                : 0.0);
   }
   // d loss / d t of loss(parameter + t direction), by central differences with the h^2 term
   // removed, and how far it may be off: the h^2 term's own size,
@@ -113,6 +129,11 @@ class PlainModel {
   }
 
  private:
+  Rows e0(const std::vector<double>& parameter) const {
+    if (case_.model.node_table) return plain_node_table(case_.model.dim(), parameter);
+    return plain_e0(data_.lists, data_.language_rows(), case_.model.projector, table_, parameter);
+  }
+
   const SmallData& data_;
   const Case& case_;
   const HostBatch& batch_;
@@ -194,6 +215,40 @@ TEST_CASE("encoder: hidden width and parameter shapes by the authors' table", "[
   CHECK(table[2].spread == Approx(1 / std::sqrt(7.0)));
   CHECK_THROWS_AS(projector_table({0, 7, 5, true}, 3), std::invalid_argument);
   CHECK_THROWS_AS(projector_table({2, 0, 5, true}, 3), std::invalid_argument);
+}
+
+TEST_CASE("encoder: a node table has a row for every node, Xavier's deviation or one that is given",
+          "[engine]") {
+  const std::vector<ParameterInfo> table = NodeTable::table({8, 0}, 56, 92);
+  REQUIRE(table.size() == 2);
+  CHECK((table[0].name == "user" && table[0].rows == 56 && table[0].cols == 8));
+  CHECK((table[1].name == "item" && table[1].rows == 92 && table[1].cols == 8));
+  CHECK(table[0].spread == Approx(std::sqrt(2.0 / 64)));
+  CHECK(table[1].spread == Approx(std::sqrt(2.0 / 100)));
+  CHECK(NodeTable::table({8, 0.1}, 56, 92)[1].spread == 0.1);
+  CHECK_THROWS_AS(NodeTable::table({0, 0.1}, 56, 92), std::invalid_argument);
+}
+
+TEST_CASE("parameters: normal with their deviation, drawn by the seed alone", "[engine]") {
+  const MadeBackend made = make_backend("cpu", 2);
+  Parameters parameters(*made.backend, NodeTable::table({8, 0.25}, 2000, 1501));
+  parameters.initialise(*made.backend, 1);
+  const std::vector<float> values = to_host(*made.backend, parameters.slabs().weight);
+  const double n = double(values.size());
+  // Standardised moments of n normal values: mean 0 +- 1/sqrt(n), square 1 +- sqrt(2/n), fourth
+  // power 3 +- sqrt(96/n); neighbours, which are made of the same words, do not correlate.
+  double sum = 0, square = 0, fourth = 0, neighbours = 0;
+  for (size_t i = 0; i < values.size(); ++i) {
+    const double x = values[i] / 0.25;
+    sum += x / n;
+    square += x * x / n;
+    fourth += x * x * x * x / n;
+    if (i % 2 == 1) neighbours += x * values[i - 1] / 0.25 / (n / 2);
+  }
+  CHECK(std::abs(sum) < 5 / std::sqrt(n));
+  CHECK(std::abs(square - 1) < 5 * std::sqrt(2 / n));
+  CHECK(std::abs(fourth - 3) < 5 * std::sqrt(96 / n));
+  CHECK(std::abs(neighbours) < 5 / std::sqrt(n / 2));
 }
 
 TEST_CASE("parameters: uniform within their bounds, drawn by the seed alone", "[engine]") {

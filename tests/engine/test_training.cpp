@@ -37,6 +37,27 @@ TEST_CASE("training: stopped anywhere and resumed, the same bits as uninterrupte
   }
 }
 
+TEST_CASE("training: a node table stopped and resumed, the same bits as uninterrupted",
+          "[engine]") {
+  const std::string device = GENERATE(from_range(test_devices()));
+  CAPTURE(device);
+  const SmallData data = small_data(128, 40, 30);
+  const auto fresh = [&] {
+    return std::make_unique<Trained>(device, data, with_l2(), 2, Precision::fp32, lightgcn());
+  };
+  const auto whole = fresh(), before = fresh(), after = fresh();
+  for (Trained* t : {whole.get(), before.get()}) t->start();
+  whole->steps(5);
+  before->steps(3);
+  after->restore(before->state());
+  after->steps(2);
+  check_same_bits(after->state(), whole->state());
+}
+
+TEST_CASE("training: l2 is refused where there is no node table", "[engine]") {
+  CHECK_THROWS_AS(Trained("cpu", small_data(129, 40, 30), with_l2()), std::invalid_argument);
+}
+
 TEST_CASE("training: a resumed run draws what the uninterrupted one would have", "[engine]") {
   const std::string device = GENERATE(from_range(test_devices()));
   CAPTURE(device);
@@ -170,7 +191,8 @@ TEST_CASE("training: memory is what was announced, and a step takes none", "[eng
        small_data(119, 900, 12, 1),
        {{1, 0, 1, false}, 0, Score::dot},
        settings()},
-      {"one layer", small_data(120, 90, 30), {{2, 16, 6, true}, 1, Score::dot}, settings()}};
+      {"one layer", small_data(120, 90, 30), {{2, 16, 6, true}, 1, Score::dot}, settings()},
+      {"a node table", small_data(127, 900, 300), lightgcn(), with_l2()}};
   for (const Case& c : cases)
     for (Precision precision : precisions_of(device)) {
       CAPTURE(c.name, precision_name(precision));
@@ -178,7 +200,7 @@ TEST_CASE("training: memory is what was announced, and a step takes none", "[eng
       const int64_t model_bytes =
           Model::bytes_needed(backend, c.model, c.data.train.view(), c.data.width);
       const int64_t training_bytes =
-          Training::bytes_needed(c.training, c.data.users(), c.data.items, c.model.projector.dim);
+          Training::bytes_needed(c.training, c.data.users(), c.data.items, c.model.dim());
       Model model(backend, c.model, c.data.language(), c.data.train.view());
       const int64_t for_model = backend.bytes();
       Training training(model, c.training);

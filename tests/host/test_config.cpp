@@ -58,6 +58,9 @@ TEST_CASE("config: aliases mean what the peers mean") {
       {"[learning]\nrate = 0.25", [](const Config& c) { return c.lr == 0.25; }},
       {"learning.rate = 0.25", [](const Config& c) { return c.lr == 0.25; }},
       {"weight_decay = 1e-3", [](const Config& c) { return c.weight_decay == 1e-3; }},
+      {"decay = 1e-4", [](const Config& c) { return c.reg == 1e-4; }},
+      {"reg.lambda = 0.5", [](const Config& c) { return c.reg == 0.5; }},
+      {"[projector]\nlayers = 3", [](const Config& c) { return c.projector_layers == 3; }},
       {"regs = 0", [](const Config& c) { return c.reg == 0; }},
       {"n_layers = 3", [](const Config& c) { return c.layers == 3; }},
       {"layer = 3", [](const Config& c) { return c.layers == 3; }},
@@ -156,6 +159,26 @@ TEST_CASE("config: the first difference, with both values") {
   CHECK(first_difference(a, b) == "lr = 0.0005, not 0.25");
 }
 
+TEST_CASE("config: settings that contradict each other are refused, naming both") {
+  const auto told = [](const std::string& text) {
+    return refusal([&] { resolve(read(text), 10); });
+  };
+  CHECK(told("model = 'mf'\nprojector = 'mlp'") ==
+        "projector is 'mlp', but model is 'mf', which reads no language vectors; leave one of them "
+        "out");
+  CHECK(told("projector = 'none'") ==
+        "projector is 'none', but model is 'alpharec', which projects language vectors; leave one "
+        "of them out");
+  CHECK_THAT(told("projector = 'linear'\nprojector_layers = 2"),
+             Catch::StartsWith("projector is 'linear', but projector_layers is 2"));
+  CHECK_THAT(told("projector = 'mlp'\nprojector_layers = 1"),
+             Catch::StartsWith("projector is 'mlp', but projector_layers is 1"));
+  CHECK_THAT(told("model = 'lightgcn'\nprojector_layers = 1"),
+             Catch::StartsWith("projector is 'none', but projector_layers is 1"));
+  CHECK_THAT(told("reg = 1e-4"), Catch::StartsWith("reg is 0.0001, but model is 'alpharec'"));
+  CHECK(told("model = 'linear'\nprojector_layers = 3") == "");
+}
+
 TEST_CASE("config: an option of the command line is named as it was typed") {
   Config config;
   apply_option(config, "epochs", "7");
@@ -169,14 +192,24 @@ TEST_CASE("config: an option of the command line is named as it was typed") {
 }
 
 TEST_CASE("config: what is written holds every key and reads back as itself") {
-  const std::vector<std::string> all = {
-      "model",   "projector", "hidden", "width",        "layers",   "objective",
-      "score",   "tau",       "batch",  "negatives",    "sampling", "negative_distribution",
-      "lr",      "reg",       "epochs", "weight_decay", "patience", "eval_every",
-      "monitor", "mask",      "topk",   "seed",         "threads",  "precision"};
-  for (const char* text : {"", "model = 'linear'\nlr = 0.1\ntau = 3",
-                           "lr = 1e-300\nweight_decay = 0.30000000000000004",
-                           "seed = 9223372036854775807\ntopk = [1, 1000000]"}) {
+  const std::vector<std::string> all = {"model",    "projector",
+                                        "hidden",   "width",
+                                        "layers",   "objective",
+                                        "init_std", "projector_layers",
+                                        "score",    "tau",
+                                        "batch",    "negatives",
+                                        "sampling", "negative_distribution",
+                                        "lr",       "reg",
+                                        "epochs",   "weight_decay",
+                                        "patience", "eval_every",
+                                        "monitor",  "mask",
+                                        "topk",     "seed",
+                                        "threads",  "precision"};
+  for (const char* text :
+       {"", "model = 'linear'\nlr = 0.1\ntau = 3", "model = 'lightgcn'\ninit_std = 0.1",
+        "model = 'mf'\nreg = 0", "projector_layers = 1", "projector_layers = 4",
+        "projector = 'linear'", "lr = 1e-300\nweight_decay = 0.30000000000000004",
+        "seed = 9223372036854775807\ntopk = [1, 1000000]"}) {
     const std::string written = to_toml(resolve(read(text), 384));
     CAPTURE(text, written);
     CHECK(to_toml(read(written)) == written);

@@ -54,6 +54,51 @@ TEST_CASE("settings in words become the engine's") {
   CHECK(mlp.projector.hidden == 20);
   CHECK(mlp.projector.bias);
   CHECK(mlp.score == Score::cosine);
+  Config deep;
+  apply_setting(deep, "projector_layers=3");
+  CHECK(model_settings(resolve(deep, 10)).projector.layers == 3);
+  CHECK(model_settings(resolve(deep, 10)).projector.bias);
+}
+
+TEST_CASE("settings of models without language vectors: a node table and its L2") {
+  Config config;
+  apply_setting(config, "model=lightgcn");
+  const Config lightgcn = resolve(config, 0);
+  const ModelSettings model = model_settings(lightgcn);
+  REQUIRE(model.node_table);
+  CHECK(model.node_table->dim == 64);
+  CHECK(model.node_table->deviation == 0);
+  CHECK(model.propagation_layers == 3);
+  CHECK(model.score == Score::dot);
+  CHECK(training_settings(lightgcn).objective.kind == Objective::bpr);
+  CHECK(training_settings(lightgcn).l2 == 1e-4f);
+  for (const char* setting : {"model=mf", "init_std=0.1", "reg=0.5", "objective=infonce"})
+    apply_setting(config, setting);
+  const Config mf = resolve(config, 0);
+  CHECK(model_settings(mf).node_table->deviation == 0.1);
+  CHECK(model_settings(mf).propagation_layers == 0);
+  CHECK(training_settings(mf).l2 == 0.5f);
+  CHECK(training_settings(mf).negatives == 256);
+  CHECK_FALSE(model_settings(resolve(Config(), 10)).node_table);
+  CHECK(training_settings(resolve(Config(), 10)).l2 == 0);
+}
+
+TEST_CASE("tables say which ablation a model is") {
+  const auto label = [](const std::vector<const char*>& settings) {
+    Config config;
+    for (const char* setting : settings) apply_setting(config, setting);
+    return model_label(resolve(config, 10));
+  };
+  CHECK(label({}) == "alpharec");
+  CHECK(label({"projector_layers=1"}) == "alpharec w/o MLP");
+  CHECK(label({"projector=linear"}) == "alpharec w/o MLP");
+  CHECK(label({"layers=0"}) == "alpharec w/o GCN");
+  CHECK(label({"objective=bpr", "layers=0"}) == "alpharec w/o GCN, w/o CL");
+  CHECK(label({"projector.layers=4"}) == "alpharec projector of 4 layers");
+  CHECK(label({"model=linear"}) == "linear");
+  CHECK(label({"model=linear", "layers=2"}) == "linear K = 2");
+  CHECK(label({"model=linear", "projector_layers=2"}) == "linear projector of 2 layers");
+  CHECK(label({"model=lightgcn"}) == "lightgcn");
 }
 
 TEST_CASE("masks: every split but the evaluated one, or train alone") {

@@ -93,6 +93,28 @@ inline Rows plain_e0(const Lists& lists, const Rows& z, const ProjectorShape& sh
   return e0;
 }
 
+// The parameter slab of a node table, row by row.
+inline Rows plain_node_table(int64_t dim, const std::vector<double>& p) {
+  Rows e0;
+  for (size_t first = 0; first < p.size(); first += size_t(dim))
+    e0.emplace_back(p.begin() + ptrdiff_t(first), p.begin() + ptrdiff_t(first) + dim);
+  return e0;
+}
+
+// weight / (2 B) times the squared lengths of the rows of e0 that the batch takes.
+inline double plain_batch_l2(double weight, const Rows& e0, size_t users, const HostBatch& batch) {
+  double sum = 0;
+  const auto add_square = [&](size_t node) {
+    for (double value : e0[node]) sum += value * value;
+  };
+  for (int64_t b = 0; b < batch.rows(); ++b) {
+    add_square(size_t(batch.user[size_t(b)]));
+    for (int64_t slot = 0; slot <= batch.negatives; ++slot)
+      add_square(users + size_t(batch.item_of(b, slot)));
+  }
+  return weight / (2 * double(batch.rows())) * sum;
+}
+
 inline void plain_normalise(std::vector<double>& row) {
   double square = 0;
   for (double value : row) square += value * value;

@@ -16,6 +16,14 @@ inline constexpr uint64_t kSeed = 111;
 
 inline ModelSettings alpharec() { return {{2, 16, 6, true}, 2, Score::cosine}; }
 
+inline ModelSettings lightgcn() {
+  ModelSettings settings;
+  settings.node_table = {6, 0.1};
+  settings.propagation_layers = 3;
+  settings.score = Score::dot;
+  return settings;
+}
+
 inline TrainingSettings settings(SamplingRule rule = SamplingRule::user) {
   TrainingSettings s;
   s.sampling = rule;
@@ -23,6 +31,15 @@ inline TrainingSettings settings(SamplingRule rule = SamplingRule::user) {
   s.negatives = 5;
   s.adam.learning_rate = 0.01f;
   s.adam.weight_decay = 0.001f;
+  return s;
+}
+
+// Of lightgcn().
+inline TrainingSettings with_l2() {
+  TrainingSettings s = settings();
+  s.objective.kind = Objective::bpr;
+  s.negatives = 1;
+  s.l2 = 0.01f;
   return s;
 }
 
@@ -38,9 +55,10 @@ struct Trained {
   Training training;
 
   Trained(const std::string& device, const SmallData& data, const TrainingSettings& s,
-          int threads = 2, Precision precision = Precision::fp32)
+          int threads = 2, Precision precision = Precision::fp32,
+          const ModelSettings& model_settings = alpharec())
       : backend(make_backend(device, threads, precision).backend),
-        model(*backend, alpharec(), data.language(), data.train.view()),
+        model(*backend, model_settings, data.language(), data.train.view()),
         training(model, s) {}
   void start() {
     model.parameters().initialise(*backend, kSeed);
