@@ -129,7 +129,15 @@ LanguageView Place::put(const LanguageView& z) {
 }
 
 SamplerTables Place::put(const SamplerTables& tables) {
-  return {put(tables.items_of_user), put(tables.active_user), tables.rule};
+  SamplerTables there;
+  there.items_of_user = put(tables.items_of_user);
+  there.active_user = put(tables.active_user);
+  there.rule = tables.rule;
+  there.domain_start = put(tables.domain_start);
+  there.weights.before_item = put(tables.weights.before_item);
+  there.weights.outside_before_edge = put(tables.weights.outside_before_edge);
+  there.block = put(tables.block);
+  return there;
 }
 
 BatchView Place::put(const BatchView& batch) {

@@ -1,7 +1,8 @@
 // sampler: draws one training batch and groups it by user and by item.
 //
 // A batch row b holds a user, one of her training items (the positive), and S negatives drawn with
-// replacement, uniformly over the items that are not among her training items.
+// replacement over the items of her domain that are not among her training items: uniformly, or in
+// proportion to weights.
 //
 // Every draw is a pure function of (seed, epoch, step, row, draw) through Philox4x32-10, so every
 // backend draws the same batch bit for bit, and a resumed run draws
@@ -9,20 +10,31 @@
 //
 //   key      = {seed low 32 bits, seed high 32 bits}
 //   counter  = {draw / 4, row, step, epoch};  word = draw % 4
-//   draw     = 0 for the positive, 1 + j for negative j
-//   uniform below n = floor(word * n / 2^32)   (a bias under n / 2^32)
+//   draw     = 0 for the positive, n (1 + j) and the n - 1 after it for negative j, n (1 + S) for
+//              the user (rule random_user); n = 1, or 2 where negatives have weights
+//   uniform below m = floor(word * m / 2^32)   (a bias under m / 2^32); of two words, the first is
+//              the high half and the divisor 2^64
 //
-//   user     : position t = step * batch + row of the epoch's permutation of [0, edges), a keyed
-//              Feistel bijection with cycle walking (EpochOrder in sampler_order.h)
-//                rule user:        active_user[perm(t) % active users]
-//                                  (each user floor or ceil(E/U) times)
-//                rule interaction: the user of edge perm(t), whose item is the positive
-//   positive : items_of_user.row(u)[uniform below degree]   (rule user)
+//   place    : position t = step * batch + row of the epoch's permutation of [0, edges), a keyed
+//              Feistel bijection with cycle walking (EpochOrder in sampler_order.h). The places are
+//              one block for everybody, or a block for each domain; q = perm(t) - the block's first
+//   user     : rule user:        the block's active user number q % its active users
+//                                (one block: each user floor or ceil(E/U) times)
+//              rule interaction: the user of the block's edge number q % its edges, whose item is
+//                                the positive
+//              rule random_user: the block's active user number uniform below its active users
+//   positive : items_of_user.row(u)[uniform below degree]   (all rules but interaction)
 //   negative : by rank among the complement, so no draw is ever rejected and users who own nearly
-//              everything cost the same: r = uniform below (items - degree); the answer is
-//              r + |{k : item_k - k <= r}| over her sorted items (a binary search).
+//              everything cost the same. Uniform, in a domain whose items begin at f:
+//                r = f + uniform below (items of the domain - degree); the answer is
+//                r + |{k : item_k - k <= r}| over her sorted items (a binary search).
+//              By weight, with before(i) = the weights of all items before i:
+//                r = before(f) + uniform below (weights of the domain - weights of her items);
+//                c = |{k : before(item_k) - (weights of her items before item_k) <= r}|;
+//                the answer is the last i with before(i) <= r + (weights of her first c items).
 //
-// Every user must leave an item to others: degree < items (engine/training.h refuses who does not).
+// Every user must leave an item to others, with weights one of a weight above 0 (engine/draw_tables.h
+// refuses who does not). An item of weight 0 is never a negative.
 // Refuses: batch * (1 + negatives) >= 2^31.
 // Repeatable: yes, for any number of threads.
 // Why it works: docs/kernels/sampler.md   Test: tests/kernels/test_sampler.cpp
@@ -31,12 +43,13 @@
 #include <cstddef>
 
 #include "kernels/common/check.h"
+#include "kernels/common/domains.h"
 #include "kernels/common/stream.h"
 #include "kernels/common/views.h"
 
 namespace rec {
 
-enum class SamplingRule { user, interaction };
+enum class SamplingRule { user, interaction, random_user };
 
 // Where the training stands. Lives in backend memory, so that a recorded step can be replayed.
 struct TrainingClock {
@@ -47,11 +60,28 @@ struct TrainingClock {
   double loss_sum = 0;  // of the epoch's steps so far
 };
 
+// What negatives weigh: whole numbers from 0, from 1 for items that anybody has, below 2^62 together.
+struct NegativeWeights {
+  VectorView<const int64_t> before_item;  // [items + 1], the weights of all items before it
+  // [edges], before_item of the edge's item less the weights of the user's items before it
+  VectorView<const int64_t> outside_before_edge;
+};
+
+// Places of an epoch that follow one another, and the users and edges they are shared out among.
+struct PlaceBlock {
+  int64_t first_place = 0;
+  int64_t first_active = 0, active_users = 0;  // of active_user
+  int64_t first_edge = 0, edges = 0;           // of items_of_user, the edges of those users
+};
+
 // What is drawn from; fixed for a run.
 struct SamplerTables {
   CsrView items_of_user;                  // [users, items], sorted rows: training interactions
   VectorView<const int32_t> active_user;  // users with at least one training item, ascending
   SamplingRule rule = SamplingRule::user;
+  VectorView<const DomainStart> domain_start = {};  // [domains + 1]; empty: one domain
+  NegativeWeights weights = {};                     // empty: negatives are uniform
+  VectorView<const PlaceBlock> block = {};          // ascending from place 0; empty: one of all
 };
 
 // One batch of B rows with S negatives each, and the same batch grouped for the gradients.
@@ -81,6 +111,12 @@ inline void require_sampler_shapes(const SamplerTables& from, const BatchView& b
   require(batch.rows() > 0, "sampler: a batch needs at least one row");
   require(batch.negatives() > 0, "sampler: a batch needs at least one negative a row");
   require(from.active_user.size > 0, "sampler: no user has a training item");
+  require(from.domain_start.size != 1, "sampler: domains need a start each, and where all end");
+  require(from.weights.before_item.size == 0 ||
+              from.weights.before_item.size == from.items_of_user.cols + 1,
+          "sampler: weights must cover all items");
+  require((from.weights.before_item.size == 0) == (from.weights.outside_before_edge.size == 0),
+          "sampler: weights must be given of both items and edges");
   require(batch.positive.size == batch.rows() && batch.negative.rows == batch.rows() &&
               batch.user_row.size == batch.rows(),
           "sampler: users, positives and negatives must have one row each per batch row");

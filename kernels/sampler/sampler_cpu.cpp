@@ -29,13 +29,13 @@ REC_SIMD_CLONES void draw_words(uint64_t seed, uint32_t row, uint32_t step, uint
   }
 }
 
-// item[j] = the negative that words[j] picks outside owned. All searches have the same length, so
-// they run side by side.
-REC_SIMD_CLONES void pick_negatives(const uint32_t* words, int64_t count, int32_t items,
+// item[j] = the negative that words[j] picks in domain, outside owned. All searches have the same
+// length, so they run side by side.
+REC_SIMD_CLONES void pick_negatives(const uint32_t* words, int64_t count, ItemRange domain,
                                     const int32_t* owned, int32_t degree, int32_t* item) {
-  const int32_t choices = items - degree;
+  const int32_t choices = domain.size() - degree;
 #pragma omp simd
-  for (int64_t j = 0; j < count; ++j) item[j] = uniform_below(words[j], choices);
+  for (int64_t j = 0; j < count; ++j) item[j] = domain.first + uniform_below(words[j], choices);
   // item_outside, one probe for all draws at a time; item[j] holds the rank, before[j] the
   // answer so far
   constexpr int64_t kTogether = 64;
@@ -54,6 +54,43 @@ REC_SIMD_CLONES void pick_negatives(const uint32_t* words, int64_t count, int32_
     }
 #pragma omp simd
     for (int64_t j = 0; j < n; ++j) item[first + j] += before[j];
+  }
+}
+
+// The same by weight: item[j] by words[2 j] and words[2 j + 1]. weighted_item_outside, one probe for
+// all draws at a time; its second search goes through the whole domain, as its length is then the
+// same for all.
+REC_SIMD_CLONES void pick_weighted_negatives(const uint32_t* words, int64_t count, ItemRange domain,
+                                             const OwnedWeights& owned, int32_t* item) {
+  const int64_t* const before_item = owned.before_item;
+  const int64_t* const outside = owned.outside;
+  const int64_t first_rank = before_item[domain.first], choices = owned.outside_in(domain);
+  constexpr int64_t kTogether = 64;
+  for (int64_t first = 0; first < count; first += kTogether) {
+    const int64_t n = std::min(kTogether, count - first);
+    const uint32_t* const word = words + 2 * first;
+    int64_t rank[kTogether];  // then the place among all weights
+#pragma omp simd
+    for (int64_t j = 0; j < n; ++j)
+      rank[j] = first_rank + uniform_below(word[2 * j], word[2 * j + 1], choices);
+    int32_t before[kTogether] = {};
+    for (int32_t length = owned.degree; length > 0;) {
+      const int32_t half = (length + 1) / 2;
+#pragma omp simd
+      for (int64_t j = 0; j < n; ++j)
+        before[j] += half & -int32_t(outside[before[j] + half - 1] <= rank[j]);
+      length -= half;
+    }
+    for (int64_t j = 0; j < n; ++j) rank[j] += owned.of_first(before[j]);
+    int32_t* const found = item + first;
+    std::fill_n(found, n, domain.first);
+    for (int32_t length = domain.size() - 1; length > 0;) {
+      const int32_t half = (length + 1) / 2;
+#pragma omp simd
+      for (int64_t j = 0; j < n; ++j)
+        found[j] += half & -int32_t(before_item[found[j] + half] <= rank[j]);
+      length -= half;
+    }
   }
 }
 
@@ -99,7 +136,9 @@ void draw_batch(const SamplerTables& from, const TrainingClock& clock, int64_t a
   const int64_t edges = owned.row_start[owned.rows];
   const EpochOrder order(clock.seed, clock.epoch, edges);
   const int64_t draws = 1 + batch.negatives();
-  const int64_t blocks = ceil_div(draws, 4);
+  const int64_t words_of_one = words_of_negative(from), user_draw = draw_of_user(from, draws - 1);
+  const bool draws_user = from.rule == SamplingRule::random_user;
+  const int64_t blocks = ceil_div(user_draw + (draws_user ? 1 : 0), 4);
   const auto words_of_threads = make_scratch<uint32_t>(omp_get_max_threads() * 4 * blocks);
 #pragma omp parallel
   {
@@ -108,11 +147,16 @@ void draw_batch(const SamplerTables& from, const TrainingClock& clock, int64_t a
     for (int64_t b = 0; b < batch.rows(); ++b) {
       draw_words(clock.seed, uint32_t(b), uint32_t(step), uint32_t(clock.epoch), blocks, words);
       const int64_t place = order.at((step * batch.rows() + b) % edges);
-      const DrawnEdge drawn = draw_edge(from, place, words[0]);
+      const DrawnEdge drawn = draw_edge(from, place, words[0], draws_user ? words[user_draw] : 0);
       batch.user[b] = int32_t(drawn.user);
       batch.positive[b] = owned.col[drawn.edge];
-      pick_negatives(words + 1, batch.negatives(), int32_t(owned.cols), owned.row(drawn.user),
-                     int32_t(owned.degree(drawn.user)), batch.negative.row(b));
+      const ItemRange domain = items_of_domain(from, drawn.user);
+      if (words_of_one == 1)
+        pick_negatives(words + 1, batch.negatives(), domain, owned.row(drawn.user),
+                       int32_t(owned.degree(drawn.user)), batch.negative.row(b));
+      else
+        pick_weighted_negatives(words + 2, batch.negatives(), domain,
+                                owned_weights(from, drawn.user), batch.negative.row(b));
     }
   }
 

@@ -32,6 +32,16 @@ __device__ PhiloxWords words_of(const DrawnStep& at, int64_t block, int64_t row)
                 uint32_t(at.seed), uint32_t(at.seed >> 32));
 }
 
+// The word of one of the draws of a row.
+__device__ uint32_t word_of(const DrawnStep& at, int64_t draw, int64_t row) {
+  const PhiloxWords words = words_of(at, draw / kWords, row);
+  const int64_t which = draw % kWords;  // of registers, which have no addresses
+  return which == 0   ? words.word[0]
+         : which == 1 ? words.word[1]
+         : which == 2 ? words.word[2]
+                      : words.word[3];
+}
+
 // Users and positives. A thread a row.
 __global__ __launch_bounds__(kRowThreads) void draw_rows(SamplerTables from,
                                                          const TrainingClock* clock, int64_t ahead,
@@ -42,23 +52,29 @@ __global__ __launch_bounds__(kRowThreads) void draw_rows(SamplerTables from,
   const int64_t edges = from.items_of_user.row_start[from.items_of_user.rows];
   const int64_t place =
       EpochOrder(at.seed, at.epoch, edges).at((at.step * batch.rows() + b) % edges);
-  const DrawnEdge drawn = draw_edge(from, place, words_of(at, 0, b).word[0]);
+  const uint32_t user_word = from.rule == SamplingRule::random_user
+                                 ? word_of(at, draw_of_user(from, batch.negatives()), b)
+                                 : 0;
+  const DrawnEdge drawn = draw_edge(from, place, words_of(at, 0, b).word[0], user_word);
   batch.user[b] = int32_t(drawn.user);
   batch.positive[b] = from.items_of_user.col[drawn.edge];
 }
 
 // Negatives, and the item of every use, [batch * (1 + negatives)]. A thread makes the four words of
 // one call of philox, calls numbered row by row; then its warp deals their 128 words out again, so
-// that neighbours search for neighbouring draws and write side by side.
+// that neighbours search for neighbouring draws and write side by side. words_of_use: 1, or 2 for
+// negatives by weight.
+template <int words_of_use>
 __global__ __launch_bounds__(kThreads) void draw_negatives(SamplerTables from,
                                                            const TrainingClock* clock,
                                                            int64_t ahead, BatchView batch,
                                                            int32_t* item_of_use) {
+  constexpr int kUses = kWords / words_of_use;  // of one call
   REC_SHARED_ARRAY(PhiloxWords, words, [kThreads]);
   const CsrView& owned = from.items_of_user;
   // below 2^31, as batch * (1 + negatives)
-  const int draws = int(1 + batch.negatives());
-  const int calls_of_row = int(ceil_div(draws, kWords));
+  const int uses = int(1 + batch.negatives());
+  const int calls_of_row = int(ceil_div(uses, kUses));
   const int calls = int(batch.rows()) * calls_of_row;
   const DrawnStep at = step_after(clock, ahead);
   const int64_t call = thread_of_grid();
@@ -66,26 +82,34 @@ __global__ __launch_bounds__(kThreads) void draw_negatives(SamplerTables from,
   __syncwarp();
   const int lane = int(threadIdx.x) % kWarpSize;
   const int first_thread = int(threadIdx.x) - lane;
-  for (int part = 0; part < kWords; ++part) {
-    const int place = part * kWarpSize + lane;  // among the warp's words
-    const int of_thread = first_thread + place / kWords, which = place % kWords;
-    const int64_t its_call = call - lane + place / kWords;
+  for (int part = 0; part < kUses; ++part) {
+    const int place = part * kWarpSize + lane;  // among the warp's uses
+    const int of_thread = first_thread + place / kUses, which = place % kUses;
+    const int64_t its_call = call - lane + place / kUses;
     if (its_call >= calls) return;
     const int b = int(its_call) / calls_of_row;
-    const int draw = int(its_call) % calls_of_row * kWords + which;
-    if (draw >= draws) continue;
+    const int use = int(its_call) % calls_of_row * kUses + which;
+    if (use >= uses) continue;
     int32_t item = 0;
-    if (draw == 0) {
+    if (use == 0) {
       item = batch.positive[b];
     } else {
       const int64_t user = batch.user[b];
-      const int32_t degree = int32_t(owned.degree(user));
-      const int32_t rank =
-          uniform_below(words[of_thread].word[which], int32_t(owned.cols) - degree);
-      item = item_outside(rank, owned.row(user), degree);
-      batch.negative(b, draw - 1) = item;
+      const ItemRange domain = items_of_domain(from, user);
+      const uint32_t* const word = words[of_thread].word + which * words_of_use;
+      if constexpr (words_of_use == 1) {
+        const int32_t degree = int32_t(owned.degree(user));
+        const int32_t rank = domain.first + uniform_below(word[0], domain.size() - degree);
+        item = item_outside(rank, owned.row(user), degree);
+      } else {
+        const OwnedWeights hers = owned_weights(from, user);
+        const int64_t rank = hers.before_item[domain.first] +
+                             uniform_below(word[0], word[1], hers.outside_in(domain));
+        item = weighted_item_outside(rank, hers, domain);
+      }
+      batch.negative(b, use - 1) = item;
     }
-    item_of_use[int64_t{b} * draws + draw] = item;
+    item_of_use[int64_t{b} * uses + use] = item;
   }
 }
 
@@ -146,11 +170,13 @@ void draw_batch(const SamplerTables& from, const TrainingClock* clock, int64_t a
                   "sampler: scratch must have draw_batch_scratch_bytes, aligned to 256");
   Carver carver(scratch.data);
   const Scratch s = lay_out(carver, batch.item_use.size);
-  const int64_t calls = batch.rows() * ceil_div(1 + batch.negatives(), kWords);
+  const int words_of_use = words_of_negative(from);
+  const int64_t calls = batch.rows() * ceil_div(1 + batch.negatives(), kWords / words_of_use);
   launch(draw_rows, unsigned(ceil_div(batch.rows(), kRowThreads)), kRowThreads, 0, stream, from,
          clock, ahead, batch);
-  launch(draw_negatives, unsigned(ceil_div(calls, kThreads)), kThreads, 0, stream, from, clock,
-         ahead, batch, s.item_of_use.data);
+  launch(words_of_use == 1 ? draw_negatives<1> : draw_negatives<2>,
+         unsigned(ceil_div(calls, kThreads)), kThreads, 0, stream, from, clock, ahead, batch,
+         s.item_of_use.data);
   group(batch.user, from.items_of_user.rows, batch.user_start, batch.user_row, s, stream);
   group(s.item_of_use, from.items_of_user.cols, batch.item_start, batch.item_use, s, stream);
 }

@@ -44,7 +44,8 @@ class PrivateMemoryBackend final : public ForwardingBackend {
   }
   void draw_batch(const SamplerTables& from, const TrainingClock* clock, int64_t ahead,
                   const BatchView& batch) override {
-    require_own(from.items_of_user, from.active_user, clock, batch);
+    require_own(from.items_of_user, from.active_user, from.domain_start, from.weights.before_item,
+                from.weights.outside_before_edge, from.block, clock, batch);
     ForwardingBackend::draw_batch(from, clock, ahead, batch);
   }
   void project(const StoredLanguage& z, const GraphView& graph, const ProjectorView& projector,
