@@ -57,7 +57,7 @@ class RunComparer {
     if (!ground_) set_ground(path, run);
     refuse_other_ground(path, run);
     const SplitEvaluator evaluator(*run.backend, run.data, run.config.mask);
-    ground_->masked_text = evaluator.masked_text(split_);
+    ground_->masked_text = masked_text(split_, run.config.mask);
     VectorRanker ranker(*run.backend, run.model->representations().user(),
                         run.model->representations().item());
     ComparedRun compared;

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "engine/baselines.h"
 #include "host/commands/candidate_ranking.h"
@@ -13,10 +14,12 @@
 #include "host/commands/output_file.h"
 #include "host/commands/shared_options.h"
 #include "host/formats/file_error.h"
+#include "host/formats/mapped_file.h"
 #include "host/report/report.h"
 #include "host/report/text_table.h"
 #include "host/run/model_of_config.h"
 #include "host/run/named_metrics.h"
+#include "host/run/run_folder.h"
 #include "host/run/split_evaluator.h"
 
 namespace rec {
@@ -128,9 +131,9 @@ void write_per_user(const std::string& file, const Dataset& data, const Evaluati
   write_output(file, text + "\n");
 }
 
-void write_evaluation(const std::string& file, const Subject& subject, const std::string& split,
-                      const std::string& masked, const Evaluation& evaluation,
-                      const std::vector<Group>& groups, const std::vector<ReportRow>& beside) {
+Json json_of(const Subject& subject, const std::string& split, const std::string& masked,
+             const Evaluation& evaluation, const std::vector<Group>& groups,
+             const std::vector<ReportRow>& beside) {
   Json json = {{"split", split},
                {"users", evaluation.users},
                {"masked", masked},
@@ -145,7 +148,7 @@ void write_evaluation(const std::string& file, const Subject& subject, const std
         {{"group", group.name},
          {"users", group.mean.users},
          {"metrics", to_json(named_means(evaluation.cutoffs, group.mean.at))}});
-  write_json(file, json);
+  return json;
 }
 
 void print_tables(const Subject& subject, const std::string& split, const std::string& masked,
@@ -161,7 +164,7 @@ void print_tables(const Subject& subject, const std::string& split, const std::s
                metrics_table(evaluation.cutoffs, {{subject.name, group.mean.at}}));
 }
 
-int evaluate_candidates(const Options& options, Subject& subject, Split split) {
+void evaluate_candidates(const Options& options, Subject& subject, Split split) {
   const Dataset& data = subject.run.data;
   const CandidateRanking ranking = rank_candidates(*subject.ranker, data, split, options.candidates,
                                                    options.seed, options.cutoffs);
@@ -182,14 +185,51 @@ int evaluate_candidates(const Options& options, Subject& subject, Split split) {
     if (!subject.run.forced.empty()) json["forced"] = subject.run.forced;
     write_json(options.json_file, json);
   }
-  return 0;
 }
 
-int run_evaluate(const Options& options) {
-  refuse_same_output({{"--json", options.json_file},
-                      {"--per-user", options.per_user_file},
-                      {"--save-candidates", options.candidates.save_file}});
-  refuse_stray_candidate_options(options.candidates);
+// What was found on one dataset.
+struct Outcome {
+  std::string data;  // the dataset's name
+  Json json;
+  std::vector<int64_t> cutoffs;
+  std::vector<ReportRow> rows;  // the subject's, then those beside it
+};
+
+bool prints_tables(const Options& options) {
+  return !is_standard_output(options.json_file) && !is_standard_output(options.per_user_file);
+}
+
+Outcome evaluate_all_items(const Options& options, Subject& subject, const Subject& there,
+                           Split split) {
+  const Dataset& data = subject.run.data;
+  const Config& config = subject.run.config;
+  const SplitEvaluator evaluator(*subject.run.backend, data, config.mask);
+  ItemGroups of_items;
+  if (options.groups) of_items = group_items(data);
+  const Evaluation evaluation =
+      evaluator.evaluate(*subject.ranker, split, config.topk, of_items.group_of_item);
+  const std::string masked = masked_text(split, config.mask);
+  std::vector<Group> groups;
+  if (options.groups) {
+    groups = user_groups(data, evaluation);
+    for (Group& group : item_groups(of_items, evaluation)) groups.push_back(std::move(group));
+  }
+  std::vector<ReportRow> beside;
+  if (options.model.empty() && !options.load.data.empty())
+    beside = rows_beside(subject, there, options.seed, evaluator, split, config.topk);
+  if (prints_tables(options))
+    print_tables(subject, options.split, masked, evaluation, groups, beside);
+  if (!options.per_user_file.empty()) write_per_user(options.per_user_file, data, evaluation);
+  Outcome outcome{data.name,
+                  json_of(subject, options.split, masked, evaluation, groups, beside),
+                  config.topk,
+                  {{subject.name, evaluation.mean}}};
+  outcome.rows.insert(outcome.rows.end(), beside.begin(), beside.end());
+  return outcome;
+}
+
+// Of the run's dataset, or of the one that is named; candidates are done with here: no outcome.
+std::optional<Outcome> evaluate_on_one(const Options& options) {
   const Split split = options.split == "valid" ? Split::valid : Split::test;
   Subject subject = options.model.empty() ? trained_model(options.load) : baseline(options);
   const Dataset& data = subject.run.data;
@@ -202,29 +242,61 @@ int run_evaluate(const Options& options) {
                                    ".txt is missing or empty); there is nothing to evaluate");
   const Subject there = options.beside.empty() ? Subject() : trained_there(options);
   print_notices(subject.run);
-  if (options.candidates.asked()) return evaluate_candidates(options, subject, split);
-  const SplitEvaluator evaluator(*subject.run.backend, data, config.mask);
-  ItemGroups of_items;
-  if (options.groups) of_items = group_items(data);
-  const Evaluation evaluation =
-      evaluator.evaluate(*subject.ranker, split, config.topk, of_items.group_of_item);
-  const std::string masked = evaluator.masked_text(split);
-  std::vector<Group> groups;
-  if (options.groups) {
-    groups = user_groups(data, evaluation);
-    for (Group& group : item_groups(of_items, evaluation)) groups.push_back(std::move(group));
+  if (!options.candidates.asked()) return evaluate_all_items(options, subject, there, split);
+  evaluate_candidates(options, subject, split);
+  return std::nullopt;
+}
+
+// The datasets of a run that was trained on several, where none is named; else empty.
+std::vector<std::string> trained_together(const Options& options) {
+  const RunFolder folder(options.load.run);
+  if (!options.model.empty() || !options.load.data.empty() || !is_there(folder.facts_file()))
+    return {};
+  std::vector<std::string> datasets = folder.read_facts().datasets;
+  if (datasets.size() < 2) datasets.clear();
+  return datasets;
+}
+
+// A run that was trained on several datasets, on each of them, and the mean over them.
+void evaluate_on_each(const Options& options, const std::vector<std::string>& datasets) {
+  if (!options.per_user_file.empty() || options.candidates.asked())
+    throw std::invalid_argument(options.load.run +
+                                ": was trained on several datasets together; for --per-user and "
+                                "candidates name one of them with --data");
+  std::vector<Outcome> outcomes;
+  for (const std::string& path : datasets) {
+    Options of_one = options;
+    of_one.load.data = path;
+    if (!outcomes.empty() && prints_tables(options)) fmt::print("\n");
+    outcomes.push_back(*evaluate_on_one(of_one));
   }
+  std::vector<ReportRow> means;
+  for (size_t r = 0; r < outcomes[0].rows.size(); ++r) {
+    GroupSum sum(outcomes[0].cutoffs.size());
+    for (const Outcome& outcome : outcomes) sum.add(outcome.rows[r].mean);
+    means.push_back({outcomes[0].rows[r].name, sum.mean().at});
+  }
+  if (prints_tables(options))
+    fmt::print("\nmean over {} datasets\n{}\n", outcomes.size(),
+               metrics_table(outcomes[0].cutoffs, means));
+  if (options.json_file.empty()) return;
+  Json json;
+  for (Outcome& outcome : outcomes) json["datasets"][outcome.data] = std::move(outcome.json);
+  json["mean over datasets"] = to_json(named_means(outcomes[0].cutoffs, means[0].mean));
+  write_json(options.json_file, json);
+}
 
-  std::vector<ReportRow> beside;
-  if (options.model.empty() && !options.load.data.empty())
-    beside = rows_beside(subject, there, options.seed, evaluator, split, config.topk);
-
-  const bool for_programs =
-      is_standard_output(options.json_file) || is_standard_output(options.per_user_file);
-  if (!for_programs) print_tables(subject, options.split, masked, evaluation, groups, beside);
-  if (!options.json_file.empty())
-    write_evaluation(options.json_file, subject, options.split, masked, evaluation, groups, beside);
-  if (!options.per_user_file.empty()) write_per_user(options.per_user_file, data, evaluation);
+int run_evaluate(const Options& options) {
+  refuse_same_output({{"--json", options.json_file},
+                      {"--per-user", options.per_user_file},
+                      {"--save-candidates", options.candidates.save_file}});
+  refuse_stray_candidate_options(options.candidates);
+  const std::vector<std::string> datasets = trained_together(options);
+  if (!datasets.empty()) {
+    evaluate_on_each(options, datasets);
+  } else if (const std::optional<Outcome> outcome = evaluate_on_one(options)) {
+    if (!options.json_file.empty()) write_json(options.json_file, outcome->json);
+  }
   return 0;
 }
 

@@ -53,7 +53,8 @@ void print_counts(const Dataset& data, const DatasetFacts& facts) {
   fmt::print("fingerprint    {}\n", data.fingerprint);
 }
 
-void print_needs(const Dataset& data) {
+void print_needs(const JointDataset& joint) {
+  const Dataset& data = joint.whole();
   if (!data.has_language()) {
     fmt::print(
         "language       none: item_language.npy is needed by alpharec and linear, not by lightgcn "
@@ -66,10 +67,10 @@ void print_needs(const Dataset& data) {
              language.basis.empty() ? "" : ", basis " + language.basis);
   Config config;
   if (!data.config_path.empty()) apply_config_file(config, data.config_path);
-  config = fit_to(data, config);
+  config = fit_to(joint, config);
   const MadeBackend made = make_backend("auto", 0);
   fmt::print("memory         about {} to train {} (batch {}, hidden {}), {} available\n",
-             bytes_text(training_bytes(*made.backend, data, config)), config.model, config.batch,
+             bytes_text(training_bytes(*made.backend, joint, config)), config.model, config.batch,
              config.hidden, bytes_text(available_memory(*made.backend)));
 }
 
@@ -77,8 +78,8 @@ int run_info(const Options& options) {
   DatasetOptions reading;
   reading.language = options.language;
   reading.allow_overlap = true;  // to be shown, not refused
-  const Dataset data = load_dataset(options.data, reading);
-  print_counts(data, facts_of(data));
+  const JointDataset data(load_dataset(options.data, reading));
+  print_counts(data.whole(), facts_of(data.whole()));
   print_needs(data);
   return 0;
 }

@@ -51,7 +51,8 @@ bool is_finished(const RunFolder& folder, const Config& wanted, const Dataset& d
 }
 
 // Every run with its settings checked, before any is trained.
-std::vector<PlannedRun> plan_of(const SweepFile& sweep, const Dataset& data, int threads) {
+std::vector<PlannedRun> plan_of(const SweepFile& sweep, const JointDataset& joint, int threads) {
+  const Dataset& data = joint.whole();
   Config base;
   if (!data.config_path.empty()) apply_config_file(base, data.config_path);
   std::vector<PlannedRun> plan;
@@ -62,7 +63,7 @@ std::vector<PlannedRun> plan_of(const SweepFile& sweep, const Dataset& data, int
       throw FileError(sweep.path,
                       "varies 'mask', but runs are compared under one; set it under [settings]");
     const RunFolder folder(sweep.out + "/" + run.name);
-    plan.push_back({run.name, folder, config, is_finished(folder, fit_to(data, config), data)});
+    plan.push_back({run.name, folder, config, is_finished(folder, fit_to(joint, config), data)});
   }
   return plan;
 }
@@ -74,7 +75,7 @@ void say(const std::string& line) {
 
 int run_sweep(const Options& options) {
   const SweepFile sweep = read_sweep_file(options.file);
-  const Dataset data = load_dataset(sweep.data, {sweep.language});
+  const JointDataset data(load_dataset(sweep.data, {sweep.language}));
   const std::vector<PlannedRun> plan = plan_of(sweep, data, options.compare.threads);
   catch_interrupts();
   TrainRequest request;

@@ -14,7 +14,8 @@ namespace {
 constexpr int kInterrupted = 130;  // as a shell reports a program ended by Ctrl-C
 
 struct Options {
-  std::string data, run, config_file;
+  std::vector<std::string> data;
+  std::string run, config_file;
   std::vector<std::string> settings;
   std::string epochs, seed, precision;
   int threads = -1;  // the config's
@@ -34,13 +35,13 @@ void apply_settings_of(const RunFolder& run, Config& config) {
 }
 
 // What a run began with stands in the dataset's place where it goes on,
-// so that --resume alone is enough.
-Config settings_of(const Options& options, const Dataset& data, const RunFolder& run) {
+// so that --resume alone is enough. Of several datasets none may decide.
+Config settings_of(const Options& options, const JointDataset& data, const RunFolder& run) {
   Config config;
   if (goes_on(options.request, run))
     apply_settings_of(run, config);
-  else if (!data.config_path.empty())
-    apply_config_file(config, data.config_path);
+  else if (!data.is_joint() && !data.whole().config_path.empty())
+    apply_config_file(config, data.whole().config_path);
   if (!options.config_file.empty()) apply_config_file(config, options.config_file);
   for (const std::string& setting : options.settings) apply_setting(config, setting);
   if (!options.epochs.empty()) apply_option(config, "epochs", options.epochs);
@@ -55,7 +56,10 @@ int run_train(const Options& options) {
   TrainRequest request = options.request;
   if (request.language.empty() && goes_on(request, run) && is_there(run.facts_file()))
     request.language = run.read_facts().language;
-  const Dataset data = load_dataset(options.data, {request.language});
+  std::vector<Dataset> parts;
+  for (const std::string& path : options.data)
+    parts.push_back(load_dataset(path, {request.language}));
+  const JointDataset data(std::move(parts));
   const Config config = settings_of(options, data, run);
   catch_interrupts();
   return train(data, config, run, request) == TrainEnd::finished ? 0 : kInterrupted;
@@ -66,7 +70,9 @@ int run_train(const Options& options) {
 Command add_train(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("train", "Train a model on a dataset into a run folder");
-  command->add_option("DATA", options->data, "dataset folder, or the authors' release tree")
+  command
+      ->add_option("DATA", options->data,
+                   "dataset folder, or the authors' release tree; several are trained together")
       ->required();
   command->add_option("--out", options->run, "run folder to make")->required();
   command->add_option("--epochs", options->epochs, "epochs at most");

@@ -9,6 +9,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <sstream>
 #include <stdexcept>
 
 #include "engine/language_encoder.h"
@@ -125,6 +126,45 @@ Key cutoffs() {
           [](const Config& config) { return fmt::format("[{}]", fmt::join(config.topk, ", ")); }};
 }
 
+Key text(std::string name, std::string Config::*field, std::string allowed) {
+  return {std::move(name),
+          {},
+          std::move(allowed),
+          [=](Config& config, const toml::node& value) -> std::string {
+            const auto given = value.value_exact<std::string>();
+            if (!given) return "must be text in quotation marks";
+            config.*field = *given;
+            return "";
+          },
+          [=](const Config& config) {
+            std::ostringstream out;
+            out << toml::value<std::string>(config.*field);
+            return out.str();
+          }};
+}
+
+Key shares() {
+  return {"domain_shares",
+          {},
+          "a list of numbers greater than 0, one for each dataset",
+          [](Config& config, const toml::node& value) -> std::string {
+            const toml::array* list = value.as_array();
+            if (list == nullptr) return "must be a list of numbers, as [1, 2.5]";
+            std::vector<double> shares;
+            for (const toml::node& each : *list) {
+              const auto share = each.value<double>();
+              if (!share || !(*share > 0) || !(*share <= 1e9))
+                return "must be numbers greater than 0 and at most 1000000000";
+              shares.push_back(*share);
+            }
+            config.domain_shares = shares;
+            return "";
+          },
+          [](const Config& config) {
+            return fmt::format("[{}]", fmt::join(config.domain_shares, ", "));
+          }};
+}
+
 // "Recall@20" as "recall@20", with hr by any of its names;
 // "" when it is not a metric with its cut-off.
 std::string metric_with_cutoff(std::string text) {
@@ -194,6 +234,8 @@ const std::vector<Key>& keys() {
                    kMany),
       whole_number("patience", {"stopping_step"}, &Config::patience, 1, kMany),
       monitor(),
+      text("monitor_domain", &Config::monitor_domain, "the folder name of a dataset, or \"\""),
+      shares(),
       word("mask", {}, &Config::mask, {"others", "train"}),
       cutoffs(),
       whole_number("seed", {}, &Config::seed, 0, std::numeric_limits<int64_t>::max()),

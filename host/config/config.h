@@ -30,6 +30,8 @@ struct Config {
   int64_t eval_every = 5;             // epochs
   int64_t patience = 20;              // evaluations without a better monitor
   std::string monitor = "recall@20";  // on validation
+  std::string monitor_domain;         // of several datasets; empty: the mean over them
+  std::vector<double> domain_shares;  // of several datasets, in order; empty: by their users
   std::string mask = "others";        // others: every split but the evaluated one | train
   std::vector<int64_t> topk = {20};
   int64_t seed = 101;

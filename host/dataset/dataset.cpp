@@ -219,6 +219,13 @@ std::string fingerprint_of(const Dataset& data) {
 
 }  // namespace
 
+bool differ(const LanguageModel& a, const LanguageModel& b) {
+  const auto known_and_differ = [](const std::string& x, const std::string& y) {
+    return !x.empty() && !y.empty() && x != y;
+  };
+  return known_and_differ(a.model, b.model) || known_and_differ(a.basis, b.basis);
+}
+
 LanguageMatrix::LanguageMatrix(const std::string& path) : file_(path) {
   const std::vector<int64_t>& shape = file_->header().shape;
   if (shape.size() != 2)
@@ -231,8 +238,17 @@ LanguageMatrix::LanguageMatrix(const std::string& path) : file_(path) {
   require_directions(view(), path);
 }
 
+LanguageMatrix::LanguageMatrix(const std::vector<const LanguageMatrix*>& parts) {
+  for (const LanguageMatrix* part : parts) {
+    const MatrixView<const float> z = part->view();
+    converted_.insert(converted_.end(), z.data, z.data + z.rows * z.cols);
+    rows_ += z.rows;
+    width_ = z.cols;
+  }
+}
+
 MatrixView<const float> LanguageMatrix::view() const {
-  if (!file_) return {};
+  if (rows_ == 0) return {};
   return {converted_.empty() ? file_->float32_in_place() : converted_.data(), rows_, width_};
 }
 

@@ -33,11 +33,16 @@ struct LanguageModel {
   std::string basis;  // hash of what spans the space: weights, or an LSA basis
 };
 
+// As far as both are known: vectors of the two do not lie in one space.
+bool differ(const LanguageModel& a, const LanguageModel& b);
+
 class LanguageMatrix {
  public:
   LanguageMatrix() = default;
   // Checks every row: finite and not all zero.
   explicit LanguageMatrix(const std::string& path);
+  // One matrix of several of one width, row behind row.
+  explicit LanguageMatrix(const std::vector<const LanguageMatrix*>& parts);
   MatrixView<const float> view() const;  // [rows, width]
   int64_t rows() const { return rows_; }
   int64_t width() const { return width_; }

@@ -140,9 +140,7 @@ void require_same_width(const Dataset& data, int64_t trained_width, const std::s
 std::string language_difference(const Dataset& data, const LanguageModel& trained_on,
                                 const std::string& path) {
   const LanguageModel &a = trained_on, &b = data.language_model;
-  const bool models_differ = !a.model.empty() && !b.model.empty() && a.model != b.model;
-  const bool bases_differ = !a.basis.empty() && !b.basis.empty() && a.basis != b.basis;
-  if (!models_differ && !bases_differ) return "";
+  if (!differ(a, b)) return "";
   return fmt::format(
       "has vectors of language model '{}' (basis {}), but {} was trained on '{}' (basis {})",
       b.model, b.basis, path, a.model, a.basis);

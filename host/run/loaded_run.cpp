@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "host/dataset/joint_dataset.h"
 #include "host/formats/file_error.h"
 #include "host/formats/mapped_file.h"
 #include "host/formats/npy.h"
@@ -73,7 +74,7 @@ Weights weights_of_checkpoint(const std::string& path) {
 // named: whether the dataset was named for these weights. The run's own is its own also where it
 // has changed since.
 TrainedOn trained_on(const Weights& weights, const Dataset& data, bool named) {
-  if (!named || weights.dataset == data.fingerprint) return TrainedOn::this_dataset;
+  if (!named || is_part_of(data.fingerprint, weights.dataset)) return TrainedOn::this_dataset;
   return weights.dataset.empty() ? TrainedOn::unknown : TrainedOn::other_data;
 }
 
@@ -100,7 +101,13 @@ LoadedRun load_run(const LoadRequest& request) {
       throw std::invalid_argument(request.run +
                                   ": weights alone do not say which dataset; name it with --data");
     const RunFacts facts = folder.read_facts();
-    data_path = facts.dataset;
+    if (facts.datasets.size() > 1)
+      throw std::invalid_argument(fmt::format(
+          "{}: was trained on {} datasets together; name the one to rank with --data: {}",
+          request.run, facts.datasets.size(), fmt::join(facts.datasets, ", ")));
+    if (facts.datasets.empty())
+      throw FileError(folder.facts_file(), "names no dataset; name it with --data");
+    data_path = facts.datasets[0];
     if (!is_there(data_path))
       throw FileError(data_path, "the dataset that " + request.run +
                                      " was trained on is not there; name it with --data");

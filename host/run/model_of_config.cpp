@@ -6,25 +6,49 @@
 
 #include "engine/ranker.h"
 #include "host/formats/file_error.h"
-#include "host/run/split_evaluator.h"
+#include "host/run/domain_evaluator.h"
 
 namespace rec {
 
 namespace {
 
 // Of the evaluations that a training makes: of validation, with the monitor's cut-off, and of test.
-std::vector<ListsAtOnce> evaluated_lists(const Dataset& data, const Config& config) {
-  std::vector<int64_t> cutoffs = config.topk;
-  const ListsAtOnce test = lists_at_once(data.test.view(), cutoffs);
-  cutoffs.push_back(monitor_of(config).k);
-  return {lists_at_once(data.valid.view(), cutoffs), test};
+std::vector<ListsAtOnce> evaluated_lists(const JointDataset& data, const Config& config) {
+  std::vector<int64_t> with_monitor = config.topk;
+  with_monitor.push_back(monitor_of(config).k);
+  std::vector<ListsAtOnce> lists;
+  for (const Dataset& part : data.parts()) {
+    lists.push_back(lists_at_once(part.valid.view(), with_monitor));
+    lists.push_back(lists_at_once(part.test.view(), config.topk));
+  }
+  return lists;
+}
+
+void refuse_other_domains(const JointDataset& data, const Config& config) {
+  const size_t shares = config.domain_shares.size();
+  if (shares > 0 && shares != data.parts().size())
+    throw std::invalid_argument(fmt::format(
+        "'domain_shares' names {} shares, but there {} {} dataset{}; give one for each, in their "
+        "order",
+        shares, data.is_joint() ? "are" : "is", data.parts().size(), data.is_joint() ? "s" : ""));
+  if (config.monitor_domain.empty()) return;
+  for (const Dataset& part : data.parts()) {
+    if (part.name != config.monitor_domain) continue;
+    if (part.valid.entries() > 0) return;
+    throw std::invalid_argument("'monitor_domain' is " + part.name +
+                                ", which has no validation split to stop on");
+  }
+  throw std::invalid_argument(
+      "'monitor_domain' is '" + config.monitor_domain +
+      "', which is no dataset of this training; there are: " + data.whole().name);
 }
 
 }  // namespace
 
-Config fit_to(const Dataset& data, Config config) {
-  config = resolve(std::move(config), data.language.width());
-  config.batch = std::min(config.batch, data.train.entries());
+Config fit_to(const JointDataset& data, Config config) {
+  refuse_other_domains(data, config);
+  config = resolve(std::move(config), data.whole().language.width());
+  config.batch = std::min(config.batch, data.whole().train.entries());
   return config;
 }
 
@@ -40,8 +64,10 @@ ModelSettings model_settings(const Config& config) {
   return settings;
 }
 
-TrainingSettings training_settings(const Config& config) {
+TrainingSettings training_settings(const Config& config, std::vector<Domain> domains) {
   TrainingSettings settings;
+  settings.domains = std::move(domains);
+  settings.domain_shares = config.domain_shares;
   settings.objective.kind = config.objective == "bpr"       ? Objective::bpr
                             : config.objective == "softmax" ? Objective::softmax
                                                             : Objective::infonce;
@@ -56,10 +82,15 @@ TrainingSettings training_settings(const Config& config) {
   return settings;
 }
 
-OperationSizes operation_sizes(const Backend& backend, const Dataset& data, const Config& config) {
+std::vector<Domain> trained_domains(const JointDataset& data) {
+  return data.is_joint() ? data.domains() : std::vector<Domain>();
+}
+
+OperationSizes operation_sizes(const Backend& backend, const JointDataset& data,
+                               const Config& config) {
   OperationSizes sizes;
-  sizes.projection = Model::projection_size(backend, model_settings(config), data.train.view(),
-                                            data.language.width());
+  sizes.projection = Model::projection_size(
+      backend, model_settings(config), data.whole().train.view(), data.whole().language.width());
   sizes.batch = config.batch;
   sizes.negatives = config.negatives;
   sizes.objective = training_settings(config).objective.kind;
@@ -71,16 +102,19 @@ OperationSizes operation_sizes(const Backend& backend, const Dataset& data, cons
   return sizes;
 }
 
-int64_t training_bytes(const Backend& backend, const Dataset& data, const Config& config) {
-  int64_t lists = 0;
+int64_t training_bytes(const Backend& backend, const JointDataset& data, const Config& config) {
+  int64_t lists = 0, popularity = 0;
   for (const ListsAtOnce& ranked : evaluated_lists(data, config))
     lists = std::max(lists, VectorRanker::bytes_needed(ranked.lists, ranked.k));
-  const int64_t popularity = int64_t{sizeof(float)} * (data.users + data.items);
-  return Model::bytes_needed(backend, model_settings(config), data.train.view(),
-                             data.language.width()) +
-         Training::bytes_needed(training_settings(config), data.users, data.items, config.width) +
+  for (const Dataset& part : data.parts())
+    popularity = std::max(popularity, int64_t{sizeof(float)} * (part.users + part.items));
+  const Dataset& whole = data.whole();
+  return Model::bytes_needed(backend, model_settings(config), whole.train.view(),
+                             whole.language.width()) +
+         Training::bytes_needed(training_settings(config, trained_domains(data)), whole.users,
+                                whole.items, whole.train.entries(), config.width) +
          backend.scratch_bytes(operation_sizes(backend, data, config)) +
-         SplitEvaluator::bytes_needed(data) + lists + popularity;
+         DomainEvaluator::bytes_needed(data) + lists + popularity;
 }
 
 std::string model_label(const Config& config) {

@@ -24,9 +24,16 @@ void RunFolder::remove_leftovers() const {
 }
 
 void RunFolder::write_facts(const RunFacts& facts) const {
-  const Json json = {{"dataset", facts.dataset},   {"fingerprint", facts.fingerprint},
-                     {"language", facts.language}, {"device", facts.device},
-                     {"version", facts.version},   {"commit", facts.commit}};
+  Json json;
+  if (facts.datasets.size() == 1)
+    json["dataset"] = facts.datasets[0];
+  else
+    json["datasets"] = facts.datasets;
+  json.update({{"fingerprint", facts.fingerprint},
+               {"language", facts.language},
+               {"device", facts.device},
+               {"version", facts.version},
+               {"commit", facts.commit}});
   write_whole_file(facts_file(), json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
@@ -37,8 +44,13 @@ RunFacts RunFolder::read_facts() const {
     return json.contains(key) && json[key].is_string() ? json[key].get<std::string>()
                                                        : std::string();
   };
-  return {text("dataset"), text("fingerprint"), text("language"),
-          text("device"),  text("version"),     text("commit")};
+  std::vector<std::string> datasets;
+  if (const std::string one = text("dataset"); !one.empty()) datasets.push_back(one);
+  if (json.contains("datasets") && json["datasets"].is_array())
+    for (const Json& each : json["datasets"])
+      if (each.is_string()) datasets.push_back(each.get<std::string>());
+  return {std::move(datasets), text("fingerprint"), text("language"),
+          text("device"),      text("version"),     text("commit")};
 }
 
 void RunFolder::write_metrics(const std::vector<MetricsLine>& lines) const {

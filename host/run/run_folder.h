@@ -11,17 +11,19 @@ namespace rec {
 
 // One evaluation during training, a line of metrics.jsonl.
 struct MetricsLine {
-  int64_t epoch = 0;         // from 1
-  double loss = 0;           // mean over the epoch's steps
-  NamedMetrics valid, test;  // empty when not evaluated
-  double seconds = 0;        // of training since the last line, evaluation included
+  int64_t epoch = 0;  // from 1
+  double loss = 0;    // mean over the epoch's steps
+  // Empty when not evaluated. Of several datasets: the mean over them, then each one's own, with its
+  // name and / before the metric's.
+  NamedMetrics valid, test;
+  double seconds = 0;  // of training since the last line, evaluation included
 };
 
 // What run.json remembers beside the settings.
 struct RunFacts {
-  std::string dataset;      // path, absolute
-  std::string fingerprint;  // of the dataset
-  std::string language;     // which vectors of the authors' tree, or ""
+  std::vector<std::string> datasets;  // paths, absolute; several where they were trained together
+  std::string fingerprint;            // of the data
+  std::string language;               // which vectors of the authors' tree, or ""
   std::string device;
   std::string version, commit;
 };

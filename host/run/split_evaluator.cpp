@@ -12,6 +12,13 @@ std::string split_name(Split split) {
   return split == Split::train ? "train" : split == Split::valid ? "valid" : "test";
 }
 
+std::string masked_text(Split split, const std::string& mask) {
+  std::string text;
+  for (Split masked : masked_splits(split, mask))
+    text += (text.empty() ? "" : "+") + split_name(masked);
+  return text;
+}
+
 SplitEvaluator::SplitEvaluator(Backend& backend, const Dataset& data, std::string mask)
     : data_(data),
       mask_(std::move(mask)),
@@ -35,13 +42,6 @@ Evaluation SplitEvaluator::evaluate(Ranker& ranker, Split split, std::vector<int
   std::vector<CsrView> masks;
   for (Split masked : masked_splits(split, mask_)) masks.push_back(view(masked));
   return rec::evaluate(ranker, data_.split(split).view(), masks, std::move(cutoffs), group_of_item);
-}
-
-std::string SplitEvaluator::masked_text(Split split) const {
-  std::string text;
-  for (Split masked : masked_splits(split, mask_))
-    text += (text.empty() ? "" : "+") + split_name(masked);
-  return text;
 }
 
 }  // namespace rec

@@ -12,6 +12,8 @@ namespace rec {
 // Which splits a ranking for `split` leaves out: every other one, or train alone (mask = train).
 std::vector<Split> masked_splits(Split split, const std::string& mask);
 std::string split_name(Split split);
+// "train+valid": what a ranking for this split leaves out.
+std::string masked_text(Split split, const std::string& mask);
 
 class SplitEvaluator {
  public:
@@ -25,8 +27,6 @@ class SplitEvaluator {
                       const std::vector<int32_t>& group_of_item = {}) const;
   // In backend memory: [users, items].
   CsrView view(Split split) const;
-  // "train+valid": what a ranking for this split leaves out.
-  std::string masked_text(Split split) const;
 
  private:
   const Dataset& data_;

@@ -17,10 +17,10 @@
 #include "host/formats/mapped_file.h"
 #include "host/progress/progress.h"
 #include "host/report/report.h"
+#include "host/run/domain_evaluator.h"
 #include "host/run/folder_lock.h"
 #include "host/run/memory.h"
 #include "host/run/model_of_config.h"
-#include "host/run/split_evaluator.h"
 #include "host/train/run_record.h"
 #include "host/version.h"
 
@@ -43,16 +43,17 @@ void say(const TrainRequest& request, const std::string& line) {
 // One training of one model: steps, and what is done between epochs.
 class Trainer {
  public:
-  Trainer(const Dataset& data, const Config& config, const RunFolder& run,
+  Trainer(const JointDataset& data, const Config& config, const RunFolder& run,
           const TrainRequest& request, Backend& backend)
       : data_(data),
         config_(config),
         run_(run),
         request_(request),
         monitor_(monitor_of(config)),
-        model_(backend, model_settings(config), data.language.view(), data.train.view()),
-        training_(model_, training_settings(config)),
-        record_(run, data, config, model_, training_),
+        model_(backend, model_settings(config), data.whole().language.view(),
+               data.whole().train.view()),
+        training_(model_, training_settings(config, trained_domains(data))),
+        record_(run, data.whole(), config, model_, training_),
         evaluator_(backend, data, config.mask) {}
 
   void start() { record_.start(); }
@@ -90,25 +91,32 @@ class Trainer {
     return TrainEnd::finished;
   }
 
-  // The table a person came for, and the report.
+  // The tables a person came for, and the report.
   void finish() {
     record_.restore_best();
     model_.embed();
     std::vector<ReportRow> rows;
-    const Split split = data_.test.entries() > 0 ? Split::test : Split::valid;
-    if (data_.split(split).entries() > 0) {
-      VectorRanker ranker = model_ranker();
-      const auto popularity = make_popularity(model_.backend(), data_.train.view());
-      const Evaluation own = evaluator_.evaluate(ranker, split, config_.topk);
-      rows = {{model_label(config_), own.mean},
-              {"popularity", evaluator_.evaluate(*popularity, split, config_.topk).mean}};
+    const Split split = data_.whole().test.entries() > 0 ? Split::test : Split::valid;
+    const auto results = evaluator_.evaluate(model_.representations(), split, config_.topk);
+    for (const DomainEvaluator::Result& result : results) {
+      const std::vector<ReportRow> of_domain = rows_of(result, split);
       say(request_,
-          fmt::format("\nbest epoch {}; {} split, {} users, all {} items ranked, masked: {}",
-                      record_.selection().best_epoch, split_name(split), own.users, data_.items,
-                      evaluator_.masked_text(split)));
-      say(request_, metrics_table(config_.topk, rows));
+          fmt::format("\nbest epoch {}; {}{} split, {} users, all {} items ranked, masked: {}",
+                      record_.selection().best_epoch,
+                      data_.is_joint() ? result.domain->name + ", " : "", split_name(split),
+                      result.evaluation.users, result.domain->items,
+                      masked_text(split, config_.mask)));
+      say(request_, metrics_table(config_.topk, of_domain));
+      for (ReportRow row : of_domain) {
+        if (data_.is_joint()) row.name += " on " + result.domain->name;
+        rows.push_back(std::move(row));
+      }
     }
-    write_report(run_, data_, config_, record_.lines(), rows);
+    if (results.size() > 1) {
+      rows.push_back({model_label(config_) + ", mean over datasets", macro_average(results)});
+      say(request_, "\nmean over datasets\n" + metrics_table(config_.topk, {rows.back()}));
+    }
+    write_report(run_, data_.whole(), config_, record_.lines(), rows);
     say(request_, fmt::format("run folder: {} (curves: {})", run_.path(), run_.report_file()));
   }
 
@@ -116,13 +124,13 @@ class Trainer {
   // The run folder remembers settings and language.
   std::string resume_command() const {
     std::string command =
-        fmt::format("rec_engine train {} --out {} --resume", data_.path, run_.path());
+        fmt::format("rec_engine train {} --out {} --resume", data_.whole().path, run_.path());
     if (request_.device != "auto") command += " --device " + request_.device;
     if (request_.track_test) command += " --track test";
     return command;
   }
 
-  bool selects() const { return data_.valid.entries() > 0; }
+  bool selects() const { return data_.whole().valid.entries() > 0; }
 
   bool stopped_early() { return selects() && record_.selection().exhausted(config_.patience); }
 
@@ -163,35 +171,40 @@ class Trainer {
                       clock.epoch + 1, clock.step, record_.what_stands()));
   }
 
-  VectorRanker model_ranker() {
-    return {model_.backend(), model_.representations().user(), model_.representations().item()};
+  // The model on a domain, and popularity beside it.
+  std::vector<ReportRow> rows_of(const DomainEvaluator::Result& result, Split split) {
+    const Dataset& domain = *result.domain;
+    const auto popularity = make_popularity(model_.backend(), domain.train.view());
+    const SplitEvaluator& evaluator = evaluator_.of_domain(size_t(&domain - &data_.parts()[0]));
+    return {{model_label(config_), result.evaluation.mean},
+            {"popularity", evaluator.evaluate(*popularity, split, config_.topk).mean}};
   }
 
   // A line of metrics, and the best checkpoint when this epoch is the best so far.
   void evaluate_epoch(const TrainingClock& clock) {
     model_.embed();
-    VectorRanker ranker = model_ranker();
     MetricsLine line;
     line.epoch = clock.epoch;
     line.loss = *last_loss_;
     std::string text = fmt::format("epoch {:>3}  loss {:.4f}", line.epoch, line.loss);
     double value = double(clock.epoch);  // without a validation split the last epoch is the best
+    std::string by_domain;
     if (selects()) {
       std::vector<int64_t> cutoffs = config_.topk;
       if (std::find(cutoffs.begin(), cutoffs.end(), monitor_.k) == cutoffs.end())
         cutoffs.push_back(monitor_.k);
-      const Evaluation valid = evaluator_.evaluate(ranker, Split::valid, cutoffs);
-      line.valid = named_means(valid.cutoffs, valid.mean);
-      value = valid.value(monitor_.metric, monitor_.k);
+      const auto results = evaluator_.evaluate(model_.representations(), Split::valid, cutoffs);
+      line.valid = named(results);
+      value = monitored(results);
+      by_domain = monitored_by_domain(results);
     }
     const bool better = record_.selection().take(value, clock.epoch);
     if (selects())
-      text += fmt::format("  valid {} {:.4f}{}", config_.monitor, value, better ? " *" : "  ");
-    if (request_.track_test && data_.test.entries() > 0) {
-      const Evaluation test = evaluator_.evaluate(ranker, Split::test, config_.topk);
-      line.test = named_means(test.cutoffs, test.mean);
-      text += fmt::format("  test {} {:.4f}", metric_key(Metric::recall, config_.topk[0]),
-                          test.value(Metric::recall, config_.topk[0]));
+      text += fmt::format("  valid {} {:.4f}{}{}", config_.monitor, value, better ? " *" : "  ",
+                          by_domain);
+    if (request_.track_test && data_.whole().test.entries() > 0) {
+      line.test = named(evaluator_.evaluate(model_.representations(), Split::test, config_.topk));
+      text += fmt::format("  test {} {:.4f}", line.test[0].first, line.test[0].second);
     }
     line.seconds = std::chrono::duration<double>(Clock::now() - since_).count();
     since_ = Clock::now();
@@ -200,7 +213,38 @@ class Trainer {
     record_.add(std::move(line));
   }
 
-  const Dataset& data_;
+  // The mean over the domains, then each one's own.
+  NamedMetrics named(const std::vector<DomainEvaluator::Result>& results) const {
+    const std::vector<int64_t>& cutoffs = results.front().evaluation.cutoffs;
+    NamedMetrics all = named_means(cutoffs, macro_average(results));
+    if (!data_.is_joint()) return all;
+    for (const DomainEvaluator::Result& result : results)
+      for (const auto& [name, value] : named_means(cutoffs, result.evaluation.mean))
+        all.push_back({result.domain->name + "/" + name, value});
+    return all;
+  }
+
+  double monitored(const std::vector<DomainEvaluator::Result>& results) const {
+    double sum = 0;
+    for (const DomainEvaluator::Result& result : results) {
+      const double value = result.evaluation.value(monitor_.metric, monitor_.k);
+      if (result.domain->name == config_.monitor_domain) return value;
+      sum += value;
+    }
+    return sum / double(results.size());
+  }
+
+  // " (books 0.0812, games 0.1034)"; "" for one dataset.
+  std::string monitored_by_domain(const std::vector<DomainEvaluator::Result>& results) const {
+    if (!data_.is_joint()) return "";
+    std::string text;
+    for (const DomainEvaluator::Result& result : results)
+      text += fmt::format("{}{} {:.4f}", text.empty() ? " (" : ", ", result.domain->name,
+                          result.evaluation.value(monitor_.metric, monitor_.k));
+    return text + ")";
+  }
+
+  const JointDataset& data_;
   const Config& config_;
   const RunFolder& run_;
   const TrainRequest& request_;
@@ -208,7 +252,7 @@ class Trainer {
   Model model_;
   Training training_;
   RunRecord record_;
-  SplitEvaluator evaluator_;
+  DomainEvaluator evaluator_;
   Clock::time_point since_, last_save_;  // the last line of metrics; the last save of last_file
   std::optional<double> last_loss_;      // of the last whole epoch
 };
@@ -226,19 +270,20 @@ std::string main_settings(const Config& config) {
 }
 
 // What will be trained, on what, and how much memory it takes: said and checked beforehand.
-void announce(const Dataset& data, const Config& config, const Backend& backend,
+void announce(const JointDataset& joint, const Config& config, const Backend& backend,
               const TrainRequest& request) {
-  say(request,
-      fmt::format("{}: {} users, {} items, {} train / {} valid / {} test interactions, language "
-                  "width {}",
-                  data.name, data.users, data.items, data.train.entries(), data.valid.entries(),
-                  data.test.entries(), data.language.width()));
+  for (const Dataset& data : joint.parts())
+    say(request,
+        fmt::format(
+            "{}: {} users, {} items, {} train / {} valid / {} test interactions{}", data.name,
+            data.users, data.items, data.train.entries(), data.valid.entries(), data.test.entries(),
+            data.has_language() ? fmt::format(", language width {}", data.language.width()) : ""));
   say(request,
       fmt::format("{} on {}; {}", model_label(config), backend.name(), main_settings(config)));
-  const int64_t needed = training_bytes(backend, data, config);
+  const int64_t needed = training_bytes(backend, joint, config);
   say(request, fmt::format("memory: about {} needed, {} available", bytes_text(needed),
                            bytes_text(available_memory(backend))));
-  if (data.valid.entries() == 0)
+  if (joint.whole().valid.entries() == 0)
     say(request, "no validation split: training all epochs, the last one is kept");
   require_memory(backend, needed, "training");
 }
@@ -263,9 +308,13 @@ void catch_interrupts() {
   std::signal(SIGPIPE, SIG_IGN);
 }
 
-TrainEnd train(const Dataset& data, const Config& given, const RunFolder& run,
+TrainEnd train(const JointDataset& data, const Config& given, const RunFolder& run,
                const TrainRequest& request) {
-  if (reads_language(given.model)) require_language(data, given.model);
+  const Dataset& whole = data.whole();
+  if (reads_language(given.model))
+    require_language(whole, given.model);
+  else if (data.is_joint())
+    throw std::invalid_argument(given.model + " shares nothing between datasets; train it on each");
   refuse_dataset_folder(run.path());
   FolderLock lock;
   lock.take(run.path());
@@ -276,7 +325,7 @@ TrainEnd train(const Dataset& data, const Config& given, const RunFolder& run,
   const Config config = fit_to(data, given);
   if (config.batch < given.batch)
     say(request, fmt::format("batch {} is larger than the {} training interactions; using {}",
-                             given.batch, data.train.entries(), config.batch));
+                             given.batch, whole.train.entries(), config.batch));
   const MadeBackend made =
       make_backend(request.device, int(config.threads), precision_named(config.precision));
   if (!made.notice.empty()) say(request, made.notice);
@@ -292,8 +341,15 @@ TrainEnd train(const Dataset& data, const Config& given, const RunFolder& run,
   lock.take(run.path());
   refuse_earlier_run(run, request);  // which may have been made and trained in the meantime
   run.remove_leftovers();
-  trainer.open({std::filesystem::absolute(data.path).lexically_normal().string(), data.fingerprint,
-                request.language, made.backend->name(), kVersion, kCommit});
+  RunFacts facts;
+  for (const Dataset& part : data.parts())
+    facts.datasets.push_back(std::filesystem::absolute(part.path).lexically_normal().string());
+  facts.fingerprint = whole.fingerprint;
+  facts.language = request.language;
+  facts.device = made.backend->name();
+  facts.version = kVersion;
+  facts.commit = kCommit;
+  trainer.open(std::move(facts));
   const TrainEnd end = trainer.run();
   if (end == TrainEnd::finished) trainer.finish();
   return end;

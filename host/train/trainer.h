@@ -1,11 +1,11 @@
-// Trains a model on a dataset into a run folder: epochs, evaluation on validation, early stopping,
+// Trains a model on a dataset, or on several together, into a run folder: epochs, evaluation on validation, early stopping,
 // best and last checkpoint, interruption and resumption.
 #pragma once
 #include <cstdint>
 #include <string>
 
 #include "host/config/config.h"
-#include "host/dataset/dataset.h"
+#include "host/dataset/joint_dataset.h"
 #include "host/run/run_folder.h"
 
 namespace rec {
@@ -23,7 +23,7 @@ enum class TrainEnd { finished, interrupted };
 
 // given: settings as read, not yet resolved (host/config). Prints what it does to standard output.
 // Refusals come before any file of the run folder is touched.
-TrainEnd train(const Dataset& data, const Config& given, const RunFolder& run,
+TrainEnd train(const JointDataset& data, const Config& given, const RunFolder& run,
                const TrainRequest& request);
 
 // After this SIGINT, SIGTERM and SIGHUP ask training to finish its step, save and return; a second

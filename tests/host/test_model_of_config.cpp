@@ -13,7 +13,7 @@ namespace rec::test {
 TEST_CASE("settings fitted to a dataset: resolved, and no batch larger than train") {
   const TemporaryFolder folder;
   put_small_dataset(folder);  // 8 training interactions, width 2
-  const Dataset data = load_dataset(folder.path());
+  const JointDataset data(load_dataset(folder.path()));
   const Config fitted = fit_to(data, Config());
   CHECK(fitted.batch == 8);
   CHECK(fitted.hidden == 4);
@@ -112,7 +112,7 @@ TEST_CASE("masks: every split but the evaluated one, or train alone") {
 TEST_CASE("memory that training is announced to take is what it takes") {
   const TemporaryFolder folder;
   put_small_dataset(folder);
-  const Dataset data = load_dataset(folder.path());
+  const JointDataset data(load_dataset(folder.path()));
   Config given;
   given.topk = {2, 5};
   given.monitor = "recall@4";
@@ -121,10 +121,11 @@ TEST_CASE("memory that training is announced to take is what it takes") {
   const Config config = fit_to(data, given);
   CountingBackend backend(make_cpu_backend(1));
   const int64_t announced = training_bytes(backend, data, config);
-  Model model(backend, model_settings(config), data.language.view(), data.train.view());
+  const Dataset& whole = data.whole();
+  Model model(backend, model_settings(config), whole.language.view(), whole.train.view());
   const Training training(model, training_settings(config));
-  const SplitEvaluator evaluator(backend, data, config.mask);
-  const auto popularity = make_popularity(backend, data.train.view());
+  const SplitEvaluator evaluator(backend, whole, config.mask);
+  const auto popularity = make_popularity(backend, whole.train.view());
   model.embed();
   VectorRanker ranker(backend, model.representations().user(), model.representations().item());
   evaluator.evaluate(ranker, Split::valid, {2, 5, 4});

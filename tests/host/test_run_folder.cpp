@@ -68,9 +68,9 @@ TEST_CASE("run folder: run.json, and which folders hold a run") {
   CHECK_FALSE(run.holds_a_run());
   CHECK_FALSE(RunFolder(folder / "no such folder").holds_a_run());
   CHECK_THAT(refusal([&] { run.read_facts(); }), Catch::Contains("run.json"));
-  run.write_facts({"/data/a \"b\"", "0123456789abcdef", "v3", "cpu, 2 threads", "0.1.0", "abc"});
+  run.write_facts({{"/data/a \"b\""}, "0123456789abcdef", "v3", "cpu, 2 threads", "0.1.0", "abc"});
   const RunFacts facts = run.read_facts();
-  CHECK(facts.dataset == "/data/a \"b\"");
+  CHECK(facts.datasets == std::vector<std::string>{"/data/a \"b\""});
   CHECK(facts.fingerprint == "0123456789abcdef");
   CHECK(facts.language == "v3");
   CHECK(facts.device == "cpu, 2 threads");
@@ -80,7 +80,10 @@ TEST_CASE("run folder: run.json, and which folders hold a run") {
   CHECK_THAT(refusal([&] { run.read_facts(); }),
              Catch::Contains("damaged") && Catch::Contains("--data"));
   put(run.facts_file(), "{\"dataset\": 7}");
-  CHECK(run.read_facts().dataset.empty());
+  CHECK(run.read_facts().datasets.empty());
+  const std::vector<std::string> several = {"/data/a", "/data/b"};
+  run.write_facts({several, "0+1", "", "", "", ""});
+  CHECK(run.read_facts().datasets == several);
   put(run.last_file(), "x");
   CHECK(run.holds_a_run());
 }

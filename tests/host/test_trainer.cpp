@@ -38,15 +38,17 @@ TrainRequest quietly(bool resume = false, bool overwrite = false) {
   return request;
 }
 
+Dataset small_dataset(const TemporaryFolder& folder, const std::string& below = "") {
+  put_small_dataset(folder, below);
+  return load_dataset(folder / below);
+}
+
 struct Fixture {
   TemporaryFolder folder;
-  Dataset data;
+  JointDataset data;
   RunFolder run;
 
-  Fixture() : run(folder / "run") {
-    put_small_dataset(folder);
-    data = load_dataset(folder.path());
-  }
+  Fixture() : data(small_dataset(folder)), run(folder / "run") {}
 };
 
 }  // namespace
@@ -82,7 +84,8 @@ TEST_CASE("trainer: a refused start or resumption touches no file") {
   Fixture f;
   train(f.data, quick(), f.run, quietly());
   const auto before = contents(f.run);
-  const auto refused = [&](const Dataset& data, const Config& config, const TrainRequest& request) {
+  const auto refused = [&](const JointDataset& data, const Config& config,
+                           const TrainRequest& request) {
     const std::string sentence = refusal([&] { train(data, config, f.run, request); });
     CHECK(contents(f.run) == before);
     return sentence;
@@ -124,7 +127,7 @@ TEST_CASE("trainer: overwriting leaves nothing of the old run") {
 TEST_CASE("trainer: without a validation split the last epoch is kept") {
   Fixture f;
   put(f.folder / "valid.txt", "");
-  const Dataset data = load_dataset(f.folder.path());
+  const JointDataset data(load_dataset(f.folder.path()));
   Config config = quick(3);
   config.patience = 1;
   train(data, config, f.run, quietly());
@@ -132,6 +135,54 @@ TEST_CASE("trainer: without a validation split the last epoch is kept") {
   REQUIRE(lines.size() == 3);
   CHECK(lines[2].valid.empty());
   CHECK_THAT(get(f.run.best_file()), Catch::Contains("\"best_epoch\":\"3\""));
+}
+
+TEST_CASE("trainer: two datasets together, each evaluated on its own items") {
+  const TemporaryFolder folder;
+  std::vector<Dataset> parts;
+  parts.push_back(small_dataset(folder, "books/"));
+  put_small_dataset(folder, "games/");
+  put(folder / "games/valid.txt", "0 4\n2 1\n3 0\n");
+  parts.push_back(load_dataset(folder / "games"));
+  const std::string fingerprints = parts[0].fingerprint + "+" + parts[1].fingerprint;
+  const JointDataset data(std::move(parts));
+  CHECK(data.whole().fingerprint == fingerprints);
+  const RunFolder run(folder / "run");
+  train(data, quick(3), run, quietly());
+  const RunFacts facts = run.read_facts();
+  CHECK(facts.datasets == std::vector<std::string>{folder / "books", folder / "games"});
+  CHECK(facts.fingerprint == fingerprints);
+  for (const MetricsLine& line : run.read_metrics()) {
+    std::map<std::string, double> valid(line.valid.begin(), line.valid.end());
+    CHECK(valid.size() == line.valid.size());
+    CHECK(valid.at("recall@2") ==
+          Approx((valid.at("books/recall@2") + valid.at("games/recall@2")) / 2));
+  }
+
+  // Stopped and resumed, the same bytes.
+  const RunFolder resumed(folder / "resumed");
+  train(data, quick(1), resumed, quietly());
+  train(data, quick(3), resumed, quietly(/*resume=*/true));
+  CHECK(get(resumed.last_file()) == get(run.last_file()));
+  // One of them alone is other data.
+  CHECK_THAT(refusal([&] { train(load_dataset(folder / "books"), quick(3), run, quietly(true)); }),
+             Catch::Contains("other data"));
+
+  Config config = quick();
+  config.domain_shares = {1, 2, 3};
+  CHECK_THAT(refusal([&] { train(data, config, RunFolder(folder / "a"), quietly()); }),
+             Catch::Contains("3 shares") && Catch::Contains("2 datasets"));
+  config.domain_shares = {1, 9};
+  config.monitor_domain = "toys";
+  CHECK_THAT(refusal([&] { train(data, config, RunFolder(folder / "a"), quietly()); }),
+             Catch::Contains("'toys'") && Catch::Contains("books+games"));
+  config.monitor_domain = "games";
+  train(data, config, RunFolder(folder / "shares"), quietly());
+  CHECK(get(RunFolder(folder / "shares").last_file()) != get(run.last_file()));
+  config.model = "mf";
+  CHECK_THAT(refusal([&] { train(data, config, RunFolder(folder / "a"), quietly()); }),
+             Catch::Contains("mf shares nothing between datasets"));
+  CHECK_FALSE(std::filesystem::exists(folder / "a"));
 }
 
 TEST_CASE("trainer: patience ends a training that gains nothing") {

@@ -17,15 +17,17 @@ namespace {
 
 bool has_device() { return backend_wanted("cuda") && test_stream() != nullptr; }
 
+Dataset small_dataset(const TemporaryFolder& folder) {
+  put_small_dataset(folder);
+  return load_dataset(folder.path());
+}
+
 struct Fixture {
   TemporaryFolder folder;
-  Dataset data;
+  JointDataset data;
   int runs = 0;
 
-  Fixture() {
-    put_small_dataset(folder);
-    data = load_dataset(folder.path());
-  }
+  Fixture() : data(small_dataset(folder)) {}
   void train_anew(const Config& config) {
     TrainRequest request;
     request.device = "cuda";
