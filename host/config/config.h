@@ -14,11 +14,11 @@ struct Config {
   int64_t hidden = 0;                 // 0: by the language width (engine/language_encoder.h)
   int64_t width = 64;                 // d
   int64_t layers = -1;                // K; -1: the model's own (alpharec 2, linear 0)
-  std::string objective = "infonce";  // infonce | bpr | softmax
+  std::string objective = "infonce";  // infonce | bpr | softmax | inbatch
   std::string score = "cosine";       // cosine | dot
   double tau = 0.15;
   int64_t batch = 4096;
-  int64_t negatives = 256;  // with bpr and softmax always 1
+  int64_t negatives = 256;  // with all but infonce always 1
   std::string negative_distribution = "uniform";
   std::string sampling = "user";  // user | interaction
   double lr = 5e-4;
@@ -48,7 +48,7 @@ void apply_setting(Config& config, const std::string& key_and_value);
 void apply_option(Config& config, const std::string& key, const std::string& value);
 
 // Fills in what follows from other keys: projector and layers from model, hidden from
-// language_width (D), one negative with bpr, and with softmax, which does not look at it.
+// language_width (D), one negative with bpr, and with softmax and inbatch, which do not look at it.
 // A linear projector has no hidden width, so hidden becomes 0.
 Config resolve(Config config, int64_t language_width);
 

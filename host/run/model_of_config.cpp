@@ -39,6 +39,7 @@ TrainingSettings training_settings(const Config& config) {
   TrainingSettings settings;
   settings.objective.kind = config.objective == "bpr"       ? Objective::bpr
                             : config.objective == "softmax" ? Objective::softmax
+                            : config.objective == "inbatch" ? Objective::inbatch
                                                             : Objective::infonce;
   settings.objective.tau = float(config.tau);
   settings.adam.learning_rate = float(config.lr);

@@ -24,7 +24,7 @@ struct Case {
 std::vector<Case> cases() {
   const ProjectorShape mlp{2, 7, 5, true}, linear{1, 0, 5, false}, deep{3, 6, 5, true};
   const ObjectiveSettings info_nce{Objective::infonce, 0.2f}, bpr{Objective::bpr, 0},
-      softmax{Objective::softmax, 0.2f};
+      softmax{Objective::softmax, 0.2f}, inbatch{Objective::inbatch, 0.2f};
   return {{"AlphaRec", {mlp, 2, Score::cosine}, info_nce},
           {"AlphaRec without propagation", {mlp, 0, Score::cosine}, info_nce},
           {"AlphaRec, one layer", {mlp, 1, Score::cosine}, info_nce},
@@ -35,7 +35,9 @@ std::vector<Case> cases() {
           {"scores as dot products, BPR", {mlp, 2, Score::dot}, bpr},
           {"cosine, BPR", {linear, 1, Score::cosine}, bpr},
           {"AlphaRec, full softmax", {mlp, 2, Score::cosine}, softmax},
-          {"the linear mapping, full softmax of dot products", {linear, 0, Score::dot}, softmax}};
+          {"the linear mapping, full softmax of dot products", {linear, 0, Score::dot}, softmax},
+          {"AlphaRec, softmax within the batch", {mlp, 2, Score::cosine}, inbatch},
+          {"dot products, softmax within the batch", {linear, 0, Score::dot}, inbatch}};
 }
 
 HostBatch batch_for(const SmallData& data, const Case& c) {
@@ -90,7 +92,7 @@ class PlainModel {
     return plain_mean(plain_layers(data_.lists, e0, case_.model.propagation_layers));
   }
   double loss(const std::vector<double>& parameter) const {
-    return plain_loss(case_.objective, case_.model.score, e(parameter), data_.lists.size(), batch_);
+    return plain_loss(case_.objective, case_.model.score, e(parameter), data_.lists, batch_);
   }
   // d loss / d t of loss(parameter + t direction), by central differences with the h^2 term
   // removed, and how far it may be off: the h^2 term's own size,
