@@ -80,7 +80,7 @@ struct ProjectionSize {
   int64_t dim = 0;     // of the last
 };
 
-enum class Objective { infonce, bpr, softmax };
+enum class Objective { infonce, bpr, softmax, inbatch };
 
 // How large operations get: of a training, of a ranking, or of both.
 struct OperationSizes {
@@ -162,13 +162,15 @@ class Backend {
                          VectorView<float> norm) = 0;
   virtual void normalise_adjoint(MatrixView<const float> n, VectorView<const float> norm,
                                  MatrixView<float> grad) = 0;
-  // kernels/info_nce or kernels/bpr, then kernels/batch_gradient; or kernels/softmax, then
-  // batch_gradient's users' half: grad_user and grad_item overwritten, the loss added to the clock's
-  // loss_sum. scratch is overwritten; softmax leaves the derivatives by scores alone.
+  // kernels/info_nce or kernels/bpr, then kernels/batch_gradient; or kernels/softmax (inbatch: its
+  // in_batch_softmax), then batch_gradient's users' half: grad_user and grad_item overwritten, the
+  // loss added to the clock's loss_sum. scratch is overwritten; softmax and inbatch leave the
+  // derivatives by scores alone. items_of_user [users, items]: training interactions.
   virtual void objective(const ObjectiveSettings& settings, MatrixView<const float> user,
                          MatrixView<const float> item, const BatchView& batch,
-                         const BatchGradientView& scratch, MatrixView<float> grad_user,
-                         MatrixView<float> grad_item, TrainingClock* clock) = 0;
+                         CsrView items_of_user, const BatchGradientView& scratch,
+                         MatrixView<float> grad_user, MatrixView<float> grad_item,
+                         TrainingClock* clock) = 0;
   // kernels/batch_l2 of a node table x [nodes, dim]: grad added to, the loss added to the clock's
   // loss_sum; node_loss [nodes] is overwritten.
   virtual void batch_l2(MatrixView<const float> x, const BatchView& batch, float weight,

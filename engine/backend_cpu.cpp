@@ -63,6 +63,8 @@ class CpuBackend final : public Backend {
     }
     if (sizes.batch > 0 && sizes.objective == Objective::softmax)
       most = std::max(most, cpu::softmax_scratch_bytes(sizes.batch, size.items, size.dim));
+    if (sizes.batch > 0 && sizes.objective == Objective::inbatch)
+      most = std::max(most, cpu::in_batch_softmax_scratch_bytes(sizes.batch, size.items, size.dim));
     return most;
   }
   void reserve_scratch(const OperationSizes&) override {}
@@ -124,7 +126,7 @@ class CpuBackend final : public Backend {
   }
 
   void objective(const ObjectiveSettings& settings, MatrixView<const float> user,
-                 MatrixView<const float> item, const BatchView& batch,
+                 MatrixView<const float> item, const BatchView& batch, CsrView items_of_user,
                  const BatchGradientView& scratch, MatrixView<float> grad_user,
                  MatrixView<float> grad_item, TrainingClock* clock) override {
     const cpu::ThreadsInUse threads(threads_);
@@ -136,6 +138,10 @@ class CpuBackend final : public Backend {
       case Objective::softmax:
         clock->loss_sum += cpu::softmax(user, item, batch, settings.tau,
                                         {scratch.user_row, scratch.row_loss, grad_item});
+        return cpu::user_gradient(batch, scratch.user_row, grad_user);
+      case Objective::inbatch:
+        clock->loss_sum += cpu::in_batch_softmax(user, item, batch, items_of_user, settings.tau,
+                                                 {scratch.user_row, scratch.row_loss, grad_item});
         return cpu::user_gradient(batch, scratch.user_row, grad_user);
     }
     cpu::batch_gradient(user, batch, scratch, grad_user, grad_item);

@@ -227,7 +227,7 @@ class CudaBackend final : public Backend {
   }
 
   void objective(const ObjectiveSettings& settings, MatrixView<const float> user,
-                 MatrixView<const float> item, const BatchView& batch,
+                 MatrixView<const float> item, const BatchView& batch, CsrView items_of_user,
                  const BatchGradientView& scratch, MatrixView<float> grad_user,
                  MatrixView<float> grad_item, TrainingClock* clock) override {
     const cuda::NvtxRange range("objective");
@@ -241,6 +241,13 @@ class CudaBackend final : public Backend {
             user, item, batch, settings.tau, {scratch.user_row, scratch.row_loss, grad_item},
             &clock->loss_sum,
             scratch_.take(cuda::softmax_scratch_bytes(batch.rows(), item.rows, item.cols)),
+            stream());
+        return cuda::user_gradient(batch, scratch.user_row, grad_user, stream());
+      case Objective::inbatch:
+        cuda::in_batch_softmax(
+            user, item, batch, items_of_user, settings.tau,
+            {scratch.user_row, scratch.row_loss, grad_item}, &clock->loss_sum,
+            scratch_.take(cuda::in_batch_softmax_scratch_bytes(batch.rows(), item.rows, item.cols)),
             stream());
         return cuda::user_gradient(batch, scratch.user_row, grad_user, stream());
     }
@@ -297,6 +304,9 @@ class CudaBackend final : public Backend {
     }
     if (sizes.batch > 0 && sizes.objective == Objective::softmax)
       most = std::max(most, cuda::softmax_scratch_bytes(sizes.batch, size.items, size.dim));
+    if (sizes.batch > 0 && sizes.objective == Objective::inbatch)
+      most =
+          std::max(most, cuda::in_batch_softmax_scratch_bytes(sizes.batch, size.items, size.dim));
     return sizes.lists > 0 ? std::max(most, ranking_scratch_bytes(sizes)) : most;
   }
   int64_t ranking_scratch_bytes(const OperationSizes& sizes) const {

@@ -132,7 +132,7 @@ void Training::differentiate(const BatchView& batch) {
   const int64_t items = model_.graph().items();
   const MatrixView<float> grad = grad_.view();
   backend_.objective(settings_.objective, model_.representations().user(),
-                     model_.representations().item(), batch,
+                     model_.representations().item(), batch, model_.graph().view().items_of_user,
                      {score_grad_.view(), row_grad_.view(), row_loss_.view()},
                      grad.rows_from(0, users), grad.rows_from(users, items), clock_.data());
   model_.representations().gradient_to_raw(grad);

@@ -22,7 +22,7 @@ struct TrainingSettings {
   AdamSettings adam;
   SamplingRule sampling = SamplingRule::user;
   int64_t batch = 4096;     // rows a step; no more than the graph has edges
-  int64_t negatives = 256;  // per row; bpr takes one, softmax looks at none
+  int64_t negatives = 256;  // per row; bpr takes one, softmax and inbatch look at none
 };
 
 // Backend memory for one batch and its groupings.

@@ -214,8 +214,8 @@ const std::vector<Key>& keys() {
                 whole_number("layers", {"n_layers", "layer", "layer_num", "num_layers"},
                              &Config::layers, 0, 64)),
       real_number("init_std", {}, &Config::init_std, 0, false, 1e3),
-      following("the model",
-                word("objective", {"loss"}, &Config::objective, {"infonce", "bpr", "softmax"})),
+      following("the model", word("objective", {"loss"}, &Config::objective,
+                                  {"infonce", "bpr", "softmax", "inbatch"})),
       following("the model", word("score", {}, &Config::score, {"cosine", "dot"})),
       real_number("tau", {"temperature", "temp", "temp_cl"}, &Config::tau, 1e-6, false, 1e6),
       whole_number("batch", {"batch_size", "train_batch_size", "bpr_batch"}, &Config::batch, 1,
@@ -420,7 +420,7 @@ Config resolve(Config config, int64_t language_width) {
     config.hidden = 0;
   else if (config.hidden == 0)
     config.hidden = default_hidden_width(language_width);
-  // softmax does not look at negatives; the sampler draws one at least.
+  // softmax and inbatch do not look at negatives; the sampler draws one at least.
   if (config.objective != "infonce") config.negatives = 1;
   return config;
 }

@@ -16,11 +16,11 @@ struct Config {
   int64_t width = 64;              // d
   int64_t layers = -1;    // K; -1: the model's own (alpharec 2, linear 0, lightgcn 3, mf 0)
   double init_std = 0;    // of lightgcn and mf; 0: Xavier's
-  std::string objective;  // infonce | bpr | softmax; empty: the model's own
+  std::string objective;  // infonce | bpr | softmax | inbatch; empty: the model's own
   std::string score;      // cosine | dot; empty: the model's own
   double tau = 0.15;
   int64_t batch = 4096;
-  int64_t negatives = 256;  // with bpr and softmax always 1
+  int64_t negatives = 256;  // with all but infonce always 1
   std::string negative_distribution = "uniform";
   std::string sampling = "user";  // user | interaction
   double lr = 5e-4;
@@ -52,8 +52,8 @@ void apply_setting(Config& config, const std::string& key_and_value);
 void apply_option(Config& config, const std::string& key, const std::string& value);
 
 // Fills in what follows from other keys: projector, layers, objective, score and reg from model,
-// hidden from language_width (D), one negative with bpr, and with softmax, which does not look at
-// it. A projector of one layer has no hidden width, so hidden becomes 0; nor have models without a
+// hidden from language_width (D), one negative with bpr, and with softmax and inbatch, which do not
+// look at it. A projector of one layer has no hidden width, so hidden becomes 0; nor have models without a
 // projector. Throws std::invalid_argument naming two settings that contradict each other.
 Config resolve(Config config, int64_t language_width);
 

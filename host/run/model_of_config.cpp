@@ -70,6 +70,7 @@ TrainingSettings training_settings(const Config& config, std::vector<Domain> dom
   settings.domain_shares = config.domain_shares;
   settings.objective.kind = config.objective == "bpr"       ? Objective::bpr
                             : config.objective == "softmax" ? Objective::softmax
+                            : config.objective == "inbatch" ? Objective::inbatch
                                                             : Objective::infonce;
   settings.objective.tau = float(config.tau);
   settings.l2 = float(config.reg);

@@ -1,15 +1,22 @@
-// softmax: the contrastive loss of a batch against all items, and its gradients.
+// softmax: the contrastive loss of a batch against all items, or against the batch's own positives,
+// and its gradients.
 //
-//   s_bi   = n_user(b) . n_item(i)                    for every item i
-//   loss   = 1/B sum_b [ log sum_i exp(s_bi / tau) - s_b,pos / tau ]
-//   p_bi   = softmax_i(s_bi / tau)
+//   s_bi   = n_user(b) . n_item(i)
+//   c_bi   : how often item i stands against row b's positive; 1 at the positive itself
+//   loss   = 1/B sum_b [ log sum_i c_bi exp(s_bi / tau) - s_b,pos / tau ]
+//   p_bi   = c_bi exp(s_bi / tau) / sum_l c_bl exp(s_bl / tau)
 //   grad_score_bi = p_bi / (tau B),  i != pos;   grad_score_b,pos = -(sum_{i != pos} p_bi) / (tau B)
 //   grad_row_b    = sum_i grad_score_bi n_item(i)           [batch, dim]
 //   grad_item[i]  = sum_b grad_score_bi n_user(b)           [items, dim]
 //
-// A row's negatives are all items but its positive, those she has among them; the batch's own
-// negatives are not looked at. Scores are made a tile at a time, twice, and dropped: batch x items
-// never exists. The users' gradients are sums of rows: user_gradient in kernels/batch_gradient.
+//   softmax           c_bi = 1: all items stand against the positive, those she has among them
+//   in_batch_softmax  c_bi = |{b' : pos(b') = i}|, and 0 where i is among her training items: the
+//                     other rows' positives, each as often as it stands there, but her own items.
+//                     A row that this leaves nothing has loss 0 and gradient 0.
+//
+// The batch's sampled negatives are not looked at. Scores are made a tile at a time, twice, and
+// dropped: batch x items never exists. The users' gradients are sums of rows: user_gradient in
+// kernels/batch_gradient.
 //
 // A log-sum-exp with the row's maximum taken out: finite for every tau > 0. The positive's
 // derivative is the sum of the others', not p - 1, which loses its digits as p nears 1.
@@ -45,14 +52,30 @@ inline void require_softmax(MatrixView<const float> user, MatrixView<const float
           "softmax: the items' gradient must have the items' shape");
 }
 
+inline void require_in_batch_softmax(MatrixView<const float> user, MatrixView<const float> item,
+                                     const BatchView& batch, CsrView items_of_user, float tau,
+                                     const SoftmaxGradientView& grad) {
+  require_softmax(user, item, batch, tau, grad);
+  require(items_of_user.rows == user.rows && items_of_user.cols == item.rows,
+          "softmax: the items of users must be of these users and items");
+  require(batch.item_start.size == item.rows + 1 &&
+              batch.item_use.size == batch.rows() * (1 + batch.negatives()),
+          "softmax: the batch's grouping must cover all items, and every positive and negative");
+}
+
 namespace cpu {
 
 // user [users, dim], item [items, dim]: the vectors scores are taken of (unit rows for cosine).
 // grad overwritten. Returns the loss (mean over the batch), 0 without rows.
 double softmax(MatrixView<const float> user, MatrixView<const float> item, const BatchView& batch,
                float tau, const SoftmaxGradientView& grad);
-// Bytes that it takes for itself while it runs, with the threads in use.
+// The same against the batch's positives. items_of_user [users, items]: training interactions.
+double in_batch_softmax(MatrixView<const float> user, MatrixView<const float> item,
+                        const BatchView& batch, CsrView items_of_user, float tau,
+                        const SoftmaxGradientView& grad);
+// Bytes that they take for themselves while they run, with the threads in use.
 int64_t softmax_scratch_bytes(int64_t batch, int64_t items, int64_t dim);
+int64_t in_batch_softmax_scratch_bytes(int64_t batch, int64_t items, int64_t dim);
 
 }  // namespace cpu
 namespace cuda {
@@ -61,7 +84,12 @@ namespace cuda {
 void softmax(MatrixView<const float> user, MatrixView<const float> item, const BatchView& batch,
              float tau, const SoftmaxGradientView& grad, double* loss_sum,
              VectorView<std::byte> scratch, Stream stream);
+void in_batch_softmax(MatrixView<const float> user, MatrixView<const float> item,
+                      const BatchView& batch, CsrView items_of_user, float tau,
+                      const SoftmaxGradientView& grad, double* loss_sum,
+                      VectorView<std::byte> scratch, Stream stream);
 int64_t softmax_scratch_bytes(int64_t batch, int64_t items, int64_t dim);
+int64_t in_batch_softmax_scratch_bytes(int64_t batch, int64_t items, int64_t dim);
 
 }  // namespace cuda
 }  // namespace rec

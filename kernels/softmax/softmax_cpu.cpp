@@ -3,6 +3,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -23,11 +24,42 @@ constexpr float kNothing = -std::numeric_limits<float>::infinity();
 
 // Vectors that are packed together, the same for any number of threads: a tile's scores and the
 // panel, packed twice, stay in L2.
-int64_t panel_rows_of(int64_t rows, int64_t dim) {
+int64_t most_panel_rows(int64_t rows, int64_t dim) {
   constexpr int64_t kFloats = int64_t{1} << 17, kFewest = 64, kMost = 2048;
-  const int64_t most = std::clamp(kFloats / std::max<int64_t>(dim, 1), kFewest, kMost);
-  return ceil_div(rows, std::max<int64_t>(1, ceil_div(rows, most)));
+  return std::min(rows, std::clamp(kFloats / std::max<int64_t>(dim, 1), kFewest, kMost));
 }
+int64_t panel_rows_of(int64_t rows, int64_t dim) {
+  if (rows == 0) return 0;
+  return ceil_div(rows, ceil_div(rows, most_panel_rows(rows, dim)));
+}
+
+// Pairs that are left out of a softmax, a bit each.
+struct Pairs {
+  VectorView<uint64_t> word;  // [rows, words of a row]; none: no pair is left out
+  int64_t words = 0;          // of a row
+
+  void add(int64_t r, int64_t c) const { word[r * words + c / 64] |= uint64_t{1} << c % 64; }
+  // f(c - first) for those of row r with c in first .. first + count - 1.
+  template <class F>
+  void each(int64_t r, int64_t first, int64_t count, F f) const {
+    if (word.size == 0) return;
+    for (int64_t w = first / 64; w * 64 < first + count; ++w)
+      for (uint64_t left = word[r * words + w]; left != 0; left &= left - 1) {
+        const int64_t c = w * 64 + std::countr_zero(left) - first;
+        if (c >= 0 && c < count) f(c);
+      }
+  }
+};
+
+// Rows of a batch, and the items that stand against their positives.
+struct Contest {
+  MatrixView<const float> user;       // [rows, dim]
+  MatrixView<const float> candidate;  // [candidates, dim]
+  const int32_t* positive;            // [rows], numbers of candidates
+  const float* times;                 // [candidates], how often each stands there; null: once
+  Pairs left_out;                     // [rows, candidates]
+  Pairs left_out_by_candidate;        // [candidates, rows]
+};
 
 // What both walks, and the rows of the batch, need while a call runs.
 struct Memory {
@@ -40,8 +72,8 @@ struct Memory {
   VectorView<float> largest, positive_score, scale, positive_grad;  // [batch]
   VectorView<double> others;  // [batch]: the sum of all weights but the positive's
 
-  Memory(Carver carver, int64_t batch, int64_t items, int64_t dim) {
-    const int64_t panel = std::max(panel_rows_of(items, dim), panel_rows_of(batch, dim));
+  Memory(Carver& carver, int64_t batch, int64_t candidates, int64_t dim) {
+    const int64_t panel = most_panel_rows(std::max(candidates, batch), dim);
     const int64_t tile_rows = omp_get_max_threads() * kTileRows;
     packed_rows = carver.take<float>(packed_size(panel, dim));
     packed_columns = carver.take<float>(packed_size(dim, panel));
@@ -51,9 +83,27 @@ struct Memory {
     for (VectorView<float>* of_row : {&largest, &positive_score, &scale, &positive_grad})
       *of_row = carver.take<float>(batch);
     others = carver.take<double>(batch);
-    bytes = carver.bytes();
   }
-  int64_t bytes = 0;
+};
+
+// What is known of a batch's positives: the candidates, in the order of their ids.
+struct Positives {
+  VectorView<int32_t> candidate_of_item;      // [items]; -1: nobody's positive
+  VectorView<int32_t> candidate_of_row;       // [batch]
+  VectorView<float> times;                    // [candidates]
+  VectorView<float> vector, grad;             // [candidates, dim]
+  VectorView<uint64_t> of_row, of_candidate;  // words of pairs that are left out
+
+  Positives(Carver& carver, int64_t batch, int64_t items, int64_t dim) {
+    const int64_t candidates = std::min(batch, items);
+    candidate_of_item = carver.take<int32_t>(items);
+    candidate_of_row = carver.take<int32_t>(batch);
+    times = carver.take<float>(candidates);
+    vector = carver.take<float>(candidates * dim);
+    grad = carver.take<float>(candidates * dim);
+    of_row = carver.take<uint64_t>(batch * ceil_div(candidates, 64));
+    of_candidate = carver.take<uint64_t>(candidates * ceil_div(batch, 64));
+  }
 };
 
 // sum [own rows, dim] = sum over all vectors of `other` of weight(own, other) * vector, for each of
@@ -95,15 +145,26 @@ void sum_weighted(MatrixView<const float> own, MatrixView<const float> other, co
   }
 }
 
-// score [count]: of one item with rows of the batch. Becomes d loss / d s.
-REC_SIMD_CLONES void item_weights(float* score, int64_t count, int32_t item, float factor,
-                                  const float* largest, const float* scale, const int32_t* positive,
-                                  const float* positive_grad) {
+// score [count]: of one candidate, which stands there so many times, with rows of the batch. Becomes
+// d loss / d s.
+REC_SIMD_CLONES void candidate_weights(float* score, int64_t count, int32_t candidate, float times,
+                                       float factor, const float* largest, const float* scale,
+                                       const int32_t* positive, const float* positive_grad) {
 #pragma omp simd
   for (int64_t b = 0; b < count; ++b) {
-    const float weight = exp_of_nonpositive((score[b] - largest[b]) * factor) * scale[b];
-    score[b] = positive[b] == item ? positive_grad[b] : weight;
+    const float weight = exp_of_nonpositive((score[b] - largest[b]) * factor) * scale[b] * times;
+    score[b] = positive[b] == candidate ? positive_grad[b] : weight;
   }
+}
+
+// weight[c] *= times[c]; returns their sum, in double
+REC_SIMD_CLONES double multiply_weights(float* weight, const float* times, int64_t n) {
+#pragma omp simd
+  for (int64_t c = 0; c < n; ++c) weight[c] *= times[c];
+  double sum = 0.0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t c = 0; c < n; ++c) sum += weight[c];
+  return sum;
 }
 
 // sum[c] = (sum[c] - others * positive[c]) * scale, in double
@@ -114,50 +175,46 @@ REC_SIMD_CLONES void finish_row(float* sum, const float* positive, int64_t dim, 
     sum[c] = float((double(sum[c]) - others * double(positive[c])) * scale);
 }
 
-}  // namespace
-
-int64_t softmax_scratch_bytes(int64_t batch, int64_t items, int64_t dim) {
-  return Memory(Carver(nullptr), batch, items, dim).bytes;
-}
-
-double softmax(MatrixView<const float> user, MatrixView<const float> item, const BatchView& batch,
-               float tau, const SoftmaxGradientView& grad) {
-  require_softmax(user, item, batch, tau, grad);
-  const TemperatureScales scales = temperature_scales(tau, batch.rows());
+// Makes of the contest each row's loss and own gradient, and candidate_grad [candidates, dim].
+void contrast(const Contest& contest, const TemperatureScales& scales, const Memory& memory,
+              MatrixView<float> user_row, VectorView<double> row_loss,
+              MatrixView<float> candidate_grad) {
   const float factor = float(scales.inverse_tau);
-  const int64_t rows = batch.rows(), dim = user.cols;
-  if (rows == 0) {
-    for (int64_t i = 0; i < item.rows; ++i) std::fill_n(grad.item.row(i), dim, 0.0f);
-    return 0.0;
-  }
-  const auto scratch = make_scratch<std::byte>(softmax_scratch_bytes(rows, item.rows, dim));
-  const Memory memory(Carver(scratch.get()), rows, item.rows, dim);
-  const MatrixView<float> own_user(memory.user.data, rows, dim);
-  for (int64_t b = 0; b < rows; ++b) std::copy_n(user.row(batch.user[b]), dim, own_user.row(b));
+  const int64_t rows = contest.user.rows, dim = contest.user.cols;
   std::fill_n(memory.largest.data, rows, kNothing);
   std::fill_n(memory.others.data, rows, 0.0);
 
-  sum_weighted(own_user, item, memory, grad.user_row,
+  // score[begin .. end - 1] become weights; returns their sum.
+  const auto weigh = [&](float* score, int64_t first, int64_t begin, int64_t end, float largest) {
+    const double sum = exp_weights(score + begin, end - begin, largest, factor);
+    if (contest.times == nullptr) return sum;
+    return multiply_weights(score + begin, contest.times + first + begin, end - begin);
+  };
+  sum_weighted(contest.user, contest.candidate, memory, user_row,
                [&](int64_t b, float* score, int64_t first, int64_t count) {
+                 contest.left_out.each(b, first, count, [&](int64_t c) { score[c] = kNothing; });
                  const float before = memory.largest[b];
                  const float largest = std::max(before, largest_of(score, count));
+                 if (largest == kNothing) {  // all are left out so far
+                   std::fill_n(score, count, 0.0f);
+                   return;
+                 }
                  if (before != kNothing && largest != before) {
                    const double shrink =
                        std::exp((double(before) - double(largest)) * scales.inverse_tau);
                    memory.others[b] *= shrink;
-                   scale_row(float(shrink), grad.user_row.row(b), grad.user_row.row(b), dim);
+                   scale_row(float(shrink), user_row.row(b), user_row.row(b), dim);
                  }
                  memory.largest[b] = largest;
-                 const int64_t positive = batch.positive[b] - first;
+                 const int64_t positive = contest.positive[b] - first;
                  if (positive < 0 || positive >= count) {
-                   memory.others[b] += exp_weights(score, count, largest, factor);
+                   memory.others[b] += weigh(score, first, 0, count, largest);
                    return;
                  }
                  memory.positive_score[b] = score[positive];
-                 memory.others[b] += exp_weights(score, positive, largest, factor);
+                 memory.others[b] += weigh(score, first, 0, positive, largest);
                  score[positive] = 0.0f;
-                 memory.others[b] +=
-                     exp_weights(score + positive + 1, count - positive - 1, largest, factor);
+                 memory.others[b] += weigh(score, first, positive + 1, count, largest);
                });
 
 #pragma omp parallel for schedule(static)
@@ -168,22 +225,153 @@ double softmax(MatrixView<const float> user, MatrixView<const float> item, const
     const double scale = scales.gradient / (positive + others);
     memory.scale[b] = float(scale);
     memory.positive_grad[b] = float(-others * scale);
-    finish_row(grad.user_row.row(b), item.row(batch.positive[b]), dim, others, scale);
+    finish_row(user_row.row(b), contest.candidate.row(contest.positive[b]), dim, others, scale);
     // Where the positive is the largest, positive - 1 is exactly 0 and no digit is lost.
-    grad.row_loss[b] = (double(largest) - double(score)) * scales.inverse_tau +
-                       std::log1p(others + (positive - 1.0));
+    row_loss[b] = (double(largest) - double(score)) * scales.inverse_tau +
+                  std::log1p(others + (positive - 1.0));
   }
 
-  sum_weighted(item, own_user, memory, grad.item,
+  sum_weighted(contest.candidate, contest.user, memory, candidate_grad,
                [&](int64_t i, float* score, int64_t first, int64_t count) {
-                 item_weights(score, count, int32_t(i), factor, memory.largest.data + first,
-                              memory.scale.data + first, batch.positive.data + first,
-                              memory.positive_grad.data + first);
+                 candidate_weights(score, count, int32_t(i),
+                                   contest.times == nullptr ? 1.0f : contest.times[i], factor,
+                                   memory.largest.data + first, memory.scale.data + first,
+                                   contest.positive + first, memory.positive_grad.data + first);
+                 contest.left_out_by_candidate.each(i, first, count,
+                                                    [&](int64_t b) { score[b] = 0.0f; });
                });
+}
 
+MatrixView<const float> users_of(const BatchView& batch, MatrixView<const float> user,
+                                 const Memory& memory) {
+  const MatrixView<float> own(memory.user.data, batch.rows(), user.cols);
+  for (int64_t b = 0; b < own.rows; ++b) std::copy_n(user.row(batch.user[b]), own.cols, own.row(b));
+  return own;
+}
+
+double mean_of(VectorView<const double> row_loss) {
+  if (row_loss.size == 0) return 0.0;
   double loss = 0.0;
-  for (double row_loss : grad.row_loss) loss += row_loss;
-  return loss / double(rows);
+  for (double of_row : row_loss) loss += of_row;
+  return loss / double(row_loss.size);
+}
+
+void fill_with_zeros(MatrixView<float> m) {
+  for (int64_t r = 0; r < m.rows; ++r) std::fill_n(m.row(r), m.cols, 0.0f);
+}
+
+// Numbers the items that are positives; returns how many there are.
+int64_t find_candidates(const BatchView& batch, MatrixView<const float> item,
+                        const Positives& positives) {
+  const CsrView uses = batch.uses_of_item();
+  const int64_t slots = 1 + batch.negatives();
+  int64_t candidates = 0;
+  for (int64_t i = 0; i < item.rows; ++i) {
+    int64_t times = 0;
+    for (const int32_t* use = uses.row(i); use < uses.row(i + 1); ++use) {
+      if (*use % slots != 0) continue;
+      positives.candidate_of_row[*use / slots] = int32_t(candidates);
+      ++times;
+    }
+    positives.candidate_of_item[i] = times > 0 ? int32_t(candidates) : -1;
+    if (times == 0) continue;
+    positives.times[candidates] = float(times);
+    std::copy_n(item.row(i), item.cols, positives.vector.data + candidates * item.cols);
+    ++candidates;
+  }
+  return candidates;
+}
+
+// The candidates that each row's user has, but for the row's positive.
+void leave_out_own_items(const BatchView& batch, CsrView items_of_user, const Positives& positives,
+                         const Pairs& of_row, const Pairs& of_candidate) {
+  std::fill(of_row.word.begin(), of_row.word.end(), uint64_t{0});
+  std::fill(of_candidate.word.begin(), of_candidate.word.end(), uint64_t{0});
+  // 64 rows are a word of every candidate's: nobody else writes it.
+#pragma omp parallel for schedule(dynamic, 1)
+  for (int64_t group = 0; group < of_candidate.words; ++group)
+    for (int64_t b = 64 * group; b < std::min(64 * (group + 1), batch.rows()); ++b) {
+      const int32_t user = batch.user[b], positive = positives.candidate_of_row[b];
+      for (int64_t e = 0; e < items_of_user.degree(user); ++e) {
+        const int32_t candidate = positives.candidate_of_item[items_of_user.row(user)[e]];
+        if (candidate < 0 || candidate == positive) continue;
+        of_row.add(b, candidate);
+        of_candidate.add(candidate, b);
+      }
+    }
+}
+
+}  // namespace
+
+int64_t softmax_scratch_bytes(int64_t batch, int64_t items, int64_t dim) {
+  Carver carver(nullptr);
+  Memory(carver, batch, items, dim);
+  return carver.bytes();
+}
+
+int64_t in_batch_softmax_scratch_bytes(int64_t batch, int64_t items, int64_t dim) {
+  Carver carver(nullptr);
+  Memory(carver, batch, std::min(batch, items), dim);
+  Positives(carver, batch, items, dim);
+  return carver.bytes();
+}
+
+double softmax(MatrixView<const float> user, MatrixView<const float> item, const BatchView& batch,
+               float tau, const SoftmaxGradientView& grad) {
+  require_softmax(user, item, batch, tau, grad);
+  if (batch.rows() == 0) {
+    fill_with_zeros(grad.item);
+    return 0.0;
+  }
+  const auto scratch =
+      make_scratch<std::byte>(softmax_scratch_bytes(batch.rows(), item.rows, item.cols));
+  Carver carver(scratch.get());
+  const Memory memory(carver, batch.rows(), item.rows, item.cols);
+  const Contest contest{users_of(batch, user, memory), item, batch.positive.data, nullptr, {}, {}};
+  contrast(contest, temperature_scales(tau, batch.rows()), memory, grad.user_row, grad.row_loss,
+           grad.item);
+  return mean_of(grad.row_loss);
+}
+
+double in_batch_softmax(MatrixView<const float> user, MatrixView<const float> item,
+                        const BatchView& batch, CsrView items_of_user, float tau,
+                        const SoftmaxGradientView& grad) {
+  require_in_batch_softmax(user, item, batch, items_of_user, tau, grad);
+  const int64_t rows = batch.rows(), dim = item.cols;
+  if (rows == 0) {
+    fill_with_zeros(grad.item);
+    return 0.0;
+  }
+  const auto scratch =
+      make_scratch<std::byte>(in_batch_softmax_scratch_bytes(rows, item.rows, dim));
+  Carver carver(scratch.get());
+  const Memory memory(carver, rows, std::min(rows, item.rows), dim);
+  const Positives positives(carver, rows, item.rows, dim);
+  const int64_t candidates = find_candidates(batch, item, positives);
+  const int64_t row_words = ceil_div(candidates, 64), candidate_words = ceil_div(rows, 64);
+  const Pairs of_row{{positives.of_row.data, rows * row_words}, row_words};
+  const Pairs of_candidate{{positives.of_candidate.data, candidates * candidate_words},
+                           candidate_words};
+  leave_out_own_items(batch, items_of_user, positives, of_row, of_candidate);
+
+  const MatrixView<float> candidate_grad(positives.grad.data, candidates, dim);
+  const Contest contest{users_of(batch, user, memory),
+                        {positives.vector.data, candidates, dim},
+                        positives.candidate_of_row.data,
+                        positives.times.data,
+                        of_row,
+                        of_candidate};
+  contrast(contest, temperature_scales(tau, rows), memory, grad.user_row, grad.row_loss,
+           candidate_grad);
+#pragma omp parallel for schedule(static)
+  for (int64_t i = 0; i < item.rows; ++i) {
+    const int32_t candidate = positives.candidate_of_item[i];
+    if (candidate < 0)
+      std::fill_n(grad.item.row(i), dim, 0.0f);
+    else
+      std::copy_n(candidate_grad.row(candidate), dim, grad.item.row(i));
+  }
+  return mean_of(grad.row_loss);
 }
 
 }  // namespace rec::cpu

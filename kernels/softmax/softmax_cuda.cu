@@ -8,6 +8,7 @@
 #include "kernels/common/exp.cuh"
 #include "kernels/common/gpu.h"
 #include "kernels/common/reduce.cuh"
+#include "kernels/common/scan.cuh"
 #include "kernels/common/temperature.h"
 #include "kernels/common/vector_io.cuh"
 
@@ -48,7 +49,9 @@ struct Vectors {
   MatrixView<const float> of;
   const int32_t* id;  // null: all rows in order
   int count;
+  const int32_t* fewer = nullptr;  // in device memory: how many of them there are; null: count
 
+  __device__ int there() const { return fewer == nullptr ? count : *fewer; }
   // Null past the last.
   __device__ const float* row(int r) const {
     return r < count ? of.row(id == nullptr ? r : id[r]) : nullptr;
@@ -86,7 +89,7 @@ struct alignas(16) RowSoftmax {
   float largest;        // score
   float scale;          // of its weights, to be derivatives
   float positive_grad;  // the positive's derivative
-  int32_t positive;     // item
+  int32_t positive;     // its number among the items walked
 };
 
 struct SoftmaxScratch {
@@ -95,16 +98,115 @@ struct SoftmaxScratch {
   VectorView<float> largest;         // [shares of items, batch]
   VectorView<double> others;         // [shares of items, batch]: weights but the positive's
   VectorView<float> sum;             // [shares, own, stride], of one walk and then of the other
-  int64_t bytes;
 
-  SoftmaxScratch(Carver carver, const Plan& of_rows, const Plan& of_items)
+  SoftmaxScratch(Carver& carver, const Plan& of_rows, const Plan& of_items)
       : row(carver.take<RowSoftmax>(of_rows.own)),
         positive_score(carver.take<float>(of_rows.own)),
         largest(carver.take<float>(of_rows.shares * of_rows.own)),
         others(carver.take<double>(of_rows.shares * of_rows.own)),
-        sum(carver.take<float>(std::max(of_rows.sums(), of_items.sums()))),
-        bytes(carver.bytes()) {}
+        sum(carver.take<float>(std::max(of_rows.sums(), of_items.sums()))) {}
 };
+
+// A batch's positives as candidates: numbered in the order of their ids, at most min(batch, items).
+struct Positives {
+  using Word = unsigned long long;
+  static constexpr int kWordBits = 64;
+
+  VectorView<int32_t> count;              // [1]: candidates
+  VectorView<int32_t> item;               // [candidates]
+  VectorView<int32_t> uses_before;        // [candidates + 1]: rows with an earlier candidate
+  VectorView<float> times;                // [candidates]: rows with this one
+  VectorView<int32_t> candidate_of_item;  // [items]; -1: nobody's positive
+  VectorView<int32_t> candidate_of_row;   // [batch]
+  VectorView<Word> left_out;              // [batch, words]: candidates, a bit each
+  int64_t words;                          // of a row
+
+  Positives(Carver& carver, int64_t batch, int64_t items)
+      : count(carver.take<int32_t>(1)),
+        item(carver.take<int32_t>(std::min(batch, items))),
+        uses_before(carver.take<int32_t>(std::min(batch, items) + 1)),
+        times(carver.take<float>(std::min(batch, items))),
+        candidate_of_item(carver.take<int32_t>(items)),
+        candidate_of_row(carver.take<int32_t>(batch)),
+        left_out(carver.take<Word>(batch * words_of(batch, items))),
+        words(words_of(batch, items)) {}
+
+  static int64_t words_of(int64_t batch, int64_t items) {
+    return ceil_div(std::min(batch, items), kWordBits);
+  }
+  // The word of row b that candidate c has a bit of.
+  __device__ Word& word(int64_t b, int64_t c) const { return left_out[b * words + c / kWordBits]; }
+};
+
+__global__ __launch_bounds__(kThreads) void clear_candidates(
+    VectorView<int32_t> candidate_of_item) {
+  const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (i < candidate_of_item.size) candidate_of_item[i] = -1;
+}
+
+// One block, which goes through the uses of items a thread each: one that is its item's first as a
+// positive makes a candidate.
+constexpr int kFindThreads = 1024;
+__global__ __launch_bounds__(kFindThreads) void find_candidates(BatchView batch,
+                                                                Positives positives) {
+  REC_SHARED_ARRAY(int64_t, warp_sums, [kFindThreads / kWarpSize]);
+  const int64_t slots = 1 + batch.negatives();
+  int64_t before = 0;  // candidates, and in the high half rows
+  for (int64_t first = 0; first < batch.item_use.size; first += kFindThreads) {
+    const int64_t at = first + threadIdx.x;
+    const int64_t use = at < batch.item_use.size ? batch.item_use[at] : -1;
+    const bool is_positive = use >= 0 && use % slots == 0;
+    int32_t item = -1;
+    bool makes_one = false;
+    if (is_positive) {
+      item = batch.positive[use / slots];
+      int64_t earlier = at - 1;
+      while (earlier >= batch.item_start[item] && batch.item_use[earlier] % slots != 0) --earlier;
+      makes_one = earlier < batch.item_start[item];
+    }
+    const Prefix<int64_t> prefix =
+        block_prefix<kFindThreads>(int64_t{makes_one} + (int64_t{is_positive} << 32), warp_sums);
+    const int64_t here = before + prefix.before;
+    before += prefix.all;
+    __syncthreads();  // warp_sums are read
+    const int32_t candidates = int32_t(here), rows = int32_t(here >> 32);
+    if (makes_one) {
+      positives.item[candidates] = item;
+      positives.uses_before[candidates] = rows;
+      positives.candidate_of_item[item] = candidates;
+    }
+    if (is_positive)
+      positives.candidate_of_row[use / slots] = makes_one ? candidates : candidates - 1;
+  }
+  if (threadIdx.x > 0) return;
+  positives.count[0] = int32_t(before);
+  positives.uses_before[int32_t(before)] = int32_t(before >> 32);
+}
+
+// A warp a row: the candidates its user has, but for the row's positive. And a thread a candidate:
+// how often it stands there.
+__global__ __launch_bounds__(kThreads) void leave_out_own_items(VectorView<const int32_t> user,
+                                                                CsrView items_of_user,
+                                                                Positives positives) {
+  const int64_t thread = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  const int64_t b = thread / kWarpSize;
+  const int lane = int(threadIdx.x) % kWarpSize;
+  if (thread < positives.count[0])
+    positives.times[thread] =
+        float(positives.uses_before[thread + 1] - positives.uses_before[thread]);
+  if (b >= user.size) return;
+  for (int64_t w = lane; w < positives.words; w += kWarpSize)
+    positives.left_out[b * positives.words + w] = 0;
+  __syncwarp();
+  const int32_t positive = positives.candidate_of_row[b];
+  const int64_t end = items_of_user.row_start[user[b] + 1];
+  for (int64_t e = items_of_user.row_start[user[b]] + lane; e < end; e += kWarpSize) {
+    const int32_t candidate = positives.candidate_of_item[items_of_user.col[e]];
+    if (candidate >= 0 && candidate != positive)
+      atomicOr(&positives.word(b, candidate),
+               Positives::Word{1} << candidate % Positives::kWordBits);
+  }
+}
 
 // row[column .. column + 3] by Width floats; 0 from `columns` on, and where there is no row.
 template <int Width>
@@ -124,12 +226,16 @@ __device__ __forceinline__ Quad load_quad(const float* row, int64_t column, int6
 // Whose sums a block makes: rows of the batch walk the items and find their softmax on the way;
 // items walk the rows, whose softmax is known.
 enum class Owner { row, item };
+// What stands against a positive: all items, or the batch's positives, so often and to such rows as
+// Positives says.
+enum class Against { all, batch };
 
-// sum [shares, own, stride]: of one share of the others, weight(own, other) * vector.
-template <int Width, Owner Of, bool Narrow>
+// sum [shares, own, stride]: of one share of the others, weight(own, other) * vector. positive:
+// of each row, its number among the items.
+template <int Width, Owner Of, bool Narrow, Against Which>
 __global__ __launch_bounds__(kThreads, blocks_at_once(Narrow)) void sum_weighted(
     Vectors own, Vectors other, Plan plan, const int32_t* positive, float factor,
-    SoftmaxScratch scratch) {
+    SoftmaxScratch scratch, Positives positives) {
   REC_SHARED_MEMORY(float, memory);
   const int chunks = Narrow ? 1 : int(ceil_div(plan.dim, kDepth));
   float* const other_panels = memory;                          // [2][kOther][kStride]
@@ -143,8 +249,10 @@ __global__ __launch_bounds__(kThreads, blocks_at_once(Narrow)) void sum_weighted
   const int share = int(blockIdx.x / plan.slabs % plan.shares);
   const int first_own = int(blockIdx.x / plan.slabs / plan.shares * kOwn);
   const int begin = int(share * plan.other_of_share);
-  const int end = int(min(begin + plan.other_of_share, plan.other));
+  const int end = int(min(begin + plan.other_of_share, int64_t{other.there()}));
   other.count = end;
+  own.count = own.there();
+  if (first_own >= own.count) return;
   const int thread = int(threadIdx.x), lane = thread % kWarpSize;
   const int across = lane % kAcross;
   const int first_row = thread / kWarpSize * (kOwn / kWarps) + lane / kAcross;
@@ -227,10 +335,18 @@ __global__ __launch_bounds__(kThreads, blocks_at_once(Narrow)) void sum_weighted
       if constexpr (Of == Owner::row) {
 #pragma unroll
         for (int i = 0; i < kShareOwn; ++i) {
+          const int b = first_own + own_row(i);
+          // Of column(j) in bit 8 j.
+          Positives::Word left_out = 0;
+          if (Which == Against::batch && b < own.count)
+            left_out = positives.word(b, first) >> across;
+          const auto is_in = [&](int j) {
+            return column(j) < here && (left_out >> (j * kAcross) & 1) == 0;
+          };
           float most = largest[i];
 #pragma unroll
           for (int j = 0; j < kShareOther; ++j)
-            if (column(j) < here) most = fmaxf(most, score[i][j]);
+            if (is_in(j)) most = fmaxf(most, score[i][j]);
 #pragma unroll
           for (int flip = 1; flip < kAcross; flip *= 2)
             most = fmaxf(most, __shfl_xor_sync(kFullWarp, most, flip));
@@ -241,16 +357,16 @@ __global__ __launch_bounds__(kThreads, blocks_at_once(Narrow)) void sum_weighted
             for (float& s : sum[i]) s *= shrink;
             largest[i] = most;
           }
-          const int b = first_own + own_row(i);
-          const int own_positive = b < plan.own ? positive[b] - first : -1;
+          const int own_positive = b < own.count ? positive[b] - first : -1;
           double sum_of_weights = others(i);
 #pragma unroll
           for (int j = 0; j < kShareOther; ++j) {
             float weight = 0.0f;
             if (column(j) == own_positive) {
               if (slab == 0) scratch.positive_score[b] = score[i][j];
-            } else if (column(j) < here) {
+            } else if (is_in(j)) {
               weight = exp_weight((score[i][j] - most) * factor);
+              if constexpr (Which == Against::batch) weight *= positives.times[first + column(j)];
             }
             sum_of_weights += weight;
             weights[own_row(i) * kWeightStride + column(j)] = weight;
@@ -262,9 +378,19 @@ __global__ __launch_bounds__(kThreads, blocks_at_once(Narrow)) void sum_weighted
         for (int j = 0; j < kShareOther; ++j) {
           const bool there = column(j) < here;
           const RowSoftmax row = there ? scratch.row[first + column(j)] : RowSoftmax{0, 0, 0, -1};
+          Positives::Word left_out = 0;  // own_row(i) in bit 4 i
+          if (Which == Against::batch && there)
+            left_out = positives.word(first + column(j), first_own + first_row) >>
+                       first_row % Positives::kWordBits;
 #pragma unroll
           for (int i = 0; i < kShareOwn; ++i) {
-            const float weight = exp_weight((score[i][j] - row.largest) * factor) * row.scale;
+            float weight = exp_weight((score[i][j] - row.largest) * factor) * row.scale;
+            if constexpr (Which == Against::batch) {
+              if ((left_out >> (i * kDown) & 1) != 0)
+                weight = 0.0f;
+              else if (first_own + own_row(i) < own.count)
+                weight *= positives.times[first_own + own_row(i)];
+            }
             weights[own_row(i) * kWeightStride + column(j)] =
                 row.positive == first_own + own_row(i) ? row.positive_grad : weight;
           }
@@ -313,7 +439,7 @@ __global__ __launch_bounds__(kThreads, blocks_at_once(Narrow)) void sum_weighted
       for (int flip = 1; flip < kAcross; flip *= 2)
         all_others += __shfl_xor_sync(kFullWarp, all_others, flip);
     }
-    if (first_own + own_row(i) >= plan.own) continue;
+    if (first_own + own_row(i) >= own.count) continue;
 #pragma unroll
     for (int part = 0; part < 2; ++part) {
       const int c = slab * kDepth + quad(part);
@@ -332,9 +458,11 @@ __global__ __launch_bounds__(kThreads, blocks_at_once(Narrow)) void sum_weighted
 
 // A warp a row of the batch: its shares put together, in double, its loss, and what the items' walk
 // needs.
-__global__ __launch_bounds__(kThreads) void finish_rows(
-    MatrixView<const float> item, const int32_t* positive, Plan plan, TemperatureScales scales,
-    SoftmaxScratch scratch, MatrixView<float> user_row, VectorView<double> row_loss) {
+__global__ __launch_bounds__(kThreads) void finish_rows(Vectors item, const int32_t* positive,
+                                                        Plan plan, TemperatureScales scales,
+                                                        SoftmaxScratch scratch,
+                                                        MatrixView<float> user_row,
+                                                        VectorView<double> row_loss) {
   const int64_t b = int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarpSize;
   const int lane = int(threadIdx.x) % kWarpSize;
   if (b >= plan.own) return;
@@ -357,7 +485,7 @@ __global__ __launch_bounds__(kThreads) void finish_rows(
     double sum = 0.0;
     for (int64_t k = 0; k < plan.shares; ++k)
       sum += shrink_of(k) * double(scratch.sum[(k * plan.own + b) * plan.stride + c]);
-    user_row(b, c) = float((sum - others * double(item(positive[b], c))) * scale);
+    user_row(b, c) = float((sum - others * double(item.row(positive[b])[c])) * scale);
   }
   if (lane > 0) return;
   scratch.row[b] = {largest, float(scale), float(-others * scale), positive[b]};
@@ -368,21 +496,66 @@ __global__ __launch_bounds__(kThreads) void finish_rows(
 
 // grad = the shares' sums, added in order. A thread a value.
 __global__ __launch_bounds__(kThreads) void add_shares(Plan plan, VectorView<const float> sum,
+                                                       const int32_t* candidate_of_item,
                                                        MatrixView<float> grad) {
   const int64_t at = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (at >= grad.rows * grad.cols) return;
   const int64_t i = at / grad.cols, c = at % grad.cols;
+  const int64_t own = candidate_of_item == nullptr ? i : candidate_of_item[i];
   float total = 0.0f;
 #pragma unroll 4
-  for (int64_t k = 0; k < plan.shares; ++k) total += sum[(k * plan.own + i) * plan.stride + c];
+  for (int64_t k = 0; own >= 0 && k < plan.shares; ++k)
+    total += sum[(k * plan.own + own) * plan.stride + c];
   grad(i, c) = total;
 }
+
+// Both walks: the rows' losses and own gradients, and the items' gradient. items: those that stand
+// against positives, `positive` of each row its number among them.
+template <Against Which>
+void contrast(const Vectors& users, const Vectors& items, const int32_t* positive,
+              const Plan& of_rows, const Plan& of_items, float tau, const SoftmaxScratch& own,
+              const Positives& positives, const SoftmaxGradientView& grad, double* loss_sum,
+              Stream stream) {
+  const int64_t rows = users.count, dim = users.of.cols;
+  const TemperatureScales scales = temperature_scales(tau, rows);
+  const bool narrow = dim <= kDepth;
+  const size_t shared = sizeof(float) * size_t(kStride * ((narrow ? 1 : 2) * kOwn + 2 * kOther) +
+                                               kWeightStride * kOwn) +
+                        sizeof(double) * kShareOwn * kThreads;
+  with_width(vector_width({users.of, items.of}), [&]<int Width>() {
+    const auto walk = [&]<Owner Of>(const Vectors& walking, const Vectors& walked,
+                                    const Plan& plan) {
+      launch(narrow ? sum_weighted<Width, Of, true, Which> : sum_weighted<Width, Of, false, Which>,
+             plan.blocks(), kThreads, shared, stream, walking, walked, plan, positive,
+             float(scales.inverse_tau), own, positives);
+    };
+    walk.template operator()<Owner::row>(users, items, of_rows);
+    launch(finish_rows, unsigned(ceil_div(rows, kWarps)), kThreads, 0, stream, items, positive,
+           of_rows, scales, own, grad.user_row, grad.row_loss);
+    walk.template operator()<Owner::item>(items, users, of_items);
+  });
+  launch(add_shares, unsigned(ceil_div(grad.item.rows * dim, kThreads)), kThreads, 0, stream,
+         of_items, own.sum, Which == Against::batch ? positives.candidate_of_item.data : nullptr,
+         grad.item);
+  if (rows > 0) add_mean_loss(grad.row_loss, loss_sum, stream);
+}
+
+constexpr char kScratchSentence[] = "softmax: scratch needs softmax_scratch_bytes, aligned to 256";
 
 }  // namespace
 
 int64_t softmax_scratch_bytes(int64_t batch, int64_t items, int64_t dim) {
-  return SoftmaxScratch(Carver(nullptr), plan_of(batch, items, dim), plan_of(items, batch, dim))
-      .bytes;
+  Carver carver(nullptr);
+  SoftmaxScratch(carver, plan_of(batch, items, dim), plan_of(items, batch, dim));
+  return carver.bytes();
+}
+
+int64_t in_batch_softmax_scratch_bytes(int64_t batch, int64_t items, int64_t dim) {
+  const int64_t candidates = std::min(batch, items);
+  Carver carver(nullptr);
+  SoftmaxScratch(carver, plan_of(batch, candidates, dim), plan_of(candidates, batch, dim));
+  Positives(carver, batch, items);
+  return carver.bytes();
 }
 
 void softmax(MatrixView<const float> user, MatrixView<const float> item, const BatchView& batch,
@@ -390,32 +563,36 @@ void softmax(MatrixView<const float> user, MatrixView<const float> item, const B
              VectorView<std::byte> scratch, Stream stream) {
   require_softmax(user, item, batch, tau, grad);
   const int64_t rows = batch.rows(), dim = item.cols;
+  require_scratch(scratch, softmax_scratch_bytes(rows, item.rows, dim), kScratchSentence);
   const Plan of_rows = plan_of(rows, item.rows, dim), of_items = plan_of(item.rows, rows, dim);
-  const SoftmaxScratch own(Carver(scratch.data), of_rows, of_items);
-  require_scratch(scratch, own.bytes,
-                  "softmax: scratch needs softmax_scratch_bytes, aligned to 256");
-  const TemperatureScales scales = temperature_scales(tau, rows);
-  const Vectors users{user, batch.user.data, int(rows)}, items{item, nullptr, int(item.rows)};
-  const bool narrow = dim <= kDepth;
-  const size_t shared = sizeof(float) * size_t(kStride * ((narrow ? 1 : 2) * kOwn + 2 * kOther) +
-                                               kWeightStride * kOwn) +
-                        sizeof(double) * kShareOwn * kThreads;
-  const int32_t* const positive = batch.positive.data;
-  with_width(vector_width({user, item}), [&]<int Width>() {
-    const auto walk = [&]<Owner Of>(const Vectors& walking, const Vectors& walked,
-                                    const Plan& plan) {
-      launch(narrow ? sum_weighted<Width, Of, true> : sum_weighted<Width, Of, false>, plan.blocks(),
-             kThreads, shared, stream, walking, walked, plan, positive, float(scales.inverse_tau),
-             own);
-    };
-    walk.template operator()<Owner::row>(users, items, of_rows);
-    launch(finish_rows, unsigned(ceil_div(rows, kWarps)), kThreads, 0, stream, item, positive,
-           of_rows, scales, own, grad.user_row, grad.row_loss);
-    walk.template operator()<Owner::item>(items, users, of_items);
-  });
-  launch(add_shares, unsigned(ceil_div(item.rows * dim, kThreads)), kThreads, 0, stream, of_items,
-         own.sum, grad.item);
-  if (rows > 0) add_mean_loss(grad.row_loss, loss_sum, stream);
+  Carver carver(scratch.data);
+  const SoftmaxScratch own(carver, of_rows, of_items);
+  Carver none(nullptr);
+  contrast<Against::all>({user, batch.user.data, int(rows)}, {item, nullptr, int(item.rows)},
+                         batch.positive.data, of_rows, of_items, tau, own, Positives(none, 0, 0),
+                         grad, loss_sum, stream);
+}
+
+void in_batch_softmax(MatrixView<const float> user, MatrixView<const float> item,
+                      const BatchView& batch, CsrView items_of_user, float tau,
+                      const SoftmaxGradientView& grad, double* loss_sum,
+                      VectorView<std::byte> scratch, Stream stream) {
+  require_in_batch_softmax(user, item, batch, items_of_user, tau, grad);
+  const int64_t rows = batch.rows(), dim = item.cols, candidates = std::min(rows, item.rows);
+  require_scratch(scratch, in_batch_softmax_scratch_bytes(rows, item.rows, dim), kScratchSentence);
+  const Plan of_rows = plan_of(rows, candidates, dim), of_items = plan_of(candidates, rows, dim);
+  Carver carver(scratch.data);
+  const SoftmaxScratch own(carver, of_rows, of_items);
+  const Positives positives(carver, rows, item.rows);
+  launch(clear_candidates, unsigned(ceil_div(item.rows, kThreads)), kThreads, 0, stream,
+         positives.candidate_of_item);
+  launch(find_candidates, 1, kFindThreads, 0, stream, batch, positives);
+  launch(leave_out_own_items, unsigned(ceil_div(rows, kWarps)), kThreads, 0, stream, batch.user,
+         items_of_user, positives);
+  contrast<Against::batch>({user, batch.user.data, int(rows)},
+                           {item, positives.item.data, int(candidates), positives.count.data},
+                           positives.candidate_of_row.data, of_rows, of_items, tau, own, positives,
+                           grad, loss_sum, stream);
 }
 
 }  // namespace rec::cuda

@@ -33,7 +33,7 @@ ModelSettings node_table(int64_t dim, int layers, Score score) {
 std::vector<Case> cases() {
   const ProjectorShape mlp{2, 7, 5, true}, linear{1, 0, 5, false}, deep{3, 6, 5, true};
   const ObjectiveSettings info_nce{Objective::infonce, 0.2f}, bpr{Objective::bpr, 0},
-      softmax{Objective::softmax, 0.2f};
+      softmax{Objective::softmax, 0.2f}, inbatch{Objective::inbatch, 0.2f};
   return {{"AlphaRec", {mlp, 2, Score::cosine}, info_nce},
           {"AlphaRec without propagation", {mlp, 0, Score::cosine}, info_nce},
           {"AlphaRec, one layer", {mlp, 1, Score::cosine}, info_nce},
@@ -47,7 +47,9 @@ std::vector<Case> cases() {
           {"the linear mapping, full softmax of dot products", {linear, 0, Score::dot}, softmax},
           {"MF", node_table(5, 0, Score::dot), bpr, 0.3f},
           {"LightGCN", node_table(5, 3, Score::dot), bpr, 0.3f},
-          {"LightGCN, InfoNCE of cosines", node_table(6, 2, Score::cosine), info_nce}};
+          {"LightGCN, InfoNCE of cosines", node_table(6, 2, Score::cosine), info_nce},
+          {"AlphaRec, softmax within the batch", {mlp, 2, Score::cosine}, inbatch},
+          {"dot products, softmax within the batch", {linear, 0, Score::dot}, inbatch}};
 }
 
 HostBatch batch_for(const SmallData& data, const Case& c) {
@@ -102,8 +104,7 @@ class PlainModel {
     return plain_mean(plain_layers(data_.lists, e0(parameter), case_.model.propagation_layers));
   }
   double loss(const std::vector<double>& parameter) const {
-    return plain_loss(case_.objective, case_.model.score, e(parameter), data_.lists.size(),
-                      batch_) +
+    return plain_loss(case_.objective, case_.model.score, e(parameter), data_.lists, batch_) +
            (case_.l2 > 0
                 ? plain_batch_l2(double(case_.l2), e0(parameter), data_.lists.size(), batch_)
                 : 0.0);

@@ -52,6 +52,11 @@ const Case kCases[] = {
      {Objective::softmax},
      SamplingRule::user,
      1},
+    {"softmax within the batch",
+     {{1, 0, 6, false}, 1, Score::cosine},
+     {Objective::inbatch},
+     SamplingRule::user,
+     1},
 };
 
 // Trains for three steps, and all that comes out of it.

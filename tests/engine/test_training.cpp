@@ -149,7 +149,7 @@ TEST_CASE("training: the same bits with 1, 2 and 3 threads", "[engine][threads]"
 
 TEST_CASE("training: the loss falls on a small dataset", "[engine]") {
   const std::string device = GENERATE(from_range(test_devices()));
-  const Objective objective = GENERATE(Objective::infonce, Objective::softmax);
+  const Objective objective = GENERATE(Objective::infonce, Objective::softmax, Objective::inbatch);
   CAPTURE(device, int(objective));
   const SmallData data = small_data(115, 40, 30);
   TrainingSettings s = settings();

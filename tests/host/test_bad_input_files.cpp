@@ -242,7 +242,7 @@ TEST_CASE("bad input: settings in a file") {
         "model = 'lightgcn'\n",
         {"'lightgcn' is not available", "alpharec, linear"}},
        {"an unknown projector", "projector = 'cnn'\n", {"mlp, linear"}},
-       {"an unknown objective", "objective = 'bce'\n", {"infonce, bpr, softmax"}},
+       {"an unknown objective", "objective = 'bce'\n", {"infonce, bpr, softmax, inbatch"}},
        {"an unknown score", "score = 'l2'\n", {"cosine, dot"}},
        {"an unknown sampling", "sampling = 'item'\n", {"user, interaction"}},
        {"an unknown distribution",

@@ -41,6 +41,7 @@ TEST_CASE("config: what follows from other keys") {
   CHECK(resolve(read("hidden = 100"), 384).hidden == 100);
   CHECK(resolve(read("objective = 'bpr'"), 384).negatives == 1);
   CHECK(resolve(read("objective = 'softmax'\nnegatives = 7"), 384).negatives == 1);
+  CHECK(resolve(read("objective = 'inbatch'\nnegatives = 7"), 384).negatives == 1);
 }
 
 TEST_CASE("config: aliases mean what the peers mean") {

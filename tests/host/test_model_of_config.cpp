@@ -48,6 +48,8 @@ TEST_CASE("settings in words become the engine's") {
 
   apply_setting(config, "objective=softmax");
   CHECK(training_settings(config).objective.kind == Objective::softmax);
+  apply_setting(config, "objective=inbatch");
+  CHECK(training_settings(config).objective.kind == Objective::inbatch);
 
   const ModelSettings mlp = model_settings(resolve(Config(), 10));
   CHECK(mlp.projector.layers == 2);
@@ -116,7 +118,7 @@ TEST_CASE("memory that training is announced to take is what it takes") {
   Config given;
   given.topk = {2, 5};
   given.monitor = "recall@4";
-  given.objective = GENERATE("infonce", "softmax");
+  given.objective = GENERATE("infonce", "softmax", "inbatch");
   CAPTURE(given.objective);
   const Config config = fit_to(data, given);
   CountingBackend backend(make_cpu_backend(1));

@@ -1,7 +1,8 @@
-// softmax against plain sums over all items in extended precision. The bounds are those of
-// docs/kernels/info_nce.md with what docs/kernels/softmax.md adds.
+// softmax against plain sums over all items, or over the batch's positives, in extended precision.
+// The bounds are those of docs/kernels/info_nce.md with what docs/kernels/softmax.md adds.
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -11,6 +12,7 @@
 
 #include "kernels/common/ceil_div.h"
 #include "kernels/softmax/softmax.h"
+#include "tests/support/graphs.h"
 #include "tests/support/objectives.h"
 #include "tests/support/on_backends.h"
 
@@ -24,6 +26,9 @@ struct Softmax {
   std::function<void(MatrixView<const float>, MatrixView<const float>, const BatchView&, float,
                      const SoftmaxGradientView&, double*)>
       add_loss;
+  std::function<void(MatrixView<const float>, MatrixView<const float>, const BatchView&, CsrView,
+                     float, const SoftmaxGradientView&, double*)>
+      add_in_batch_loss;
   double exp_error;      // of a weight in (0, 1], relative
   double scaling_error;  // of a row's sums so far, each time they are scaled anew
 
@@ -31,6 +36,13 @@ struct Softmax {
              float tau, const SoftmaxGradientView& grad) const {
     Values<double> loss = {0.0};
     add_loss(user, item, batch, tau, grad, loss.data());
+    return loss[0];
+  }
+  double run_in_batch(MatrixView<const float> user, MatrixView<const float> item,
+                      const BatchView& batch, CsrView items_of_user, float tau,
+                      const SoftmaxGradientView& grad) const {
+    Values<double> loss = {0.0};
+    add_in_batch_loss(user, item, batch, items_of_user, tau, grad, loss.data());
     return loss[0];
   }
 };
@@ -41,6 +53,10 @@ std::vector<Softmax> backends() {
                        [](auto user, auto item, auto& batch, float tau, auto& grad, double* loss) {
                          *loss += cpu::softmax(user, item, batch, tau, grad);
                        },
+                       [](auto user, auto item, auto& batch, CsrView owned, float tau, auto& grad,
+                          double* loss) {
+                         *loss += cpu::in_batch_softmax(user, item, batch, owned, tau, grad);
+                       },
                        kEpsilon, kEpsilon};
       },
       [](auto) {
@@ -50,6 +66,14 @@ std::vector<Softmax> backends() {
               const int64_t bytes = cuda::softmax_scratch_bytes(batch.rows(), item.rows, item.cols);
               Values<std::byte> scratch(static_cast<size_t>(bytes), std::byte{0xFF});  // NaN
               on_device(cuda::softmax)(user, item, batch, tau, grad, loss, {scratch.data(), bytes});
+            },
+            [](auto user, auto item, auto& batch, CsrView owned, float tau, auto& grad,
+               double* loss) {
+              const int64_t bytes =
+                  cuda::in_batch_softmax_scratch_bytes(batch.rows(), item.rows, item.cols);
+              Values<std::byte> scratch(static_cast<size_t>(bytes), std::byte{0xFF});
+              on_device(cuda::in_batch_softmax)(user, item, batch, owned, tau, grad, loss,
+                                                {scratch.data(), bytes});
             },
             2 * kEpsilon, 3 * kEpsilon};
       });
@@ -70,45 +94,58 @@ struct HostGradient {
   }
 };
 
-// Row b against every item: slot 0 is its positive, slot 1 + k the k-th of the other items.
-HostBatch against_all(const HostBatch& batch) {
-  Values<int32_t> others;
-  for (int32_t positive : batch.positive)
+// Of each row, the items that stand against its positive.
+using Against = std::vector<std::vector<int32_t>>;
+
+Against all_items(const HostBatch& batch) {
+  Against against(size_t(batch.rows()));
+  for (size_t b = 0; b < against.size(); ++b)
     for (int32_t i = 0; i < batch.items; ++i)
-      if (i != positive) others.push_back(i);
-  return make_batch(batch.name, batch.users, batch.items, batch.items - 1, batch.user,
-                    batch.positive, std::move(others));
+      if (i != batch.positive[b]) against[b].push_back(i);
+  return against;
 }
 
-void check_gradient(const Softmax& on, MatrixView<const float> user, MatrixView<const float> item,
-                    const HostBatch& batch, float tau, HostGradient& got, double loss,
-                    bool exact_scores) {
-  const HostBatch all = against_all(batch);
+// The other rows' positives that are not among the user's items.
+Against others_positives(const HostBatch& batch, CsrView owned) {
+  Against against(size_t(batch.rows()));
+  for (size_t b = 0; b < against.size(); ++b)
+    for (int32_t i : batch.positive) {
+      const int32_t* const first = owned.row(batch.user[b]);
+      if (!std::binary_search(first, first + owned.degree(batch.user[b]), i))
+        against[b].push_back(i);
+    }
+  return against;
+}
+
+// weight_error: of a weight in (0, 1], relative.
+void check_gradient(double weight_error, MatrixView<const float> user, MatrixView<const float> item,
+                    const HostBatch& batch, const Against& against, float tau, HostGradient& got,
+                    double loss, bool exact_scores) {
   const int64_t dim = user.cols;
-  // At most once for every 64 items.
-  const double weight_error = on.exp_error + double(ceil_div(batch.items, 64)) * on.scaling_error;
   std::vector<Sum> item_sum(size_t(batch.items * dim));
   std::vector<double> item_error(item_sum.size(), 0.0);
   Agreement rows, items, losses;
   Sum loss_sum;
   double loss_error = 0;
   for (int64_t b = 0; b < batch.rows(); ++b) {
+    std::vector<int32_t> of_row = {batch.positive[size_t(b)]};
+    of_row.insert(of_row.end(), against[size_t(b)].begin(), against[size_t(b)].end());
+    const float* const own = user.row(batch.user[size_t(b)]);
     const RowOracle want =
-        contrast(score_row(user, item, all, b, exact_scores), tau, batch.rows(), weight_error);
+        contrast(score_items(own, item, of_row, exact_scores), tau, batch.rows(), weight_error);
     losses.compare(got.row_loss[size_t(b)], want.loss, want.loss_error, "row ", b);
     loss_sum.add(want.loss);
     loss_error += want.loss_error;
     for (int64_t c = 0; c < dim; ++c) {
-      const double of_user = user(batch.user[size_t(b)], c);
       Sum sum;
       double carried = 0;
-      for (int64_t j = 0; j <= all.negatives; ++j) {
-        const int32_t i = all.item_of(b, j);
-        const double grad = want.grad[size_t(j)], error = want.grad_error[size_t(j)];
+      for (size_t j = 0; j < of_row.size(); ++j) {
+        const int32_t i = of_row[j];
+        const double grad = want.grad[j], error = want.grad_error[j];
         sum.add(grad * item(i, c));
         carried += error * std::abs(item(i, c));
-        item_sum[size_t(i * dim + c)].add(grad * of_user);
-        item_error[size_t(i * dim + c)] += error * std::abs(of_user);
+        item_sum[size_t(i * dim + c)].add(grad * own[c]);
+        item_error[size_t(i * dim + c)] += error * std::abs(double(own[c]));
       }
       rows.compare(got.user_row.view()(b, c), sum.value, carried + rounding_bound(sum), "row ", b,
                    ", column ", c);
@@ -134,12 +171,34 @@ void check_gradient(const Softmax& on, MatrixView<const float> user, MatrixView<
   CHECK(got.item.guards_untouched());
 }
 
+// A weighted sum of so many items is scaled anew at most once for every 64.
+double scaling_error(const Softmax& on, int64_t items) {
+  return double(ceil_div(items, 64)) * on.scaling_error;
+}
+
 void check_case(const Softmax& on, const GuardedMatrix& user, const GuardedMatrix& item,
                 HostBatch& batch, float tau, bool exact_scores, bool aligned = false) {
   CAPTURE(batch.name, tau, user.view().cols, aligned);
   HostGradient got(batch, user.view().cols, aligned);
   const double loss = on.run(user.view(), item.view(), batch.view(), tau, got.view());
-  check_gradient(on, user.view(), item.view(), batch, tau, got, loss, exact_scores);
+  check_gradient(on.exp_error + scaling_error(on, batch.items), user.view(), item.view(), batch,
+                 all_items(batch), tau, got, loss, exact_scores);
+}
+
+// owned: the items of each user.
+void check_in_batch(const Softmax& on, const GuardedMatrix& user, const GuardedMatrix& item,
+                    HostBatch& batch, const HostGraph& owned, float tau, bool exact_scores,
+                    bool aligned = false) {
+  CAPTURE(batch.name, tau, user.view().cols, aligned);
+  const CsrView items_of_user = owned.view().items_of_user;
+  HostGradient got(batch, user.view().cols, aligned);
+  const double loss =
+      on.run_in_batch(user.view(), item.view(), batch.view(), items_of_user, tau, got.view());
+  // A weight is multiplied by how often its item stands there, which rounds once.
+  const double weight_error =
+      on.exp_error + kEpsilon + scaling_error(on, std::min(batch.items, batch.rows()));
+  check_gradient(weight_error, user.view(), item.view(), batch,
+                 others_positives(batch, items_of_user), tau, got, loss, exact_scores);
 }
 
 void check_batch(const Softmax& on, HostBatch batch, std::vector<int64_t> dims,
@@ -155,6 +214,38 @@ void check_batch(const Softmax& on, HostBatch batch, std::vector<int64_t> dims,
         fill(user, random);
         fill(item, random);
         check_case(on, user, item, batch, tau, exact, aligned);
+      }
+}
+
+// A graph in which every user has her positives, and each other item with the given chance.
+HostGraph graph_around(const HostBatch& batch, double chance, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::uniform_real_distribution<double> uniform(0.0, 1.0);
+  std::vector<std::vector<int32_t>> lists(size_t(batch.users));
+  std::vector<bool> has(size_t(batch.users * batch.items));
+  for (size_t b = 0; b < batch.user.size(); ++b)
+    has[size_t(batch.user[b] * batch.items + batch.positive[b])] = true;
+  for (int64_t u = 0; u < batch.users; ++u)
+    for (int32_t i = 0; i < batch.items; ++i)
+      if (uniform(random) < chance || has[size_t(u * batch.items + i)])
+        lists[size_t(u)].push_back(i);
+  return make_graph("around a batch", lists, batch.items);
+}
+
+void check_in_batch(const Softmax& on, HostBatch batch, double chance, std::vector<int64_t> dims,
+                    std::vector<float> taus) {
+  const HostGraph owned = graph_around(batch, chance, 31);
+  for (int64_t dim : dims)
+    for (float tau : taus)
+      for (bool exact : {false, true}) {
+        const bool aligned = exact == (dim % 8 == 0);
+        std::mt19937_64 random(7);
+        GuardedMatrix user = guarded(batch.users, dim, aligned);
+        GuardedMatrix item = guarded(batch.items, dim, aligned);
+        const auto fill = exact ? fill_dyadic : fill_unit_rows;
+        fill(user, random);
+        fill(item, random);
+        check_in_batch(on, user, item, batch, owned, tau, exact, aligned);
       }
 }
 
@@ -409,6 +500,271 @@ TEST_CASE("softmax: refuses wrong use", "[kernels]") {
   SoftmaxGradientView short_losses = got.view();
   short_losses.row_loss.size = 5;
   refused(item.view(), 0.1f, short_losses);
+}
+
+// docs/kernels/softmax.md, "A small example"
+TEST_CASE("softmax: the example within a batch worked by hand", "[kernels]") {
+  const Softmax on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  HostBatch batch = make_batch("hand", 3, 4, 1, {1, 0, 2, 0}, {0, 1, 1, 0}, {3, 3, 3, 3});
+  // Users 0 and 2 have items 0 and 1, user 1 has item 0 alone.
+  const HostGraph owned = make_graph("hand", {{0, 1}, {0}, {0, 1}}, 4);
+  GuardedMatrix user(3, 2), item(4, 2);
+  const float log_2 = std::log(2.0f);
+  const float users[3][2] = {{0, 1}, {1, 0}, {1, 1}};
+  const float items[4][2] = {{0, 1}, {log_2, 0}, {5, 5}, {7, 7}};
+  for (int64_t c = 0; c < 2; ++c) {
+    for (int64_t u = 0; u < 3; ++u) user.view()(u, c) = users[u][c];
+    for (int64_t i = 0; i < 4; ++i) item.view()(i, c) = items[i][c];
+  }
+  HostGradient got(batch, 2);
+  const double loss = on.run_in_batch(user.view(), item.view(), batch.view(),
+                                      owned.view().items_of_user, 1.0f, got.view());
+  const double bound = 4 * kEpsilon;
+  CHECK(std::abs(got.row_loss[0] - std::log(5.0)) <= bound);
+  CHECK(std::abs(loss - std::log(5.0) / 4) <= bound);
+  for (size_t b : {1, 2, 3}) {
+    CHECK(got.row_loss[b] == 0.0);
+    for (int64_t c = 0; c < 2; ++c) CHECK(got.user_row.view()(int64_t(b), c) == 0.0f);
+  }
+  const double by_user[2] = {std::log(2.0) / 5, -1.0 / 5};
+  const double by_item[4][2] = {{-1.0 / 5, 0}, {1.0 / 5, 0}, {0, 0}, {0, 0}};
+  for (int64_t c = 0; c < 2; ++c) {
+    CHECK(std::abs(got.user_row.view()(0, c) - by_user[c]) <= bound);
+    for (int64_t i = 0; i < 4; ++i) CHECK(std::abs(got.item.view()(i, c) - by_item[i][c]) <= bound);
+  }
+}
+
+TEST_CASE("softmax: within a batch, matches plain sums", "[kernels]") {
+  const Softmax on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  const std::vector<float> taus = {0.2f, 0.05f, 1e-3f};
+  check_in_batch(on, random_batch("users and positives repeat", 6, 9, 21, 1, 2), 0.2, {3, 64},
+                 taus);
+  check_in_batch(on, random_batch("several negatives are drawn", 6, 40, 21, 5, 2), 0.2, {33}, taus);
+  check_in_batch(on, random_batch("nobody has more than positives", 40, 90, 60, 1, 28), 0.0, {32},
+                 {0.15f});
+  check_in_batch(on, random_batch("all but a few are left out", 20, 150, 140, 1, 29), 0.95, {5},
+                 taus);
+  // A GPU's tiles of 128 and 64, and words of 64, and one more or less of each.
+  check_in_batch(on, random_batch("63 items, 129 rows", 40, 63, 129, 1, 3), 0.1, {31, 64}, {0.15f});
+  check_in_batch(on, random_batch("64 items, 127 rows", 40, 64, 127, 1, 4), 0.3, {32}, {0.15f});
+  check_in_batch(on, random_batch("65 items, 512 rows", 90, 65, 512, 1, 5), 0.1, {66}, {0.15f});
+  check_in_batch(on, random_batch("many items, 200 rows", 90, 4000, 200, 1, 6), 0.05, {4, 65},
+                 {0.05f});
+}
+
+TEST_CASE("softmax: within a batch, matches plain sums where the walk is cut", "[kernels]") {
+  const Softmax on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  // On a GPU shares are of 256 vectors at least: of rows, and of as many candidates as there may be.
+  check_in_batch(on, random_batch("900 items, 600 rows", 99, 900, 600, 1, 9), 0.1, {5}, {0.15f});
+  check_in_batch(on, random_batch("9 items, 641 rows", 50, 9, 641, 1, 11), 0.2, {6, 64}, {0.15f});
+}
+
+TEST_CASE("softmax: within a batch, matches plain sums over several panels", "[kernels]") {
+  const Softmax on = GENERATE(from_range(backends()));
+  if (on.backend != "cpu") return;
+  check_in_batch(on, random_batch("wide, many items", 9, 900, 140, 1, 12), 0.3, {2049}, {0.15f});
+  check_in_batch(on, random_batch("many rows", 50, 5, 4500, 1, 14), 0.3, {3}, {0.15f});
+  check_in_batch(on, random_batch("both", 90, 4000, 3000, 1, 15), 0.01, {3}, {0.15f});
+}
+
+// The others of user 0 are left out but for the last candidate; user 1 has nobody's positive but her
+// own; user 2 has every candidate.
+TEST_CASE("softmax: within a batch, whole tiles and panels are left out", "[kernels]") {
+  const Softmax on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  constexpr int32_t kItems = 300;
+  Values<int32_t> users, positives;
+  std::vector<std::vector<int32_t>> lists(3);
+  for (int32_t b = 0; b < kItems; ++b) {
+    users.push_back(b == 299 ? 1 : b % 2 * 2);
+    positives.push_back(b);
+    if (b < 299) lists[0].push_back(b);
+    lists[2].push_back(b);
+  }
+  lists[1].push_back(299);
+  const HostGraph owned = make_graph("left out", lists, kItems);
+  HostBatch batch =
+      make_batch("left out", 3, kItems, 1, users, positives, Values<int32_t>(size_t(kItems), 0));
+  for (float tau : {0.2f, 1e-3f}) {
+    std::mt19937_64 random(32);
+    GuardedMatrix user(3, 6), item(kItems, 6);
+    fill_unit_rows(user, random);
+    fill_unit_rows(item, random);
+    check_in_batch(on, user, item, batch, owned, tau, false);
+    HostGradient got(batch, 6);
+    on.run_in_batch(user.view(), item.view(), batch.view(), owned.view().items_of_user, tau,
+                    got.view());
+    for (int64_t b = 1; b < kItems; b += 2)
+      if (b < 299) CHECK(got.row_loss[size_t(b)] == 0.0);
+  }
+}
+
+TEST_CASE("softmax: within a batch, rows that nothing stands against have no loss", "[kernels]") {
+  const Softmax on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  const std::vector<HostBatch> batches = {
+      make_batch("one row", 4, 70, 1, {2}, {69}, {0}),
+      make_batch("one item", 4, 70, 1, {2, 0, 1}, {5, 5, 5}, {0, 1, 69}),
+      random_batch("every user has every item", 4, 70, 90, 1, 33)};
+  for (HostBatch batch : batches)
+    for (int64_t dim : {1, 5, 64}) {
+      CAPTURE(batch.name, dim);
+      const HostGraph owned = graph_around(batch, batch.rows() > 3 ? 1.0 : 0.0, 34);
+      std::mt19937_64 random(16);
+      GuardedMatrix user(4, dim), item(70, dim);
+      fill_unit_rows(user, random);
+      fill_unit_rows(item, random);
+      HostGradient got(batch, dim);
+      CHECK(on.run_in_batch(user.view(), item.view(), batch.view(), owned.view().items_of_user,
+                            0.15f, got.view()) == 0.0);
+      for (int64_t c = 0; c < dim; ++c) {
+        for (int64_t i = 0; i < 70; ++i) CHECK(got.item.view()(i, c) == 0.0f);
+        for (int64_t b = 0; b < batch.rows(); ++b) CHECK(got.user_row.view()(b, c) == 0.0f);
+      }
+    }
+}
+
+TEST_CASE("softmax: within a batch, finite for the smallest tau and for huge scores", "[kernels]") {
+  const Softmax on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  HostBatch batch = random_batch("finite", 9, 90, 80, 1, 17);
+  const HostGraph owned = graph_around(batch, 0.3, 35);
+  std::mt19937_64 random(18);
+  GuardedMatrix user(9, 8), item(90, 8);
+  fill_unit_rows(user, random);
+  fill_unit_rows(item, random);
+  for (float length : {1.0f, 1e15f})
+    for (float tau : {0.15f, 1e-20f, std::numeric_limits<float>::min(),
+                      std::numeric_limits<float>::denorm_min()}) {
+      CAPTURE(length, tau);
+      GuardedMatrix long_user(user), long_item(item);
+      for (int64_t c = 0; c < 8; ++c) {
+        for (int64_t u = 0; u < 9; ++u) long_user.view()(u, c) *= length;
+        for (int64_t i = 0; i < 90; ++i) long_item.view()(i, c) *= length;
+      }
+      HostGradient got(batch, 8);
+      CHECK(std::isfinite(on.run_in_batch(long_user.view(), long_item.view(), batch.view(),
+                                          owned.view().items_of_user, tau, got.view())));
+      if (double(length) / double(tau) > 1e30) continue;  // gradients are not within float
+      for (int64_t c = 0; c < 8; ++c) {
+        for (int64_t b = 0; b < batch.rows(); ++b) CHECK(std::isfinite(got.user_row.view()(b, c)));
+        for (int64_t i = 0; i < 90; ++i) CHECK(std::isfinite(got.item.view()(i, c)));
+      }
+    }
+}
+
+TEST_CASE("softmax: within a batch, a NaN shows in the loss", "[kernels]") {
+  const Softmax on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  HostBatch batch = make_batch("NaN", 3, 140, 1, {0, 1, 0, 2}, {0, 70, 139, 3}, {1, 1, 1, 1});
+  const HostGraph owned = graph_around(batch, 0.0, 36);
+  for (int64_t at : {0, 3, 70, 139}) {
+    CAPTURE(at);
+    std::mt19937_64 random(19);
+    GuardedMatrix user(3, 5), item(140, 5);
+    fill_unit_rows(user, random);
+    fill_unit_rows(item, random);
+    item.view()(at, 2) = std::numeric_limits<float>::quiet_NaN();
+    HostGradient got(batch, 5);
+    CHECK(std::isnan(on.run_in_batch(user.view(), item.view(), batch.view(),
+                                     owned.view().items_of_user, 0.15f, got.view())));
+  }
+}
+
+TEST_CASE("softmax: within a batch, the loss is added, and is nothing without rows", "[kernels]") {
+  const Softmax on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  HostBatch batch = random_batch("added", 7, 9, 20, 1, 20);
+  HostBatch none = make_batch("none", 7, 9, 1, {}, {}, {});
+  const HostGraph owned = graph_around(batch, 0.1, 37);
+  const CsrView items_of_user = owned.view().items_of_user;
+  std::mt19937_64 random(21);
+  GuardedMatrix user(7, 8), item(9, 8);
+  fill_unit_rows(user, random);
+  fill_unit_rows(item, random);
+  HostGradient got(batch, 8), nothing(none, 8);
+  const double loss =
+      on.run_in_batch(user.view(), item.view(), batch.view(), items_of_user, 0.15f, got.view());
+  CHECK(loss > 0);
+  Values<double> sum = {2.5};
+  on.add_in_batch_loss(user.view(), item.view(), batch.view(), items_of_user, 0.15f, got.view(),
+                       sum.data());
+  CHECK(sum[0] == 2.5 + loss);
+  on.add_in_batch_loss(user.view(), item.view(), none.view(), items_of_user, 0.15f, nothing.view(),
+                       sum.data());
+  CHECK(sum[0] == 2.5 + loss);
+  for (int64_t i = 0; i < 9; ++i)
+    for (int64_t c = 0; c < 8; ++c) CHECK(nothing.item.view()(i, c) == 0.0f);
+}
+
+TEST_CASE("softmax: within a batch, two runs give the same bits", "[kernels]") {
+  const Softmax on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  HostBatch batch = random_batch("two runs", 50, 300, 340, 1, 22);
+  const HostGraph owned = graph_around(batch, 0.1, 38);
+  std::mt19937_64 random(23);
+  GuardedMatrix user(50, 33), item(300, 33);
+  fill_unit_rows(user, random);
+  fill_unit_rows(item, random);
+  HostGradient one(batch, 33), two(batch, 33);
+  const auto run = [&](HostGradient& got) {
+    return on.run_in_batch(user.view(), item.view(), batch.view(), owned.view().items_of_user,
+                           0.15f, got.view());
+  };
+  const double loss = run(one);
+  CHECK(run(two) == loss);
+  CHECK(same_bits(two.user_row.view(), one.user_row.view()));
+  CHECK(same_bits(two.item.view(), one.item.view()));
+}
+
+TEST_CASE("softmax: within a batch, same bits with 1, 2 and 3 threads", "[kernels][threads]") {
+  HostBatch batch = random_batch("threads", 50, 160, 297, 1, 24);
+  const HostGraph owned = graph_around(batch, 0.2, 39);
+  std::mt19937_64 random(25);
+  GuardedMatrix user(50, 33), item(160, 33);
+  fill_unit_rows(user, random);
+  fill_unit_rows(item, random);
+  const auto run = [&](int threads, HostGradient& got) {
+    const cpu::ThreadsInUse count(threads);
+    return cpu::in_batch_softmax(user.view(), item.view(), batch.view(), owned.view().items_of_user,
+                                 0.15f, got.view());
+  };
+  HostGradient one(batch, 33);
+  const double loss = run(1, one);
+  for (int threads : {2, 3}) {
+    CAPTURE(threads);
+    HostGradient more(batch, 33);
+    CHECK(run(threads, more) == loss);
+    CHECK(same_bits(more.user_row.view(), one.user_row.view()));
+    CHECK(same_bits(more.item.view(), one.item.view()));
+  }
+}
+
+TEST_CASE("softmax: within a batch, refuses wrong use", "[kernels]") {
+  const Softmax on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  HostBatch batch = random_batch("refused", 3, 4, 6, 1, 26);
+  const HostGraph owned = graph_around(batch, 0.0, 40);
+  GuardedMatrix user(3, 8), item(4, 8);
+  HostGradient got(batch, 8);
+  const auto refused = [&](const BatchView& of, CsrView items_of_user, float tau) {
+    CHECK_THROWS_AS(on.run_in_batch(user.view(), item.view(), of, items_of_user, tau, got.view()),
+                    std::invalid_argument);
+  };
+  CsrView fewer_users = owned.view().items_of_user, fewer_items = fewer_users;
+  fewer_users.rows = 2;
+  fewer_items.cols = 3;
+  BatchView ungrouped = batch.view(), short_uses = batch.view();
+  ungrouped.item_start = {};
+  short_uses.item_use.size = 11;
+  refused(batch.view(), owned.view().items_of_user, 0.0f);
+  refused(batch.view(), fewer_users, 0.1f);
+  refused(batch.view(), fewer_items, 0.1f);
+  refused(ungrouped, owned.view().items_of_user, 0.1f);
+  refused(short_uses, owned.view().items_of_user, 0.1f);
 }
 
 }  // namespace rec::test

@@ -185,7 +185,7 @@ class TrainCommand(ProgramTest):
     def test_other_models_and_objectives(self):
         for settings in (["model=linear"], ["model=linear", "layers=2"], ["layers=0"], ["objective=bpr"],
                          ["objective=bpr", "score=dot"], ["sampling=interaction"], ["objective=softmax"],
-                         ["objective=softmax", "model=linear", "negatives=9"]):
+                         ["objective=softmax", "model=linear", "negatives=9"], ["objective=inbatch"]):
             with self.subTest(settings):
                 arguments = [word for setting in settings for word in ("--set", setting)]
                 self.check_succeeds(self.train("--overwrite", *arguments))

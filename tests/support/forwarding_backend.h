@@ -66,11 +66,12 @@ class ForwardingBackend : public Backend {
     work([&] { worker_->normalise_adjoint(n, norm, grad); });
   }
   void objective(const ObjectiveSettings& settings, MatrixView<const float> user,
-                 MatrixView<const float> item, const BatchView& batch,
+                 MatrixView<const float> item, const BatchView& batch, CsrView items_of_user,
                  const BatchGradientView& scratch, MatrixView<float> grad_user,
                  MatrixView<float> grad_item, TrainingClock* clock) override {
     work([&] {
-      worker_->objective(settings, user, item, batch, scratch, grad_user, grad_item, clock);
+      worker_->objective(settings, user, item, batch, items_of_user, scratch, grad_user, grad_item,
+                         clock);
     });
   }
   void batch_l2(MatrixView<const float> x, const BatchView& batch, float weight,

@@ -95,17 +95,23 @@ inline RowOracle contrast(const RowScores& scores, float tau, int64_t batch_rows
   return row;
 }
 
-inline RowScores score_row(MatrixView<const float> user, MatrixView<const float> item,
-                           const HostBatch& batch, int64_t b, bool exact) {
+inline RowScores score_items(const float* user, MatrixView<const float> item,
+                             const std::vector<int32_t>& items, bool exact) {
   RowScores scores;
-  for (int64_t j = 0; j <= batch.negatives; ++j) {
+  for (int32_t i : items) {
     Sum sum;
-    for (int64_t c = 0; c < user.cols; ++c)
-      sum.add(double(user(batch.user[size_t(b)], c)) * double(item(batch.item_of(b, j), c)));
+    for (int64_t c = 0; c < item.cols; ++c) sum.add(double(user[c]) * double(item(i, c)));
     scores.value.push_back(sum.value);
     scores.error.push_back(exact ? 0.0 : rounding_bound(sum));
   }
   return scores;
+}
+
+inline RowScores score_row(MatrixView<const float> user, MatrixView<const float> item,
+                           const HostBatch& batch, int64_t b, bool exact) {
+  std::vector<int32_t> items;
+  for (int64_t j = 0; j <= batch.negatives; ++j) items.push_back(batch.item_of(b, j));
+  return score_items(user.row(batch.user[size_t(b)]), item, items, exact);
 }
 
 // oracle: RowScores -> RowOracle. loss: what the kernel returned.

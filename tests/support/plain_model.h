@@ -122,9 +122,10 @@ inline void plain_normalise(std::vector<double>& row) {
   for (double& value : row) value /= norm;
 }
 
-// The mean loss of the batch on e [users + items].
-inline double plain_loss(const ObjectiveSettings& objective, Score score, Rows e, size_t users,
-                         const HostBatch& batch) {
+// The mean loss of the batch on e [users + items]; lists: the users' training items.
+inline double plain_loss(const ObjectiveSettings& objective, Score score, Rows e,
+                         const Lists& lists, const HostBatch& batch) {
+  const size_t users = lists.size();
   if (score == Score::cosine)
     for (auto& row : e) plain_normalise(row);
   double loss = 0;
@@ -136,10 +137,18 @@ inline double plain_loss(const ObjectiveSettings& objective, Score score, Rows e
       for (size_t c = 0; c < u.size(); ++c) dot += u[c] * i[c];
       scores.push_back(dot);
     };
-    for (int64_t slot = 0; slot <= batch.negatives; ++slot)
-      if (slot == 0 || objective.kind != Objective::softmax) add_score(batch.item_of(b, slot));
-    for (int32_t i = 0; objective.kind == Objective::softmax && i < batch.items; ++i)
-      if (i != batch.item_of(b, 0)) add_score(i);
+    const int32_t own = batch.item_of(b, 0);
+    add_score(own);
+    if (objective.kind == Objective::softmax) {
+      for (int32_t i = 0; i < batch.items; ++i)
+        if (i != own) add_score(i);
+    } else if (objective.kind == Objective::inbatch) {
+      const std::vector<int32_t>& hers = lists[size_t(batch.user[size_t(b)])];
+      for (int32_t i : batch.positive)
+        if (i != own && !std::binary_search(hers.begin(), hers.end(), i)) add_score(i);
+    } else {
+      for (int64_t slot = 1; slot <= batch.negatives; ++slot) add_score(batch.item_of(b, slot));
+    }
     if (objective.kind == Objective::bpr) {
       loss += std::log1p(std::exp(scores[1] - scores[0]));
     } else {

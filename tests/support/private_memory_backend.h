@@ -78,12 +78,13 @@ class PrivateMemoryBackend final : public ForwardingBackend {
     ForwardingBackend::normalise_adjoint(n, norm, grad);
   }
   void objective(const ObjectiveSettings& settings, MatrixView<const float> user,
-                 MatrixView<const float> item, const BatchView& batch,
+                 MatrixView<const float> item, const BatchView& batch, CsrView items_of_user,
                  const BatchGradientView& scratch, MatrixView<float> grad_user,
                  MatrixView<float> grad_item, TrainingClock* clock) override {
-    require_own(user, item, batch, scratch.score, scratch.user_row, scratch.row_loss, grad_user,
-                grad_item, clock);
-    ForwardingBackend::objective(settings, user, item, batch, scratch, grad_user, grad_item, clock);
+    require_own(user, item, batch, items_of_user, scratch.score, scratch.user_row, scratch.row_loss,
+                grad_user, grad_item, clock);
+    ForwardingBackend::objective(settings, user, item, batch, items_of_user, scratch, grad_user,
+                                 grad_item, clock);
   }
   void optimiser_step(const AdamSettings& settings, const ParameterSlabs& slabs,
                       TrainingClock* clock) override {
