@@ -129,6 +129,8 @@ std::string model_label(const Config& config) {
   if (config.layers == 0 && !linear) changes.push_back("w/o GCN");
   if (config.layers > 0 && linear) changes.push_back(fmt::format("K = {}", config.layers));
   if (config.objective == "bpr") changes.push_back("w/o CL");
+  if (config.objective == "softmax" || config.objective == "inbatch")
+    changes.push_back(config.objective);
   return changes.empty() ? label : fmt::format("{} {}", label, fmt::join(changes, ", "));
 }
 

@@ -100,6 +100,7 @@ TEST_CASE("tables say which ablation a model is") {
   CHECK(label({"model=linear"}) == "linear");
   CHECK(label({"model=linear", "layers=2"}) == "linear K = 2");
   CHECK(label({"model=linear", "projector_layers=2"}) == "linear projector of 2 layers");
+  CHECK(label({"model=linear", "objective=softmax"}) == "linear softmax");
   CHECK(label({"model=lightgcn"}) == "lightgcn");
 }
 

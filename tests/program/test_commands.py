@@ -16,8 +16,8 @@ USERS, ITEMS, WIDTH, COLD = 30, 20, 8, 2  # COLD more items have a language vect
 SCORE_BOUND = 2e-6  # of a float32 sum of 8 products of unit vectors' components: 8 terms x 2 x float epsilon
 METRICS = ["recall", "ndcg", "hr", "precision", "map", "mrr"]
 CONFIG_KEYS = {"model", "projector", "hidden", "width", "layers", "objective", "score", "tau", "batch", "negatives",
-               "negative_distribution", "sampling", "init_std", "projector_layers", "lr", "weight_decay", "reg", "epochs", "eval_every", "patience",
-               "monitor", "mask", "topk", "seed", "threads", "precision"}
+               "negative_distribution", "sampling", "init_std", "projector_layers", "lr", "weight_decay", "reg", "epochs",
+               "eval_every", "patience", "monitor", "monitor_domain", "domain_shares", "mask", "topk", "seed", "threads", "precision"}
 
 
 def read_split(data, name):
