@@ -74,8 +74,8 @@ void in_batch_softmax(benchmark::State& state, const Shape& shape, Place& place)
       });
 }
 
-[[maybe_unused]] const bool added =
-    add_kernel_bench("softmax", softmax) && add_kernel_bench("in_batch_softmax", in_batch_softmax);
+[[maybe_unused]] const bool added = add_kernel_bench("softmax", softmax);
+[[maybe_unused]] const bool in_batch_added = add_kernel_bench("softmax/in_batch", in_batch_softmax);
 
 }  // namespace
 }  // namespace rec::bench

@@ -149,6 +149,7 @@ TEST_CASE("cuda step: reserved scratch is all that operations take", "[engine][e
     SmallData data;
     ModelSettings model;
     int64_t negatives, k;
+    Objective objective = Objective::infonce;
   };
   const std::vector<Case> cases = {
       {"drawing takes most", small_data(129, 40, 30), alpharec(), 200, 3},
@@ -158,6 +159,18 @@ TEST_CASE("cuda step: reserved scratch is all that operations take", "[engine][e
        {{3, 60, 30, true}, 1, Score::cosine},
        1,
        1},
+      {"softmax takes most",
+       small_data(132, 40, 300),
+       {{1, 0, 30, false}, 0, Score::dot},
+       1,
+       1,
+       Objective::softmax},
+      {"softmax within the batch takes most",
+       small_data(133, 40, 30),
+       {{1, 0, 70, false}, 0, Score::dot},
+       1,
+       1,
+       Objective::inbatch},
   };
   const Precision precision = GENERATE(Precision::fp32, Precision::bf16);
   for (const Case& c : cases) {
@@ -168,11 +181,13 @@ TEST_CASE("cuda step: reserved scratch is all that operations take", "[engine][e
     const int64_t others = int64_t(emulator::take_peak_memory());
     TrainingSettings training_settings = settings();
     training_settings.negatives = c.negatives;
+    training_settings.objective.kind = c.objective;
 
     OperationSizes sizes;
     sizes.projection = Model::projection_size(backend, c.model, train, c.data.width);
     sizes.batch = training_settings.batch;
     sizes.negatives = c.negatives;
+    sizes.objective = c.objective;
     sizes.lists = c.data.users();
     sizes.k = c.k;
     const int64_t scratch = backend.scratch_bytes(sizes);
