@@ -43,8 +43,13 @@ TrainingSettings training_settings(const Config& config) {
   settings.objective.tau = float(config.tau);
   settings.adam.learning_rate = float(config.lr);
   settings.adam.weight_decay = float(config.weight_decay);
-  settings.sampling =
-      config.sampling == "interaction" ? SamplingRule::interaction : SamplingRule::user;
+  settings.sampling = config.sampling == "interaction"   ? SamplingRule::interaction
+                      : config.sampling == "random_user" ? SamplingRule::random_user
+                                                         : SamplingRule::user;
+  settings.negative_distribution = config.negative_distribution == "popularity"
+                                       ? NegativeDistribution::popularity
+                                       : NegativeDistribution::uniform;
+  settings.negative_exponent = config.negative_exponent;
   settings.batch = config.batch;
   settings.negatives = config.negatives;
   return settings;
@@ -72,7 +77,8 @@ int64_t training_bytes(const Backend& backend, const Dataset& data, const Config
   const int64_t popularity = int64_t{sizeof(float)} * (data.users + data.items);
   return Model::bytes_needed(backend, model_settings(config), data.train.view(),
                              data.language.width()) +
-         Training::bytes_needed(training_settings(config), data.users, data.items, config.width) +
+         Training::bytes_needed(training_settings(config), data.users, data.items,
+                                data.train.entries(), config.width) +
          backend.scratch_bytes(operation_sizes(backend, data, config)) +
          SplitEvaluator::bytes_needed(data) + lists + popularity;
 }

@@ -29,6 +29,8 @@ TEST_CASE("config: the defaults are the paper's") {
   CHECK(config.patience == 20);
   CHECK(config.monitor == "recall@20");
   CHECK(config.sampling == "user");
+  CHECK(config.negative_distribution == "uniform");
+  CHECK(config.negative_exponent == 0.75);
 }
 
 TEST_CASE("config: what follows from other keys") {
@@ -169,11 +171,31 @@ TEST_CASE("config: an option of the command line is named as it was typed") {
 }
 
 TEST_CASE("config: what is written holds every key and reads back as itself") {
-  const std::vector<std::string> all = {
-      "model",   "projector", "hidden", "width",        "layers",   "objective",
-      "score",   "tau",       "batch",  "negatives",    "sampling", "negative_distribution",
-      "lr",      "reg",       "epochs", "weight_decay", "patience", "eval_every",
-      "monitor", "mask",      "topk",   "seed",         "threads",  "precision"};
+  const std::vector<std::string> all = {"model",
+                                        "projector",
+                                        "hidden",
+                                        "width",
+                                        "layers",
+                                        "objective",
+                                        "score",
+                                        "tau",
+                                        "batch",
+                                        "negatives",
+                                        "sampling",
+                                        "negative_distribution",
+                                        "negative_exponent",
+                                        "lr",
+                                        "reg",
+                                        "epochs",
+                                        "weight_decay",
+                                        "patience",
+                                        "eval_every",
+                                        "monitor",
+                                        "mask",
+                                        "topk",
+                                        "seed",
+                                        "threads",
+                                        "precision"};
   for (const char* text : {"", "model = 'linear'\nlr = 0.1\ntau = 3",
                            "lr = 1e-300\nweight_decay = 0.30000000000000004",
                            "seed = 9223372036854775807\ntopk = [1, 1000000]"}) {
