@@ -33,10 +33,8 @@ Graph::Graph(Backend& backend, CsrView train)
   item_scale_ = Array<float>(backend, inverse_root_degrees(by_item.view()));
 
   std::vector<int32_t> active;
-  for (int64_t u = 0; u < users_; ++u) {
+  for (int64_t u = 0; u < users_; ++u)
     if (train.degree(u) > 0) active.push_back(static_cast<int32_t>(u));
-    if (train.degree(u) == items_ && user_without_negatives_ < 0) user_without_negatives_ = u;
-  }
   active_user_ = Array<int32_t>(backend, active);
 }
 

@@ -20,8 +20,6 @@ class Graph {
   int64_t edges() const { return item_of_edge_.size(); }
   // Users with at least one training item, ascending, in backend memory.
   VectorView<const int32_t> active_users() const { return active_user_.view(); }
-  // The first user who owns every item, for whom no negative can be drawn; -1 when there is none.
-  int64_t user_without_negatives() const { return user_without_negatives_; }
 
  private:
   int64_t users_, items_;
@@ -29,7 +27,6 @@ class Graph {
   Array<int32_t> item_of_edge_, user_of_edge_;
   Array<float> user_scale_, item_scale_;
   Array<int32_t> active_user_;
-  int64_t user_without_negatives_ = -1;
 };
 
 // A CSR copied into backend memory: a mask for ranking, for example.

@@ -1,8 +1,6 @@
 #include "engine/training.h"
 
 #include <numeric>
-#include <stdexcept>
-#include <string>
 #include <utility>
 #include <vector>
 
@@ -28,7 +26,7 @@ Training::Training(Model& model, const TrainingSettings& settings)
     : model_(model),
       backend_(model.backend()),
       settings_(settings),
-      tables_{model.graph().view().items_of_user, model.graph().active_users(), settings.sampling},
+      tables_(backend_, model.graph(), settings),
       batch_{{backend_, model.graph().users(), model.graph().items(), settings.batch,
               settings.negatives},
              {backend_, model.graph().users(), model.graph().items(), settings.batch,
@@ -43,9 +41,6 @@ Training::Training(Model& model, const TrainingSettings& settings)
           "training: l2 is of the rows of a node table, which this model does not have");
   require(settings.batch >= 1 && settings.batch <= model.graph().edges(),
           "training: a batch must have at least one row and no more than training interactions");
-  if (const int64_t user = model.graph().user_without_negatives(); user >= 0)
-    throw std::invalid_argument("training: user " + std::to_string(user) +
-                                " owns every item and has no negatives");
   set_clock({});
 }
 
@@ -54,7 +49,7 @@ Training::~Training() {
 }
 
 int64_t Training::bytes_needed(const TrainingSettings& settings, int64_t users, int64_t items,
-                               int64_t dim) {
+                               int64_t edges, int64_t dim) {
   const int64_t rows = settings.batch, uses = rows * (1 + settings.negatives);
   const int64_t floats = (users + items) * dim  // gradient of e
                          + uses + rows * dim;   // of the scores, of the batch's users
@@ -63,17 +58,18 @@ int64_t Training::bytes_needed(const TrainingSettings& settings, int64_t users, 
   const int64_t ids = 2 * uses     // users and their negatives; item_use
                       + 2 * rows;  // positives; user_row
   const int64_t offsets = (users + 1) + (items + 1);
-  return 4 * (floats + 2 * ids) + 8 * (doubles + 2 * offsets) + int64_t{sizeof(TrainingClock)};
+  return 4 * (floats + 2 * ids) + 8 * (doubles + 2 * offsets) + int64_t{sizeof(TrainingClock)} +
+         DrawTables::bytes_needed(settings, items, edges);
 }
 
 void Training::step() {
   const Batch& now = batch_[next_];
   const BatchView after = batch_[1 - next_].view();
-  if (!drawn_) backend_.draw_batch(tables_, clock_.data(), 0, now.view());
+  if (!drawn_) backend_.draw_batch(tables_.view(), clock_.data(), 0, now.view());
   drawn_ = false;  // until the next draw has been issued
   backend_.step(&now, [&] {
     // Joined before update() moves the clock, which drawing reads.
-    backend_.side_by_side([&] { backend_.draw_batch(tables_, clock_.data(), 1, after); },
+    backend_.side_by_side([&] { backend_.draw_batch(tables_.view(), clock_.data(), 1, after); },
                           [&] { differentiate(now.view()); });
     update();
   });

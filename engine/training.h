@@ -9,9 +9,11 @@
 // caller's.
 #pragma once
 #include <cstdint>
+#include <vector>
 
 #include "engine/backend.h"
 #include "engine/buffer.h"
+#include "engine/draw_tables.h"
 #include "engine/model.h"
 
 namespace rec {
@@ -23,6 +25,12 @@ struct TrainingSettings {
   SamplingRule sampling = SamplingRule::user;
   int64_t batch = 4096;     // rows a step; no more than the graph has edges
   int64_t negatives = 256;  // per row; bpr takes one, softmax and inbatch look at none
+  NegativeDistribution negative_distribution = NegativeDistribution::uniform;
+  double negative_exponent = 0.75;  // of popularity; greater than 0
+  // Datasets trained together, as they lie side by side in the graph; empty: one domain.
+  std::vector<Domain> domains;
+  // How often each domain is drawn, in proportion, above 0; empty: every user equally often.
+  std::vector<double> domain_shares;
 };
 
 // Backend memory for one batch and its groupings.
@@ -41,7 +49,8 @@ class Batch {
 class Training {
  public:
   // model must outlive the training, which writes its parameters and representations.
-  // Throws std::invalid_argument when the settings do not fit the graph, or a user owns every item.
+  // Throws std::invalid_argument when the settings do not fit the graph, or a user leaves no
+  // negatives.
   Training(Model& model, const TrainingSettings& settings);
   ~Training();
   Training(const Training&) = delete;
@@ -49,7 +58,7 @@ class Training {
 
   // Bytes a training takes beside the model's own.
   static int64_t bytes_needed(const TrainingSettings& settings, int64_t users, int64_t items,
-                              int64_t dim);
+                              int64_t edges, int64_t dim);
 
   int64_t steps_per_epoch() const { return model_.graph().edges() / settings_.batch; }
 
@@ -77,7 +86,7 @@ class Training {
   Model& model_;
   Backend& backend_;
   TrainingSettings settings_;
-  SamplerTables tables_;
+  DrawTables tables_;
   Batch batch_[2];
   int next_ = 0;                // the next step's
   bool drawn_ = false;          // whether it holds the draw of the clock's position already

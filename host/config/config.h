@@ -20,9 +20,10 @@ struct Config {
   std::string score;      // cosine | dot; empty: the model's own
   double tau = 0.15;
   int64_t batch = 4096;
-  int64_t negatives = 256;  // with all but infonce always 1
-  std::string negative_distribution = "uniform";
-  std::string sampling = "user";  // user | interaction
+  int64_t negatives = 256;                        // with all but infonce always 1
+  std::string negative_distribution = "uniform";  // uniform | popularity
+  double negative_exponent = 0.75;                // of popularity
+  std::string sampling = "user";                  // user | interaction | random_user
   double lr = 5e-4;
   double weight_decay = 0;
   double reg = -1;  // -1: the model's own (lightgcn and mf 1e-4, others 0)

@@ -76,8 +76,13 @@ TrainingSettings training_settings(const Config& config, std::vector<Domain> dom
   settings.l2 = float(config.reg);
   settings.adam.learning_rate = float(config.lr);
   settings.adam.weight_decay = float(config.weight_decay);
-  settings.sampling =
-      config.sampling == "interaction" ? SamplingRule::interaction : SamplingRule::user;
+  settings.sampling = config.sampling == "interaction"   ? SamplingRule::interaction
+                      : config.sampling == "random_user" ? SamplingRule::random_user
+                                                         : SamplingRule::user;
+  settings.negative_distribution = config.negative_distribution == "popularity"
+                                       ? NegativeDistribution::popularity
+                                       : NegativeDistribution::uniform;
+  settings.negative_exponent = config.negative_exponent;
   settings.batch = config.batch;
   settings.negatives = config.negatives;
   return settings;

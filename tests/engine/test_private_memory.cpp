@@ -39,6 +39,7 @@ struct Case {
   ObjectiveSettings objective;
   SamplingRule sampling;
   int64_t negatives;
+  bool all_tables = false;  // popularity, domains and shares
 };
 const Case kCases[] = {
     {"infonce on cosines", {{2, 16, 6, true}, 2, Score::cosine}, {}, SamplingRule::user, 5},
@@ -57,6 +58,12 @@ const Case kCases[] = {
      {Objective::inbatch},
      SamplingRule::user,
      1},
+    {"negatives by popularity, a domain with its share",
+     {{1, 0, 6, false}, 1, Score::cosine},
+     {},
+     SamplingRule::random_user,
+     5,
+     true},
 };
 
 // Trains for three steps, and all that comes out of it.
@@ -68,6 +75,11 @@ std::vector<double> outcome(Backend& backend, const Case& c, const SmallData& da
   settings.sampling = c.sampling;
   settings.batch = 24;
   settings.negatives = c.negatives;
+  if (c.all_tables) {
+    settings.negative_distribution = NegativeDistribution::popularity;
+    settings.domains = {{data.users(), data.items}};
+    settings.domain_shares = {1};
+  }
   Training training(model, settings);
   TrainingClock clock;
   clock.seed = 7;

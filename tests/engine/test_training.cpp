@@ -17,7 +17,8 @@ TEST_CASE("training: stopped anywhere and resumed, the same bits as uninterrupte
   const std::string device = GENERATE(from_range(test_devices()));
   CAPTURE(device);
   const SmallData data = small_data(112, 40, 30);
-  for (SamplingRule rule : {SamplingRule::user, SamplingRule::interaction}) {
+  for (SamplingRule rule :
+       {SamplingRule::user, SamplingRule::interaction, SamplingRule::random_user}) {
     Trained whole(device, data, settings(rule));
     whole.start();
     whole.steps(7);
@@ -177,6 +178,8 @@ TEST_CASE("training: memory is what was announced, and a step takes none", "[eng
   };
   TrainingSettings many_negatives = settings();
   many_negatives.negatives = 200;
+  TrainingSettings by_popularity = settings();
+  by_popularity.negative_distribution = NegativeDistribution::popularity;
   const std::vector<Case> cases = {
       {"parameters weigh most",
        small_data(116, 40, 30, 64),
@@ -192,15 +195,19 @@ TEST_CASE("training: memory is what was announced, and a step takes none", "[eng
        {{1, 0, 1, false}, 0, Score::dot},
        settings()},
       {"one layer", small_data(120, 90, 30), {{2, 16, 6, true}, 1, Score::dot}, settings()},
-      {"a node table", small_data(127, 900, 300), lightgcn(), with_l2()}};
+      {"a node table", small_data(127, 900, 300), lightgcn(), with_l2()},
+      {"edges weigh most, by popularity",
+       small_data(119, 900, 12, 1),
+       {{1, 0, 1, false}, 0, Score::dot},
+       by_popularity}};
   for (const Case& c : cases)
     for (Precision precision : precisions_of(device)) {
       CAPTURE(c.name, precision_name(precision));
       CountingBackend backend(make_backend(device, 2, precision).backend);
       const int64_t model_bytes =
           Model::bytes_needed(backend, c.model, c.data.train.view(), c.data.width);
-      const int64_t training_bytes =
-          Training::bytes_needed(c.training, c.data.users(), c.data.items, c.model.dim());
+      const int64_t training_bytes = Training::bytes_needed(
+          c.training, c.data.users(), c.data.items, c.data.train.entries(), c.model.dim());
       Model model(backend, c.model, c.data.language(), c.data.train.view());
       const int64_t for_model = backend.bytes();
       Training training(model, c.training);
@@ -253,10 +260,14 @@ TEST_CASE("training: in reduced precision, resumed has the same bits as uninterr
 // drift apart as Adam turns rounding into different steps.
 TEST_CASE("training: every backend draws the same batches for three epochs", "[engine]") {
   const SmallData data = small_data(122, 40, 30);
-  for (SamplingRule rule : {SamplingRule::user, SamplingRule::interaction}) {
+  std::vector<TrainingSettings> kinds = {settings(), settings(SamplingRule::interaction),
+                                         settings(SamplingRule::random_user)};
+  kinds.push_back(kinds.back());
+  kinds.back().negative_distribution = NegativeDistribution::popularity;
+  for (const TrainingSettings& kind : kinds) {
     std::vector<std::vector<int32_t>> drawn;
     for (const std::string& device : test_devices()) {
-      Trained t(device, data, settings(rule));
+      Trained t(device, data, kind);
       t.start();
       std::vector<int32_t> all;
       for (int64_t epoch = 0; epoch < 3; ++epoch) {
@@ -310,24 +321,6 @@ TEST_CASE("training: a second training is not mistaken for the first", "[engine]
   }
   CHECK(weights[1] == weights[0]);
   CHECK(weights[2] == weights[0]);
-}
-
-TEST_CASE("training: a user who owns every item is refused", "[engine]") {
-  SmallData data = small_data(122);
-  HostCsr& train = data.train;
-  // Users 3 and 5 get all of them.
-  HostCsr with_owners{train.rows, train.cols, {0}, {}};
-  for (int64_t u = 0; u < train.rows; ++u) {
-    for (int32_t i = 0; i < train.cols; ++i)
-      if (u == 3 || u == 5 || std::binary_search(train.view().row(u), train.view().row(u + 1), i))
-        with_owners.col.push_back(i);
-    with_owners.row_start.push_back(with_owners.entries());
-  }
-  train = with_owners;
-  const MadeBackend made = make_backend("cpu", 1);
-  Model model(*made.backend, alpharec(), data.language(), data.train.view());
-  CHECK_THROWS_WITH(Training(model, settings()),
-                    Catch::Contains("user 3 owns every item and has no negatives"));
 }
 
 }  // namespace rec::test

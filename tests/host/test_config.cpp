@@ -29,6 +29,8 @@ TEST_CASE("config: the defaults are the paper's") {
   CHECK(config.patience == 20);
   CHECK(config.monitor == "recall@20");
   CHECK(config.sampling == "user");
+  CHECK(config.negative_distribution == "uniform");
+  CHECK(config.negative_exponent == 0.75);
 }
 
 TEST_CASE("config: what follows from other keys") {
@@ -209,6 +211,7 @@ TEST_CASE("config: what is written holds every key and reads back as itself") {
                                         "negatives",
                                         "sampling",
                                         "negative_distribution",
+                                        "negative_exponent",
                                         "lr",
                                         "reg",
                                         "epochs",

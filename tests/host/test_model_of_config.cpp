@@ -39,12 +39,22 @@ TEST_CASE("settings in words become the engine's") {
   CHECK(training.objective.kind == Objective::bpr);
   CHECK(training.objective.tau == 0.75f);
   CHECK(training.sampling == SamplingRule::interaction);
+  CHECK(training.negative_distribution == NegativeDistribution::uniform);
   CHECK(training.adam.learning_rate == 0.25f);
   CHECK(training.adam.weight_decay == 0.5f);
   CHECK(training.batch == 11);
   CHECK(training.negatives == 1);
   CHECK(monitor_of(config).metric == Metric::map);
   CHECK(monitor_of(config).k == 7);
+
+  for (const char* setting :
+       {"sampling=random_user", "negative_distribution=popularity", "negative_exponent=1.5"})
+    apply_setting(config, setting);
+  const TrainingSettings other = training_settings(config);
+  CHECK(other.sampling == SamplingRule::random_user);
+  CHECK(other.negative_distribution == NegativeDistribution::popularity);
+  CHECK(other.negative_exponent == 1.5);
+  CHECK(training_settings(Config()).sampling == SamplingRule::user);
 
   apply_setting(config, "objective=softmax");
   CHECK(training_settings(config).objective.kind == Objective::softmax);
@@ -120,7 +130,8 @@ TEST_CASE("memory that training is announced to take is what it takes") {
   given.topk = {2, 5};
   given.monitor = "recall@4";
   given.objective = GENERATE("infonce", "softmax", "inbatch");
-  CAPTURE(given.objective);
+  given.negative_distribution = GENERATE("uniform", "popularity");
+  CAPTURE(given.objective, given.negative_distribution);
   const Config config = fit_to(data, given);
   CountingBackend backend(make_cpu_backend(1));
   const int64_t announced = training_bytes(backend, data, config);

@@ -16,8 +16,9 @@ USERS, ITEMS, WIDTH, COLD = 30, 20, 8, 2  # COLD more items have a language vect
 SCORE_BOUND = 2e-6  # of a float32 sum of 8 products of unit vectors' components: 8 terms x 2 x float epsilon
 METRICS = ["recall", "ndcg", "hr", "precision", "map", "mrr"]
 CONFIG_KEYS = {"model", "projector", "hidden", "width", "layers", "objective", "score", "tau", "batch", "negatives",
-               "negative_distribution", "sampling", "init_std", "projector_layers", "lr", "weight_decay", "reg", "epochs",
-               "eval_every", "patience", "monitor", "monitor_domain", "domain_shares", "mask", "topk", "seed", "threads", "precision"}
+               "negative_distribution", "negative_exponent", "sampling", "init_std", "projector_layers", "lr", "weight_decay", "reg",
+               "epochs", "eval_every", "patience", "monitor", "monitor_domain", "domain_shares", "mask", "topk", "seed",
+               "threads", "precision"}
 
 
 def read_split(data, name):
@@ -185,7 +186,10 @@ class TrainCommand(ProgramTest):
     def test_other_models_and_objectives(self):
         for settings in (["model=linear"], ["model=linear", "layers=2"], ["layers=0"], ["objective=bpr"],
                          ["objective=bpr", "score=dot"], ["sampling=interaction"], ["objective=softmax"],
-                         ["objective=softmax", "model=linear", "negatives=9"], ["objective=inbatch"]):
+                         ["objective=softmax", "model=linear", "negatives=9"], ["objective=inbatch"],
+                         ["sampling=random_user"],
+                         ["negative_distribution=popularity"],
+                         ["negative_distribution=popularity", "negative_exponent=1.5", "objective=bpr"]):
             with self.subTest(settings):
                 arguments = [word for setting in settings for word in ("--set", setting)]
                 self.check_succeeds(self.train("--overwrite", *arguments))

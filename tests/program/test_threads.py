@@ -28,7 +28,8 @@ class Threads(ProgramTest):
 
     def test_every_objective_and_sampling_rule(self):
         for settings in (["objective=bpr", "score=dot"], ["sampling=interaction", "layers=3"], ["model=linear"],
-                         ["objective=softmax"], ["objective=inbatch"]):
+                         ["objective=softmax"], ["objective=inbatch"],
+                         ["sampling=random_user", "negative_distribution=popularity"]):
             with self.subTest(settings):
                 name = "-".join(settings)
                 self.assertEqual(self.train(name + "1", seed=1, threads=3, settings=settings)["last.safetensors"],
