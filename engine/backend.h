@@ -16,11 +16,13 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "kernels/adam/adam.h"
 #include "kernels/batch_gradient/batch_gradient.h"
 #include "kernels/batch_l2/batch_l2.h"
 #include "kernels/common/bf16.h"
+#include "kernels/common/domains.h"
 #include "kernels/common/precision.h"
 #include "kernels/common/stored_view.h"
 #include "kernels/common/views.h"
@@ -87,13 +89,20 @@ struct OperationSizes {
   ProjectionSize projection;
   int64_t batch = 0, negatives = 0;          // of a step; 0: nothing is drawn
   Objective objective = Objective::infonce;  // of a step
+  std::vector<DomainStart> domains = {};     // of ObjectiveSettings
   int64_t lists = 0, k = 0;                  // of a ranking of the items; 0: nothing is ranked
 };
 
 struct ObjectiveSettings {
   Objective kind = Objective::infonce;
   float tau = 0.15f;  // not of bpr
+  // Of several domains, whose items are apart in softmax and inbatch; empty: one domain.
+  std::vector<DomainStart> domains = {};  // [domains + 1]
 };
+
+inline VectorView<const DomainStart> view_of(const std::vector<DomainStart>& domains) {
+  return {domains.data(), int64_t(domains.size())};
+}
 
 // Parameters, their gradient and Adam's moments: equal layout, [parameters] each.
 struct ParameterSlabs {

@@ -136,12 +136,13 @@ class CpuBackend final : public Backend {
         break;
       case Objective::bpr: clock->loss_sum += cpu::bpr(user, item, batch, scratch); break;
       case Objective::softmax:
-        clock->loss_sum += cpu::softmax(user, item, batch, settings.tau,
+        clock->loss_sum += cpu::softmax(user, item, batch, view_of(settings.domains), settings.tau,
                                         {scratch.user_row, scratch.row_loss, grad_item});
         return cpu::user_gradient(batch, scratch.user_row, grad_user);
       case Objective::inbatch:
-        clock->loss_sum += cpu::in_batch_softmax(user, item, batch, items_of_user, settings.tau,
-                                                 {scratch.user_row, scratch.row_loss, grad_item});
+        clock->loss_sum +=
+            cpu::in_batch_softmax(user, item, batch, items_of_user, view_of(settings.domains),
+                                  settings.tau, {scratch.user_row, scratch.row_loss, grad_item});
         return cpu::user_gradient(batch, scratch.user_row, grad_user);
     }
     cpu::batch_gradient(user, batch, scratch, grad_user, grad_item);

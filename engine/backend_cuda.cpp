@@ -237,18 +237,19 @@ class CudaBackend final : public Backend {
         break;
       case Objective::bpr: cuda::bpr(user, item, batch, scratch, &clock->loss_sum, stream()); break;
       case Objective::softmax:
-        cuda::softmax(
-            user, item, batch, settings.tau, {scratch.user_row, scratch.row_loss, grad_item},
-            &clock->loss_sum,
-            scratch_.take(cuda::softmax_scratch_bytes(batch.rows(), item.rows, item.cols)),
-            stream());
+        cuda::softmax(user, item, batch, view_of(settings.domains), settings.tau,
+                      {scratch.user_row, scratch.row_loss, grad_item}, &clock->loss_sum,
+                      scratch_.take(cuda::softmax_scratch_bytes(batch.rows(), item.rows, item.cols,
+                                                                view_of(settings.domains))),
+                      stream());
         return cuda::user_gradient(batch, scratch.user_row, grad_user, stream());
       case Objective::inbatch:
-        cuda::in_batch_softmax(
-            user, item, batch, items_of_user, settings.tau,
-            {scratch.user_row, scratch.row_loss, grad_item}, &clock->loss_sum,
-            scratch_.take(cuda::in_batch_softmax_scratch_bytes(batch.rows(), item.rows, item.cols)),
-            stream());
+        cuda::in_batch_softmax(user, item, batch, items_of_user, view_of(settings.domains),
+                               settings.tau, {scratch.user_row, scratch.row_loss, grad_item},
+                               &clock->loss_sum,
+                               scratch_.take(cuda::in_batch_softmax_scratch_bytes(
+                                   batch.rows(), item.rows, item.cols, view_of(settings.domains))),
+                               stream());
         return cuda::user_gradient(batch, scratch.user_row, grad_user, stream());
     }
     cuda::batch_gradient(user, batch, scratch, grad_user, grad_item, stream());
@@ -303,10 +304,11 @@ class CudaBackend final : public Backend {
                       cuda::hidden_layer_scratch_bytes(size.users + size.items, size.hidden, out));
     }
     if (sizes.batch > 0 && sizes.objective == Objective::softmax)
-      most = std::max(most, cuda::softmax_scratch_bytes(sizes.batch, size.items, size.dim));
+      most = std::max(most, cuda::softmax_scratch_bytes(sizes.batch, size.items, size.dim,
+                                                        view_of(sizes.domains)));
     if (sizes.batch > 0 && sizes.objective == Objective::inbatch)
-      most =
-          std::max(most, cuda::in_batch_softmax_scratch_bytes(sizes.batch, size.items, size.dim));
+      most = std::max(most, cuda::in_batch_softmax_scratch_bytes(sizes.batch, size.items, size.dim,
+                                                                 view_of(sizes.domains)));
     return sizes.lists > 0 ? std::max(most, ranking_scratch_bytes(sizes)) : most;
   }
   int64_t ranking_scratch_bytes(const OperationSizes& sizes) const {

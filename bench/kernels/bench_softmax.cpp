@@ -22,7 +22,7 @@ void softmax(benchmark::State& state, const Shape& shape, Place& place) {
                                  place.put(item_gradients.view())};
   double* const loss_sum = place.put(VectorView<double>(&losses, 1)).data;
   const VectorView<std::byte> scratch = place.gpu_scratch(
-      [&](auto) { return cuda::softmax_scratch_bytes(shape.batch, shape.items, shape.dim); });
+      [&](auto) { return cuda::softmax_scratch_bytes(shape.batch, shape.items, shape.dim, {}); });
   // Scores are made twice, and once each multiplied by the items and by the users: four products of
   // batch x items x dim. Users, items and their gradients are read and written once.
   const double rows = double(shape.batch), dim = double(shape.dim);
@@ -31,9 +31,9 @@ void softmax(benchmark::State& state, const Shape& shape, Place& place) {
                   .limit = Limit::sgemm()};
   measure(
       state, work, place,
-      [&] { benchmark::DoNotOptimize(cpu::softmax(user, item, batch, kTau, grad)); },
+      [&] { benchmark::DoNotOptimize(cpu::softmax(user, item, batch, {}, kTau, grad)); },
       [&](auto stream) {
-        cuda::softmax(user, item, batch, kTau, grad, loss_sum, scratch, stream);
+        cuda::softmax(user, item, batch, {}, kTau, grad, loss_sum, scratch, stream);
       });
 }
 
@@ -52,7 +52,7 @@ void in_batch_softmax(benchmark::State& state, const Shape& shape, Place& place)
                                  place.put(item_gradients.view())};
   double* const loss_sum = place.put(VectorView<double>(&losses, 1)).data;
   const VectorView<std::byte> scratch = place.gpu_scratch([&](auto) {
-    return cuda::in_batch_softmax_scratch_bytes(shape.batch, shape.items, shape.dim);
+    return cuda::in_batch_softmax_scratch_bytes(shape.batch, shape.items, shape.dim, {});
   });
   // As above with the batch's distinct positives for items; each row's history is read once.
   const std::set<int32_t> candidates(drawn.positive.begin(), drawn.positive.end());
@@ -66,10 +66,10 @@ void in_batch_softmax(benchmark::State& state, const Shape& shape, Place& place)
       state, work, place,
       [&] {
         benchmark::DoNotOptimize(
-            cpu::in_batch_softmax(user, item, batch, items_of_user, kTau, grad));
+            cpu::in_batch_softmax(user, item, batch, items_of_user, {}, kTau, grad));
       },
       [&](auto stream) {
-        cuda::in_batch_softmax(user, item, batch, items_of_user, kTau, grad, loss_sum, scratch,
+        cuda::in_batch_softmax(user, item, batch, items_of_user, {}, kTau, grad, loss_sum, scratch,
                                stream);
       });
 }

@@ -6,6 +6,7 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "kernels/common/carve.h"
 #include "kernels/common/ceil_div.h"
@@ -66,7 +67,9 @@ struct Memory {
   VectorView<float> packed_rows, packed_columns;  // of a panel
   VectorView<float> tile;                         // [threads, kTileRows, panel]: scores, weights
   VectorView<float> share;                        // [threads, kTileRows, dim]: a panel's sums
-  VectorView<float> user;                         // [batch, dim]: the batch's users
+  VectorView<int32_t> row;                        // [batch]: the rows of a domain
+  VectorView<int32_t> positive;                   // [batch]: theirs, numbers of candidates
+  VectorView<float> user, sum;                    // [batch, dim]: their users, weighted sums
   // Of each row: its largest score so far, its positive's, what the weights of its items are
   // multiplied by to be derivatives, and the positive's derivative.
   VectorView<float> largest, positive_score, scale, positive_grad;  // [batch]
@@ -79,7 +82,10 @@ struct Memory {
     packed_columns = carver.take<float>(packed_size(dim, panel));
     tile = carver.take<float>(tile_rows * panel);
     share = carver.take<float>(tile_rows * dim);
+    row = carver.take<int32_t>(batch);
+    positive = carver.take<int32_t>(batch);
     user = carver.take<float>(batch * dim);
+    sum = carver.take<float>(batch * dim);
     for (VectorView<float>* of_row : {&largest, &positive_score, &scale, &positive_grad})
       *of_row = carver.take<float>(batch);
     others = carver.take<double>(batch);
@@ -167,20 +173,21 @@ REC_SIMD_CLONES double multiply_weights(float* weight, const float* times, int64
   return sum;
 }
 
-// sum[c] = (sum[c] - others * positive[c]) * scale, in double
-REC_SIMD_CLONES void finish_row(float* sum, const float* positive, int64_t dim, double others,
-                                double scale) {
+// grad[c] = (sum[c] - others * positive[c]) * scale, in double
+REC_SIMD_CLONES void finish_row(const float* sum, const float* positive, int64_t dim, double others,
+                                double scale, float* grad) {
 #pragma omp simd
   for (int64_t c = 0; c < dim; ++c)
-    sum[c] = float((double(sum[c]) - others * double(positive[c])) * scale);
+    grad[c] = float((double(sum[c]) - others * double(positive[c])) * scale);
 }
 
-// Makes of the contest each row's loss and own gradient, and candidate_grad [candidates, dim].
+// Makes of the contest the loss and own gradient of each of its rows, in grad the memory's row[b],
+// and candidate_grad [candidates, dim].
 void contrast(const Contest& contest, const TemperatureScales& scales, const Memory& memory,
-              MatrixView<float> user_row, VectorView<double> row_loss,
-              MatrixView<float> candidate_grad) {
+              const SoftmaxGradientView& grad, MatrixView<float> candidate_grad) {
   const float factor = float(scales.inverse_tau);
   const int64_t rows = contest.user.rows, dim = contest.user.cols;
+  const MatrixView<float> own_sum(memory.sum.data, rows, dim);
   std::fill_n(memory.largest.data, rows, kNothing);
   std::fill_n(memory.others.data, rows, 0.0);
 
@@ -190,12 +197,14 @@ void contrast(const Contest& contest, const TemperatureScales& scales, const Mem
     if (contest.times == nullptr) return sum;
     return multiply_weights(score + begin, contest.times + first + begin, end - begin);
   };
-  sum_weighted(contest.user, contest.candidate, memory, user_row,
+  sum_weighted(contest.user, contest.candidate, memory, own_sum,
                [&](int64_t b, float* score, int64_t first, int64_t count) {
                  contest.left_out.each(b, first, count, [&](int64_t c) { score[c] = kNothing; });
                  const float before = memory.largest[b];
                  const float largest = std::max(before, largest_of(score, count));
-                 if (largest == kNothing) {  // all are left out so far
+                 const int64_t positive = contest.positive[b] - first;
+                 const bool is_here = positive >= 0 && positive < count;
+                 if (largest == kNothing && !is_here) {  // all are left out so far
                    std::fill_n(score, count, 0.0f);
                    return;
                  }
@@ -203,11 +212,10 @@ void contrast(const Contest& contest, const TemperatureScales& scales, const Mem
                    const double shrink =
                        std::exp((double(before) - double(largest)) * scales.inverse_tau);
                    memory.others[b] *= shrink;
-                   scale_row(float(shrink), user_row.row(b), user_row.row(b), dim);
+                   scale_row(float(shrink), own_sum.row(b), own_sum.row(b), dim);
                  }
                  memory.largest[b] = largest;
-                 const int64_t positive = contest.positive[b] - first;
-                 if (positive < 0 || positive >= count) {
+                 if (!is_here) {
                    memory.others[b] += weigh(score, first, 0, count, largest);
                    return;
                  }
@@ -225,10 +233,11 @@ void contrast(const Contest& contest, const TemperatureScales& scales, const Mem
     const double scale = scales.gradient / (positive + others);
     memory.scale[b] = float(scale);
     memory.positive_grad[b] = float(-others * scale);
-    finish_row(user_row.row(b), contest.candidate.row(contest.positive[b]), dim, others, scale);
+    finish_row(own_sum.row(b), contest.candidate.row(contest.positive[b]), dim, others, scale,
+               grad.user_row.row(memory.row[b]));
     // Where the positive is the largest, positive - 1 is exactly 0 and no digit is lost.
-    row_loss[b] = (double(largest) - double(score)) * scales.inverse_tau +
-                  std::log1p(others + (positive - 1.0));
+    grad.row_loss[memory.row[b]] = (double(largest) - double(score)) * scales.inverse_tau +
+                                   std::log1p(others + (positive - 1.0));
   }
 
   sum_weighted(contest.candidate, contest.user, memory, candidate_grad,
@@ -242,10 +251,22 @@ void contrast(const Contest& contest, const TemperatureScales& scales, const Mem
                });
 }
 
-MatrixView<const float> users_of(const BatchView& batch, MatrixView<const float> user,
-                                 const Memory& memory) {
-  const MatrixView<float> own(memory.user.data, batch.rows(), user.cols);
-  for (int64_t b = 0; b < own.rows; ++b) std::copy_n(user.row(batch.user[b]), own.cols, own.row(b));
+// The rows of a domain's users and copies of these, [rows, dim]: in the batch's order where there is
+// one domain, else by user.
+MatrixView<const float> gather_rows(const BatchView& batch, MatrixView<const float> user,
+                                    VectorView<const DomainStart> domains, const DomainStart& start,
+                                    const DomainStart& end, const Memory& memory) {
+  int64_t rows = batch.rows();
+  if (domains.size == 0) {
+    std::iota(memory.row.begin(), memory.row.end(), 0);
+  } else {
+    const int64_t first = batch.user_start[start.user];
+    rows = batch.user_start[end.user] - first;
+    std::copy_n(batch.user_row.data + first, rows, memory.row.data);
+  }
+  const MatrixView<float> own(memory.user.data, rows, user.cols);
+  for (int64_t b = 0; b < rows; ++b)
+    std::copy_n(user.row(batch.user[memory.row[b]]), own.cols, own.row(b));
   return own;
 }
 
@@ -260,13 +281,14 @@ void fill_with_zeros(MatrixView<float> m) {
   for (int64_t r = 0; r < m.rows; ++r) std::fill_n(m.row(r), m.cols, 0.0f);
 }
 
-// Numbers the items that are positives; returns how many there are.
+// Numbers the items from start to end that are positives; returns how many there are.
 int64_t find_candidates(const BatchView& batch, MatrixView<const float> item,
+                        const DomainStart& start, const DomainStart& end,
                         const Positives& positives) {
   const CsrView uses = batch.uses_of_item();
   const int64_t slots = 1 + batch.negatives();
   int64_t candidates = 0;
-  for (int64_t i = 0; i < item.rows; ++i) {
+  for (int64_t i = start.item; i < end.item; ++i) {
     int64_t times = 0;
     for (const int32_t* use = uses.row(i); use < uses.row(i + 1); ++use) {
       if (*use % slots != 0) continue;
@@ -282,19 +304,20 @@ int64_t find_candidates(const BatchView& batch, MatrixView<const float> item,
   return candidates;
 }
 
-// The candidates that each row's user has, but for the row's positive.
-void leave_out_own_items(const BatchView& batch, CsrView items_of_user, const Positives& positives,
-                         const Pairs& of_row, const Pairs& of_candidate) {
+// The candidates that the user of each of the memory's rows has, but for the row's positive.
+void leave_out_own_items(const BatchView& batch, CsrView items_of_user, const Memory& memory,
+                         const Positives& positives, const Pairs& of_row, const Pairs& of_candidate,
+                         int64_t rows) {
   std::fill(of_row.word.begin(), of_row.word.end(), uint64_t{0});
   std::fill(of_candidate.word.begin(), of_candidate.word.end(), uint64_t{0});
   // 64 rows are a word of every candidate's: nobody else writes it.
 #pragma omp parallel for schedule(dynamic, 1)
   for (int64_t group = 0; group < of_candidate.words; ++group)
-    for (int64_t b = 64 * group; b < std::min(64 * (group + 1), batch.rows()); ++b) {
-      const int32_t user = batch.user[b], positive = positives.candidate_of_row[b];
+    for (int64_t b = 64 * group; b < std::min(64 * (group + 1), rows); ++b) {
+      const int32_t user = batch.user[memory.row[b]];
       for (int64_t e = 0; e < items_of_user.degree(user); ++e) {
         const int32_t candidate = positives.candidate_of_item[items_of_user.row(user)[e]];
-        if (candidate < 0 || candidate == positive) continue;
+        if (candidate < 0 || candidate == memory.positive[b]) continue;
         of_row.add(b, candidate);
         of_candidate.add(candidate, b);
       }
@@ -317,60 +340,71 @@ int64_t in_batch_softmax_scratch_bytes(int64_t batch, int64_t items, int64_t dim
 }
 
 double softmax(MatrixView<const float> user, MatrixView<const float> item, const BatchView& batch,
-               float tau, const SoftmaxGradientView& grad) {
-  require_softmax(user, item, batch, tau, grad);
-  if (batch.rows() == 0) {
-    fill_with_zeros(grad.item);
-    return 0.0;
-  }
+               VectorView<const DomainStart> domains, float tau, const SoftmaxGradientView& grad) {
+  require_softmax(user, item, batch, domains, tau, grad);
+  const TemperatureScales scales = temperature_scales(tau, batch.rows());
   const auto scratch =
       make_scratch<std::byte>(softmax_scratch_bytes(batch.rows(), item.rows, item.cols));
   Carver carver(scratch.get());
   const Memory memory(carver, batch.rows(), item.rows, item.cols);
-  const Contest contest{users_of(batch, user, memory), item, batch.positive.data, nullptr, {}, {}};
-  contrast(contest, temperature_scales(tau, batch.rows()), memory, grad.user_row, grad.row_loss,
-           grad.item);
+  for_each_domain(
+      domains, user.rows, item.rows, [&](const DomainStart& start, const DomainStart& end) {
+        const auto own = gather_rows(batch, user, domains, start, end, memory);
+        const int64_t items = end.item - start.item;
+        const MatrixView<float> item_grad = grad.item.rows_from(start.item, items);
+        if (own.rows == 0) return fill_with_zeros(item_grad);
+        for (int64_t b = 0; b < own.rows; ++b)
+          memory.positive[b] = int32_t(batch.positive[memory.row[b]] - start.item);
+        contrast({own, item.rows_from(start.item, items), memory.positive.data, nullptr, {}, {}},
+                 scales, memory, grad, item_grad);
+      });
   return mean_of(grad.row_loss);
 }
 
 double in_batch_softmax(MatrixView<const float> user, MatrixView<const float> item,
-                        const BatchView& batch, CsrView items_of_user, float tau,
+                        const BatchView& batch, CsrView items_of_user,
+                        VectorView<const DomainStart> domains, float tau,
                         const SoftmaxGradientView& grad) {
-  require_in_batch_softmax(user, item, batch, items_of_user, tau, grad);
-  const int64_t rows = batch.rows(), dim = item.cols;
-  if (rows == 0) {
-    fill_with_zeros(grad.item);
-    return 0.0;
-  }
+  require_in_batch_softmax(user, item, batch, items_of_user, domains, tau, grad);
+  const int64_t dim = item.cols;
+  const TemperatureScales scales = temperature_scales(tau, batch.rows());
   const auto scratch =
-      make_scratch<std::byte>(in_batch_softmax_scratch_bytes(rows, item.rows, dim));
+      make_scratch<std::byte>(in_batch_softmax_scratch_bytes(batch.rows(), item.rows, dim));
   Carver carver(scratch.get());
-  const Memory memory(carver, rows, std::min(rows, item.rows), dim);
-  const Positives positives(carver, rows, item.rows, dim);
-  const int64_t candidates = find_candidates(batch, item, positives);
-  const int64_t row_words = ceil_div(candidates, 64), candidate_words = ceil_div(rows, 64);
-  const Pairs of_row{{positives.of_row.data, rows * row_words}, row_words};
-  const Pairs of_candidate{{positives.of_candidate.data, candidates * candidate_words},
-                           candidate_words};
-  leave_out_own_items(batch, items_of_user, positives, of_row, of_candidate);
-
-  const MatrixView<float> candidate_grad(positives.grad.data, candidates, dim);
-  const Contest contest{users_of(batch, user, memory),
-                        {positives.vector.data, candidates, dim},
-                        positives.candidate_of_row.data,
-                        positives.times.data,
-                        of_row,
-                        of_candidate};
-  contrast(contest, temperature_scales(tau, rows), memory, grad.user_row, grad.row_loss,
-           candidate_grad);
+  const Memory memory(carver, batch.rows(), std::min(batch.rows(), item.rows), dim);
+  const Positives positives(carver, batch.rows(), item.rows, dim);
+  for_each_domain(
+      domains, user.rows, item.rows, [&](const DomainStart& start, const DomainStart& end) {
+        const auto own = gather_rows(batch, user, domains, start, end, memory);
+        const MatrixView<float> item_grad = grad.item.rows_from(start.item, end.item - start.item);
+        if (own.rows == 0) return fill_with_zeros(item_grad);
+        const int64_t candidates = find_candidates(batch, item, start, end, positives);
+        for (int64_t b = 0; b < own.rows; ++b)
+          memory.positive[b] = positives.candidate_of_row[memory.row[b]];
+        const int64_t row_words = ceil_div(candidates, 64);
+        const int64_t candidate_words = ceil_div(own.rows, 64);
+        const Pairs of_row{{positives.of_row.data, own.rows * row_words}, row_words};
+        const Pairs of_candidate{{positives.of_candidate.data, candidates * candidate_words},
+                                 candidate_words};
+        leave_out_own_items(batch, items_of_user, memory, positives, of_row, of_candidate,
+                            own.rows);
+        const MatrixView<float> candidate_grad(positives.grad.data, candidates, dim);
+        contrast({own,
+                  {positives.vector.data, candidates, dim},
+                  memory.positive.data,
+                  positives.times.data,
+                  of_row,
+                  of_candidate},
+                 scales, memory, grad, candidate_grad);
 #pragma omp parallel for schedule(static)
-  for (int64_t i = 0; i < item.rows; ++i) {
-    const int32_t candidate = positives.candidate_of_item[i];
-    if (candidate < 0)
-      std::fill_n(grad.item.row(i), dim, 0.0f);
-    else
-      std::copy_n(candidate_grad.row(candidate), dim, grad.item.row(i));
-  }
+        for (int64_t i = 0; i < item_grad.rows; ++i) {
+          const int32_t candidate = positives.candidate_of_item[start.item + i];
+          if (candidate < 0)
+            std::fill_n(item_grad.row(i), dim, 0.0f);
+          else
+            std::copy_n(candidate_grad.row(candidate), dim, item_grad.row(i));
+        }
+      });
   return mean_of(grad.row_loss);
 }
 

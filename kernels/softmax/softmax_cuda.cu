@@ -107,36 +107,61 @@ struct SoftmaxScratch {
         sum(carver.take<float>(std::max(of_rows.sums(), of_items.sums()))) {}
 };
 
-// A batch's positives as candidates: numbered in the order of their ids, at most min(batch, items).
+// The rows of a domain, where there are several, by user; at most the batch's.
+struct DomainRows {
+  VectorView<int32_t> count;                // [1]
+  VectorView<int32_t> row, user, positive;  // [batch]: rows, their users, their items' numbers
+
+  DomainRows(Carver& carver, int64_t batch)
+      : count(carver.take<int32_t>(1)),
+        row(carver.take<int32_t>(batch)),
+        user(carver.take<int32_t>(batch)),
+        positive(carver.take<int32_t>(batch)) {}
+};
+
+// A batch's positives as candidates: numbered in the order of their ids within a domain, at most
+// `most`.
 struct Positives {
   using Word = unsigned long long;
   static constexpr int kWordBits = 64;
 
   VectorView<int32_t> count;              // [1]: candidates
-  VectorView<int32_t> item;               // [candidates]
-  VectorView<int32_t> uses_before;        // [candidates + 1]: rows with an earlier candidate
-  VectorView<float> times;                // [candidates]: rows with this one
+  VectorView<int32_t> item;               // [most]
+  VectorView<int32_t> uses_before;        // [most + 1]: rows with an earlier candidate
+  VectorView<float> times;                // [most]: rows with this one
   VectorView<int32_t> candidate_of_item;  // [items]; -1: nobody's positive
   VectorView<int32_t> candidate_of_row;   // [batch]
   VectorView<Word> left_out;              // [batch, words]: candidates, a bit each
   int64_t words;                          // of a row
 
-  Positives(Carver& carver, int64_t batch, int64_t items)
+  Positives(Carver& carver, int64_t batch, int64_t items, int64_t most)
       : count(carver.take<int32_t>(1)),
-        item(carver.take<int32_t>(std::min(batch, items))),
-        uses_before(carver.take<int32_t>(std::min(batch, items) + 1)),
-        times(carver.take<float>(std::min(batch, items))),
+        item(carver.take<int32_t>(most)),
+        uses_before(carver.take<int32_t>(most + 1)),
+        times(carver.take<float>(most)),
         candidate_of_item(carver.take<int32_t>(items)),
         candidate_of_row(carver.take<int32_t>(batch)),
-        left_out(carver.take<Word>(batch * words_of(batch, items))),
-        words(words_of(batch, items)) {}
+        left_out(carver.take<Word>(batch * ceil_div(most, kWordBits))),
+        words(ceil_div(most, kWordBits)) {}
 
-  static int64_t words_of(int64_t batch, int64_t items) {
-    return ceil_div(std::min(batch, items), kWordBits);
-  }
   // The word of row b that candidate c has a bit of.
   __device__ Word& word(int64_t b, int64_t c) const { return left_out[b * words + c / kWordBits]; }
 };
+
+// A thread a row of the domain whose users are first .. end - 1. positive: of each row of the batch,
+// a number that is first_positive at the domain's first.
+__global__ __launch_bounds__(kThreads) void list_rows(BatchView batch, int64_t first, int64_t end,
+                                                      const int32_t* positive,
+                                                      int64_t first_positive, DomainRows rows) {
+  const int64_t b = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  const int64_t begin = batch.user_start[first], count = batch.user_start[end] - begin;
+  if (b == 0) rows.count[0] = int32_t(count);
+  if (b >= count) return;
+  const int32_t row = batch.user_row[begin + b];
+  rows.row[b] = row;
+  rows.user[b] = batch.user[row];
+  rows.positive[b] = int32_t(positive[row] - first_positive);
+}
 
 __global__ __launch_bounds__(kThreads) void clear_candidates(
     VectorView<int32_t> candidate_of_item) {
@@ -144,17 +169,19 @@ __global__ __launch_bounds__(kThreads) void clear_candidates(
   if (i < candidate_of_item.size) candidate_of_item[i] = -1;
 }
 
-// One block, which goes through the uses of items a thread each: one that is its item's first as a
-// positive makes a candidate.
+// One block, which goes through the uses of the items first_item .. end_item - 1, a thread each: one
+// that is its item's first as a positive makes a candidate.
 constexpr int kFindThreads = 1024;
-__global__ __launch_bounds__(kFindThreads) void find_candidates(BatchView batch,
+__global__ __launch_bounds__(kFindThreads) void find_candidates(BatchView batch, int64_t first_item,
+                                                                int64_t end_item,
                                                                 Positives positives) {
   REC_SHARED_ARRAY(int64_t, warp_sums, [kFindThreads / kWarpSize]);
   const int64_t slots = 1 + batch.negatives();
+  const int64_t end = batch.item_start[end_item];
   int64_t before = 0;  // candidates, and in the high half rows
-  for (int64_t first = 0; first < batch.item_use.size; first += kFindThreads) {
+  for (int64_t first = batch.item_start[first_item]; first < end; first += kFindThreads) {
     const int64_t at = first + threadIdx.x;
-    const int64_t use = at < batch.item_use.size ? batch.item_use[at] : -1;
+    const int64_t use = at < end ? batch.item_use[at] : -1;
     const bool is_positive = use >= 0 && use % slots == 0;
     int32_t item = -1;
     bool makes_one = false;
@@ -185,7 +212,8 @@ __global__ __launch_bounds__(kFindThreads) void find_candidates(BatchView batch,
 
 // A warp a row: the candidates its user has, but for the row's positive. And a thread a candidate:
 // how often it stands there.
-__global__ __launch_bounds__(kThreads) void leave_out_own_items(VectorView<const int32_t> user,
+__global__ __launch_bounds__(kThreads) void leave_out_own_items(Vectors users,
+                                                                const int32_t* positive,
                                                                 CsrView items_of_user,
                                                                 Positives positives) {
   const int64_t thread = int64_t{blockIdx.x} * kThreads + threadIdx.x;
@@ -194,15 +222,14 @@ __global__ __launch_bounds__(kThreads) void leave_out_own_items(VectorView<const
   if (thread < positives.count[0])
     positives.times[thread] =
         float(positives.uses_before[thread + 1] - positives.uses_before[thread]);
-  if (b >= user.size) return;
+  if (b >= users.there()) return;
   for (int64_t w = lane; w < positives.words; w += kWarpSize)
     positives.left_out[b * positives.words + w] = 0;
   __syncwarp();
-  const int32_t positive = positives.candidate_of_row[b];
-  const int64_t end = items_of_user.row_start[user[b] + 1];
-  for (int64_t e = items_of_user.row_start[user[b]] + lane; e < end; e += kWarpSize) {
+  const int64_t end = items_of_user.row_start[users.id[b] + 1];
+  for (int64_t e = items_of_user.row_start[users.id[b]] + lane; e < end; e += kWarpSize) {
     const int32_t candidate = positives.candidate_of_item[items_of_user.col[e]];
-    if (candidate >= 0 && candidate != positive)
+    if (candidate >= 0 && candidate != positive[b])
       atomicOr(&positives.word(b, candidate),
                Positives::Word{1} << candidate % Positives::kWordBits);
   }
@@ -456,16 +483,16 @@ __global__ __launch_bounds__(kThreads, blocks_at_once(Narrow)) void sum_weighted
   }
 }
 
-// A warp a row of the batch: its shares put together, in double, its loss, and what the items' walk
-// needs.
-__global__ __launch_bounds__(kThreads) void finish_rows(Vectors item, const int32_t* positive,
-                                                        Plan plan, TemperatureScales scales,
-                                                        SoftmaxScratch scratch,
-                                                        MatrixView<float> user_row,
-                                                        VectorView<double> row_loss) {
+// A warp a row: its shares put together, in double, its loss, and what the items' walk needs. row_of:
+// which of the batch each is; null: they are in order.
+__global__ __launch_bounds__(kThreads) void finish_rows(
+    Vectors users, Vectors items, const int32_t* positive, const int32_t* row_of, Plan plan,
+    TemperatureScales scales, SoftmaxScratch scratch, MatrixView<float> user_row,
+    VectorView<double> row_loss) {
   const int64_t b = int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarpSize;
   const int lane = int(threadIdx.x) % kWarpSize;
-  if (b >= plan.own) return;
+  if (b >= users.there()) return;
+  const int64_t row = row_of == nullptr ? b : row_of[b];
   float largest = -INFINITY;  // fmaxf passes over NaN, but the sum of its weights is NaN
   for (int64_t k = lane; k < plan.shares; k += kWarpSize)
     largest = fmaxf(largest, scratch.largest[k * plan.own + b]);
@@ -485,12 +512,12 @@ __global__ __launch_bounds__(kThreads) void finish_rows(Vectors item, const int3
     double sum = 0.0;
     for (int64_t k = 0; k < plan.shares; ++k)
       sum += shrink_of(k) * double(scratch.sum[(k * plan.own + b) * plan.stride + c]);
-    user_row(b, c) = float((sum - others * double(item.row(positive[b])[c])) * scale);
+    user_row(row, c) = float((sum - others * double(items.row(positive[b])[c])) * scale);
   }
   if (lane > 0) return;
   scratch.row[b] = {largest, float(scale), float(-others * scale), positive[b]};
   // Where the positive is the largest, of_positive - 1 is exactly 0 and no digit is lost.
-  row_loss[b] =
+  row_loss[row] =
       (double(largest) - double(score)) * scales.inverse_tau + log1p(others + (of_positive - 1.0));
 }
 
@@ -509,16 +536,28 @@ __global__ __launch_bounds__(kThreads) void add_shares(Plan plan, VectorView<con
   grad(i, c) = total;
 }
 
-// Both walks: the rows' losses and own gradients, and the items' gradient. items: those that stand
-// against positives, `positive` of each row its number among them.
+// Rows of the batch, and the items that stand against their positives.
+struct Contest {
+  Vectors users, items;
+  const int32_t* positive;  // [rows], numbers of items
+  const int32_t* row_of;    // [rows], in the batch; null: in order
+};
+
+struct Plans {
+  Plan of_rows, of_items;
+
+  Plans(int64_t rows, int64_t items, int64_t dim)
+      : of_rows(plan_of(rows, items, dim)), of_items(plan_of(items, rows, dim)) {}
+};
+
+// Both walks: the rows' losses and own gradients, and the gradient of a domain's items.
 template <Against Which>
-void contrast(const Vectors& users, const Vectors& items, const int32_t* positive,
-              const Plan& of_rows, const Plan& of_items, float tau, const SoftmaxScratch& own,
-              const Positives& positives, const SoftmaxGradientView& grad, double* loss_sum,
-              Stream stream) {
-  const int64_t rows = users.count, dim = users.of.cols;
-  const TemperatureScales scales = temperature_scales(tau, rows);
-  const bool narrow = dim <= kDepth;
+void contrast(const Contest& contest, const Plans& plans, const TemperatureScales& scales,
+              const SoftmaxScratch& own, const Positives& positives,
+              const SoftmaxGradientView& grad, MatrixView<float> item_grad,
+              const int32_t* candidate_of_item, Stream stream) {
+  const Vectors &users = contest.users, &items = contest.items;
+  const bool narrow = users.of.cols <= kDepth;
   const size_t shared = sizeof(float) * size_t(kStride * ((narrow ? 1 : 2) * kOwn + 2 * kOther) +
                                                kWeightStride * kOwn) +
                         sizeof(double) * kShareOwn * kThreads;
@@ -526,73 +565,134 @@ void contrast(const Vectors& users, const Vectors& items, const int32_t* positiv
     const auto walk = [&]<Owner Of>(const Vectors& walking, const Vectors& walked,
                                     const Plan& plan) {
       launch(narrow ? sum_weighted<Width, Of, true, Which> : sum_weighted<Width, Of, false, Which>,
-             plan.blocks(), kThreads, shared, stream, walking, walked, plan, positive,
+             plan.blocks(), kThreads, shared, stream, walking, walked, plan, contest.positive,
              float(scales.inverse_tau), own, positives);
     };
-    walk.template operator()<Owner::row>(users, items, of_rows);
-    launch(finish_rows, unsigned(ceil_div(rows, kWarps)), kThreads, 0, stream, items, positive,
-           of_rows, scales, own, grad.user_row, grad.row_loss);
-    walk.template operator()<Owner::item>(items, users, of_items);
+    walk.template operator()<Owner::row>(users, items, plans.of_rows);
+    launch(finish_rows, unsigned(ceil_div(users.count, kWarps)), kThreads, 0, stream, users, items,
+           contest.positive, contest.row_of, plans.of_rows, scales, own, grad.user_row,
+           grad.row_loss);
+    walk.template operator()<Owner::item>(items, users, plans.of_items);
   });
-  launch(add_shares, unsigned(ceil_div(grad.item.rows * dim, kThreads)), kThreads, 0, stream,
-         of_items, own.sum, Which == Against::batch ? positives.candidate_of_item.data : nullptr,
-         grad.item);
-  if (rows > 0) add_mean_loss(grad.row_loss, loss_sum, stream);
+  launch(add_shares, unsigned(ceil_div(item_grad.rows * item_grad.cols, kThreads)), kThreads, 0,
+         stream, plans.of_items, own.sum, candidate_of_item, item_grad);
+}
+
+// Makes the contest one of the rows of a domain.
+void list_domain(const BatchView& batch, const DomainStart& start, const DomainStart& end,
+                 const int32_t* positive, int64_t first_positive, const DomainRows& rows,
+                 Contest& contest, Stream stream) {
+  launch(list_rows, unsigned(std::max<int64_t>(ceil_div(batch.rows(), kThreads), 1)), kThreads, 0,
+         stream, batch, start.user, end.user, positive, first_positive, rows);
+  contest.users.id = rows.user.data;
+  contest.users.fewer = rows.count.data;
+  contest.positive = rows.positive.data;
+  contest.row_of = rows.row.data;
 }
 
 constexpr char kScratchSentence[] = "softmax: scratch needs softmax_scratch_bytes, aligned to 256";
 
-}  // namespace
-
-int64_t softmax_scratch_bytes(int64_t batch, int64_t items, int64_t dim) {
-  Carver carver(nullptr);
-  SoftmaxScratch(carver, plan_of(batch, items, dim), plan_of(items, batch, dim));
-  return carver.bytes();
+// The most that a domain takes: domains use the same memory one after another.
+// bytes_of: items -> bytes
+template <class F>
+int64_t most_bytes(int64_t items, VectorView<const DomainStart> domains, F bytes_of) {
+  int64_t most = 0;
+  for_each_domain(domains, 0, items, [&](const DomainStart& start, const DomainStart& end) {
+    most = std::max<int64_t>(most, bytes_of(end.item - start.item));
+  });
+  return most;
 }
 
-int64_t in_batch_softmax_scratch_bytes(int64_t batch, int64_t items, int64_t dim) {
-  const int64_t candidates = std::min(batch, items);
-  Carver carver(nullptr);
-  SoftmaxScratch(carver, plan_of(batch, candidates, dim), plan_of(candidates, batch, dim));
-  Positives(carver, batch, items);
-  return carver.bytes();
+}  // namespace
+
+int64_t softmax_scratch_bytes(int64_t batch, int64_t items, int64_t dim,
+                              VectorView<const DomainStart> domains) {
+  return most_bytes(items, domains, [&](int64_t of_domain) {
+    Carver carver(nullptr);
+    DomainRows(carver, batch);
+    const Plans plans(batch, of_domain, dim);
+    SoftmaxScratch(carver, plans.of_rows, plans.of_items);
+    return carver.bytes();
+  });
+}
+
+int64_t in_batch_softmax_scratch_bytes(int64_t batch, int64_t items, int64_t dim,
+                                       VectorView<const DomainStart> domains) {
+  return most_bytes(items, domains, [&](int64_t of_domain) {
+    const int64_t candidates = std::min(batch, of_domain);
+    Carver carver(nullptr);
+    DomainRows(carver, batch);
+    const Plans plans(batch, candidates, dim);
+    SoftmaxScratch(carver, plans.of_rows, plans.of_items);
+    Positives(carver, batch, items, candidates);
+    return carver.bytes();
+  });
 }
 
 void softmax(MatrixView<const float> user, MatrixView<const float> item, const BatchView& batch,
-             float tau, const SoftmaxGradientView& grad, double* loss_sum,
-             VectorView<std::byte> scratch, Stream stream) {
-  require_softmax(user, item, batch, tau, grad);
+             VectorView<const DomainStart> domains, float tau, const SoftmaxGradientView& grad,
+             double* loss_sum, VectorView<std::byte> scratch, Stream stream) {
+  require_softmax(user, item, batch, domains, tau, grad);
   const int64_t rows = batch.rows(), dim = item.cols;
-  require_scratch(scratch, softmax_scratch_bytes(rows, item.rows, dim), kScratchSentence);
-  const Plan of_rows = plan_of(rows, item.rows, dim), of_items = plan_of(item.rows, rows, dim);
-  Carver carver(scratch.data);
-  const SoftmaxScratch own(carver, of_rows, of_items);
-  Carver none(nullptr);
-  contrast<Against::all>({user, batch.user.data, int(rows)}, {item, nullptr, int(item.rows)},
-                         batch.positive.data, of_rows, of_items, tau, own, Positives(none, 0, 0),
-                         grad, loss_sum, stream);
+  require_scratch(scratch, softmax_scratch_bytes(rows, item.rows, dim, domains), kScratchSentence);
+  const TemperatureScales scales = temperature_scales(tau, rows);
+  for_each_domain(
+      domains, user.rows, item.rows, [&](const DomainStart& start, const DomainStart& end) {
+        const int64_t items = end.item - start.item;
+        Carver carver(scratch.data);
+        const DomainRows listed(carver, rows);
+        const Plans plans(rows, items, dim);
+        const SoftmaxScratch own(carver, plans.of_rows, plans.of_items);
+        Contest contest{{user, batch.user.data, int(rows)},
+                        {item.rows_from(start.item, items), nullptr, int(items)},
+                        batch.positive.data,
+                        nullptr};
+        if (domains.size > 0)
+          list_domain(batch, start, end, batch.positive.data, start.item, listed, contest, stream);
+        Carver none(nullptr);
+        contrast<Against::all>(contest, plans, scales, own, Positives(none, 0, 0, 0), grad,
+                               grad.item.rows_from(start.item, items), nullptr, stream);
+      });
+  if (rows > 0) add_mean_loss(grad.row_loss, loss_sum, stream);
 }
 
 void in_batch_softmax(MatrixView<const float> user, MatrixView<const float> item,
-                      const BatchView& batch, CsrView items_of_user, float tau,
+                      const BatchView& batch, CsrView items_of_user,
+                      VectorView<const DomainStart> domains, float tau,
                       const SoftmaxGradientView& grad, double* loss_sum,
                       VectorView<std::byte> scratch, Stream stream) {
-  require_in_batch_softmax(user, item, batch, items_of_user, tau, grad);
-  const int64_t rows = batch.rows(), dim = item.cols, candidates = std::min(rows, item.rows);
-  require_scratch(scratch, in_batch_softmax_scratch_bytes(rows, item.rows, dim), kScratchSentence);
-  const Plan of_rows = plan_of(rows, candidates, dim), of_items = plan_of(candidates, rows, dim);
-  Carver carver(scratch.data);
-  const SoftmaxScratch own(carver, of_rows, of_items);
-  const Positives positives(carver, rows, item.rows);
-  launch(clear_candidates, unsigned(ceil_div(item.rows, kThreads)), kThreads, 0, stream,
-         positives.candidate_of_item);
-  launch(find_candidates, 1, kFindThreads, 0, stream, batch, positives);
-  launch(leave_out_own_items, unsigned(ceil_div(rows, kWarps)), kThreads, 0, stream, batch.user,
-         items_of_user, positives);
-  contrast<Against::batch>({user, batch.user.data, int(rows)},
-                           {item, positives.item.data, int(candidates), positives.count.data},
-                           positives.candidate_of_row.data, of_rows, of_items, tau, own, positives,
-                           grad, loss_sum, stream);
+  require_in_batch_softmax(user, item, batch, items_of_user, domains, tau, grad);
+  const int64_t rows = batch.rows(), dim = item.cols;
+  require_scratch(scratch, in_batch_softmax_scratch_bytes(rows, item.rows, dim, domains),
+                  kScratchSentence);
+  const TemperatureScales scales = temperature_scales(tau, rows);
+  for_each_domain(
+      domains, user.rows, item.rows, [&](const DomainStart& start, const DomainStart& end) {
+        const int64_t items = end.item - start.item, candidates = std::min(rows, items);
+        Carver carver(scratch.data);
+        const DomainRows listed(carver, rows);
+        const Plans plans(rows, candidates, dim);
+        const SoftmaxScratch own(carver, plans.of_rows, plans.of_items);
+        const Positives positives(carver, rows, item.rows, candidates);
+        const VectorView<int32_t> candidate_of_item(positives.candidate_of_item.data + start.item,
+                                                    items);
+        launch(clear_candidates, unsigned(ceil_div(items, kThreads)), kThreads, 0, stream,
+               candidate_of_item);
+        launch(find_candidates, 1, kFindThreads, 0, stream, batch, start.item, end.item, positives);
+        Contest contest{{user, batch.user.data, int(rows)},
+                        {item, positives.item.data, int(candidates), positives.count.data},
+                        positives.candidate_of_row.data,
+                        nullptr};
+        if (domains.size > 0)
+          list_domain(batch, start, end, positives.candidate_of_row.data, 0, listed, contest,
+                      stream);
+        launch(leave_out_own_items, unsigned(ceil_div(rows, kWarps)), kThreads, 0, stream,
+               contest.users, contest.positive, items_of_user, positives);
+        contrast<Against::batch>(contest, plans, scales, own, positives, grad,
+                                 grad.item.rows_from(start.item, items), candidate_of_item.data,
+                                 stream);
+      });
+  if (rows > 0) add_mean_loss(grad.row_loss, loss_sum, stream);
 }
 
 }  // namespace rec::cuda

@@ -21,58 +21,63 @@ namespace {
 
 constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
 
+using Domains = VectorView<const DomainStart>;
+
 struct Softmax {
   std::string backend;
-  std::function<void(MatrixView<const float>, MatrixView<const float>, const BatchView&, float,
-                     const SoftmaxGradientView&, double*)>
+  std::function<void(MatrixView<const float>, MatrixView<const float>, const BatchView&, Domains,
+                     float, const SoftmaxGradientView&, double*)>
       add_loss;
   std::function<void(MatrixView<const float>, MatrixView<const float>, const BatchView&, CsrView,
-                     float, const SoftmaxGradientView&, double*)>
+                     Domains, float, const SoftmaxGradientView&, double*)>
       add_in_batch_loss;
   double exp_error;      // of a weight in (0, 1], relative
   double scaling_error;  // of a row's sums so far, each time they are scaled anew
 
   double run(MatrixView<const float> user, MatrixView<const float> item, const BatchView& batch,
-             float tau, const SoftmaxGradientView& grad) const {
+             float tau, const SoftmaxGradientView& grad, Domains domains = {}) const {
     Values<double> loss = {0.0};
-    add_loss(user, item, batch, tau, grad, loss.data());
+    add_loss(user, item, batch, domains, tau, grad, loss.data());
     return loss[0];
   }
   double run_in_batch(MatrixView<const float> user, MatrixView<const float> item,
                       const BatchView& batch, CsrView items_of_user, float tau,
-                      const SoftmaxGradientView& grad) const {
+                      const SoftmaxGradientView& grad, Domains domains = {}) const {
     Values<double> loss = {0.0};
-    add_in_batch_loss(user, item, batch, items_of_user, tau, grad, loss.data());
+    add_in_batch_loss(user, item, batch, items_of_user, domains, tau, grad, loss.data());
     return loss[0];
   }
 };
 std::vector<Softmax> backends() {
   return on_backends<Softmax>(
       [] {
-        return Softmax{"cpu",
-                       [](auto user, auto item, auto& batch, float tau, auto& grad, double* loss) {
-                         *loss += cpu::softmax(user, item, batch, tau, grad);
-                       },
-                       [](auto user, auto item, auto& batch, CsrView owned, float tau, auto& grad,
-                          double* loss) {
-                         *loss += cpu::in_batch_softmax(user, item, batch, owned, tau, grad);
-                       },
-                       kEpsilon, kEpsilon};
+        return Softmax{
+            "cpu",
+            [](auto user, auto item, auto& batch, Domains domains, float tau, auto& grad,
+               double* loss) { *loss += cpu::softmax(user, item, batch, domains, tau, grad); },
+            [](auto user, auto item, auto& batch, CsrView owned, Domains domains, float tau,
+               auto& grad, double* loss) {
+              *loss += cpu::in_batch_softmax(user, item, batch, owned, domains, tau, grad);
+            },
+            kEpsilon, kEpsilon};
       },
       [](auto) {
         return Softmax{
             "cuda",
-            [](auto user, auto item, auto& batch, float tau, auto& grad, double* loss) {
-              const int64_t bytes = cuda::softmax_scratch_bytes(batch.rows(), item.rows, item.cols);
-              Values<std::byte> scratch(static_cast<size_t>(bytes), std::byte{0xFF});  // NaN
-              on_device(cuda::softmax)(user, item, batch, tau, grad, loss, {scratch.data(), bytes});
-            },
-            [](auto user, auto item, auto& batch, CsrView owned, float tau, auto& grad,
+            [](auto user, auto item, auto& batch, Domains domains, float tau, auto& grad,
                double* loss) {
               const int64_t bytes =
-                  cuda::in_batch_softmax_scratch_bytes(batch.rows(), item.rows, item.cols);
+                  cuda::softmax_scratch_bytes(batch.rows(), item.rows, item.cols, domains);
+              Values<std::byte> scratch(static_cast<size_t>(bytes), std::byte{0xFF});  // NaN
+              on_device(cuda::softmax)(user, item, batch, domains, tau, grad, loss,
+                                       {scratch.data(), bytes});
+            },
+            [](auto user, auto item, auto& batch, CsrView owned, Domains domains, float tau,
+               auto& grad, double* loss) {
+              const int64_t bytes =
+                  cuda::in_batch_softmax_scratch_bytes(batch.rows(), item.rows, item.cols, domains);
               Values<std::byte> scratch(static_cast<size_t>(bytes), std::byte{0xFF});
-              on_device(cuda::in_batch_softmax)(user, item, batch, owned, tau, grad, loss,
+              on_device(cuda::in_batch_softmax)(user, item, batch, owned, domains, tau, grad, loss,
                                                 {scratch.data(), bytes});
             },
             2 * kEpsilon, 3 * kEpsilon};
@@ -438,9 +443,9 @@ TEST_CASE("softmax: the loss is added, and is nothing without rows", "[kernels]"
   HostGradient got(batch, 8), nothing(none, 8);
   const double loss = on.run(user.view(), item.view(), batch.view(), 0.15f, got.view());
   Values<double> sum = {2.5};
-  on.add_loss(user.view(), item.view(), batch.view(), 0.15f, got.view(), sum.data());
+  on.add_loss(user.view(), item.view(), batch.view(), {}, 0.15f, got.view(), sum.data());
   CHECK(sum[0] == 2.5 + loss);
-  on.add_loss(user.view(), item.view(), none.view(), 0.15f, nothing.view(), sum.data());
+  on.add_loss(user.view(), item.view(), none.view(), {}, 0.15f, nothing.view(), sum.data());
   CHECK(sum[0] == 2.5 + loss);
   for (int64_t i = 0; i < 9; ++i)
     for (int64_t c = 0; c < 8; ++c) CHECK(nothing.item.view()(i, c) == 0.0f);
@@ -469,7 +474,7 @@ TEST_CASE("softmax: same bits with 1, 2 and 3 threads", "[kernels][threads]") {
   fill_unit_rows(item, random);
   const auto run = [&](int threads, HostGradient& got) {
     const cpu::ThreadsInUse count(threads);
-    return cpu::softmax(user.view(), item.view(), batch.view(), 0.15f, got.view());
+    return cpu::softmax(user.view(), item.view(), batch.view(), {}, 0.15f, got.view());
   };
   HostGradient one(batch, 33);
   const double loss = run(1, one);
@@ -690,11 +695,11 @@ TEST_CASE("softmax: within a batch, the loss is added, and is nothing without ro
       on.run_in_batch(user.view(), item.view(), batch.view(), items_of_user, 0.15f, got.view());
   CHECK(loss > 0);
   Values<double> sum = {2.5};
-  on.add_in_batch_loss(user.view(), item.view(), batch.view(), items_of_user, 0.15f, got.view(),
+  on.add_in_batch_loss(user.view(), item.view(), batch.view(), items_of_user, {}, 0.15f, got.view(),
                        sum.data());
   CHECK(sum[0] == 2.5 + loss);
-  on.add_in_batch_loss(user.view(), item.view(), none.view(), items_of_user, 0.15f, nothing.view(),
-                       sum.data());
+  on.add_in_batch_loss(user.view(), item.view(), none.view(), items_of_user, {}, 0.15f,
+                       nothing.view(), sum.data());
   CHECK(sum[0] == 2.5 + loss);
   for (int64_t i = 0; i < 9; ++i)
     for (int64_t c = 0; c < 8; ++c) CHECK(nothing.item.view()(i, c) == 0.0f);
@@ -730,7 +735,7 @@ TEST_CASE("softmax: within a batch, same bits with 1, 2 and 3 threads", "[kernel
   const auto run = [&](int threads, HostGradient& got) {
     const cpu::ThreadsInUse count(threads);
     return cpu::in_batch_softmax(user.view(), item.view(), batch.view(), owned.view().items_of_user,
-                                 0.15f, got.view());
+                                 {}, 0.15f, got.view());
   };
   HostGradient one(batch, 33);
   const double loss = run(1, one);
@@ -765,6 +770,111 @@ TEST_CASE("softmax: within a batch, refuses wrong use", "[kernels]") {
   refused(batch.view(), fewer_items, 0.1f);
   refused(ungrouped, owned.view().items_of_user, 0.1f);
   refused(short_uses, owned.view().items_of_user, 0.1f);
+}
+
+namespace {
+
+// Users 0 to 3 with items 0 to 8, users 4 to 9 with items 9 to 209, users 10 to 13 with items 210 to
+// 219, and one user with one item.
+const std::vector<DomainStart> kDomains = {{0, 0}, {4, 9}, {10, 210}, {14, 220}, {15, 221}};
+Domains domains() { return {kDomains.data(), int64_t(kDomains.size())}; }
+constexpr int64_t kUsers = 15, kItems = 221;
+
+size_t domain_of(int32_t item) {
+  size_t domain = 0;
+  while (kDomains[domain + 1].item <= item) ++domain;
+  return domain;
+}
+
+// Rows of the domains in this order, their users and positives drawn uniformly.
+HostBatch batch_of_domains(const std::vector<size_t>& of_row, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  Values<int32_t> users, positives, negatives;
+  const auto draw = [&](int64_t first, int64_t end) {
+    return std::uniform_int_distribution<int32_t>(int32_t(first), int32_t(end - 1))(random);
+  };
+  for (size_t d : of_row) {
+    users.push_back(draw(kDomains[d].user, kDomains[d + 1].user));
+    positives.push_back(draw(kDomains[d].item, kDomains[d + 1].item));
+    negatives.push_back(draw(kDomains[d].item, kDomains[d + 1].item));
+  }
+  return make_batch("domains", kUsers, kItems, 1, users, positives, negatives);
+}
+
+// The same without those of other domains than the row's.
+Against within_domains(const HostBatch& batch, Against against) {
+  for (size_t b = 0; b < against.size(); ++b)
+    std::erase_if(against[b],
+                  [&](int32_t i) { return domain_of(i) != domain_of(batch.positive[b]); });
+  return against;
+}
+
+}  // namespace
+
+TEST_CASE("softmax: of several domains, the row's own alone stands against it", "[kernels]") {
+  const Softmax on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  std::vector<size_t> mixed, without_one;
+  for (size_t b = 0; b < 150; ++b) {
+    mixed.push_back(b % 7 < 4 ? 1 : b % 7 == 4 ? 3 : b % 7 == 5 ? 0 : 2);
+    without_one.push_back(b % 3 == 0 ? 2 : 0);
+  }
+  for (const auto& of_row : {mixed, without_one, std::vector<size_t>{1}})
+    for (int64_t dim : {5, 64}) {
+      HostBatch batch = batch_of_domains(of_row, 41);
+      CAPTURE(of_row.size(), dim);
+      // Others' items in nobody's history.
+      std::vector<std::vector<int32_t>> lists(static_cast<size_t>(kUsers));
+      std::mt19937_64 random(42);
+      for (size_t b = 0; b < of_row.size(); ++b)
+        lists[size_t(batch.user[b])].push_back(batch.positive[b]);
+      for (auto& list : lists) {
+        std::sort(list.begin(), list.end());
+        list.erase(std::unique(list.begin(), list.end()), list.end());
+      }
+      const HostGraph owned = make_graph("domains", lists, kItems);
+      const CsrView items_of_user = owned.view().items_of_user;
+      GuardedMatrix user(kUsers, dim), item(kItems, dim);
+      fill_unit_rows(user, random);
+      fill_unit_rows(item, random);
+      const double weight_error = on.exp_error + kEpsilon + scaling_error(on, kItems);
+      for (float tau : {0.15f, 1e-3f}) {
+        HostGradient all(batch, dim), in_batch(batch, dim);
+        double loss = on.run(user.view(), item.view(), batch.view(), tau, all.view(), domains());
+        check_gradient(weight_error, user.view(), item.view(), batch,
+                       within_domains(batch, all_items(batch)), tau, all, loss, false);
+        loss = on.run_in_batch(user.view(), item.view(), batch.view(), items_of_user, tau,
+                               in_batch.view(), domains());
+        check_gradient(weight_error, user.view(), item.view(), batch,
+                       within_domains(batch, others_positives(batch, items_of_user)), tau, in_batch,
+                       loss, false);
+      }
+    }
+}
+
+TEST_CASE("softmax: refuses domains that are not of these users and items", "[kernels]") {
+  const Softmax on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  HostBatch batch = random_batch("refused", 3, 4, 6, 1, 26);
+  const HostGraph owned = graph_around(batch, 0.0, 40);
+  GuardedMatrix user(3, 8), item(4, 8);
+  HostGradient got(batch, 8);
+  const std::vector<DomainStart> wrong[] = {
+      {{0, 0}}, {{0, 0}, {3, 3}}, {{0, 0}, {2, 4}}, {{1, 0}, {3, 4}}, {{0, 1}, {3, 4}}};
+  for (const auto& starts : wrong) {
+    const Domains given(starts.data(), int64_t(starts.size()));
+    CHECK_THROWS_AS(on.run(user.view(), item.view(), batch.view(), 0.1f, got.view(), given),
+                    std::invalid_argument);
+    CHECK_THROWS_AS(on.run_in_batch(user.view(), item.view(), batch.view(),
+                                    owned.view().items_of_user, 0.1f, got.view(), given),
+                    std::invalid_argument);
+  }
+  const std::vector<DomainStart> right = {{0, 0}, {3, 4}};
+  BatchView ungrouped = batch.view();
+  ungrouped.user_start = {};
+  CHECK_THROWS_AS(on.run(user.view(), item.view(), ungrouped, 0.1f, got.view(),
+                         {right.data(), int64_t(right.size())}),
+                  std::invalid_argument);
 }
 
 }  // namespace rec::test
