@@ -33,8 +33,8 @@
 //                c = |{k : before(item_k) - (weights of her items before item_k) <= r}|;
 //                the answer is the last i with before(i) <= r + (weights of her first c items).
 //
-// Every user must leave an item to others, with weights one of a weight above 0 (engine/draw_tables.h
-// refuses who does not). An item of weight 0 is never a negative.
+// Every user must leave an item of her domain, by weight one above 0 (engine/draw_tables.h refuses
+// who does not). An item of weight 0 is never a negative.
 // Refuses: batch * (1 + negatives) >= 2^31.
 // Repeatable: yes, for any number of threads.
 // Why it works: docs/kernels/sampler.md   Test: tests/kernels/test_sampler.cpp
@@ -60,7 +60,7 @@ struct TrainingClock {
   double loss_sum = 0;  // of the epoch's steps so far
 };
 
-// What negatives weigh: whole numbers from 0, from 1 for items that anybody has, below 2^62 together.
+// What negatives weigh: whole numbers from 0, together below 2^62.
 struct NegativeWeights {
   VectorView<const int64_t> before_item;  // [items + 1], the weights of all items before it
   // [edges], before_item of the edge's item less the weights of the user's items before it

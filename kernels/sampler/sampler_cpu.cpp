@@ -57,9 +57,9 @@ REC_SIMD_CLONES void pick_negatives(const uint32_t* words, int64_t count, ItemRa
   }
 }
 
-// The same by weight: item[j] by words[2 j] and words[2 j + 1]. weighted_item_outside, one probe for
-// all draws at a time; its second search goes through the whole domain, as its length is then the
-// same for all.
+// The same by weight: item[j] by words[2 j] and words[2 j + 1]. weighted_item_outside, one probe
+// for all draws at a time; its second search goes through the whole domain, so that its length is
+// the same for all.
 REC_SIMD_CLONES void pick_weighted_negatives(const uint32_t* words, int64_t count, ItemRange domain,
                                              const OwnedWeights& owned, int32_t* item) {
   const int64_t* const before_item = owned.before_item;
