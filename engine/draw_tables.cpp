@@ -105,27 +105,33 @@ std::vector<PlaceBlock> blocks_of(const std::vector<DomainStart>& start, CsrView
   return blocks;
 }
 
-// What is never drawn has no negatives to leave: only users with training items are asked.
+// What is never drawn has no negatives to leave: only users with training items are asked. weight:
+// of the items; empty where each weighs 1 and stands once in a row.
 void require_negatives(const std::vector<DomainStart>& start, CsrView train,
-                       const std::vector<int64_t>& weight) {
+                       const std::vector<int64_t>& weight, bool by_popularity) {
   for (size_t d = 0; d + 1 < start.size(); ++d) {
     int64_t of_domain = start[d + 1].item - start[d].item;
     if (!weight.empty())
       of_domain = std::accumulate(weight.begin() + start[d].item,
                                   weight.begin() + start[d + 1].item, int64_t{0});
     for (int64_t u = start[d].user; u < start[d + 1].user; ++u) {
-      int64_t hers = train.degree(u);
+      int64_t hers = weight.empty() ? train.degree(u) : 0;
       if (!weight.empty())
-        hers = std::accumulate(train.row(u), train.row(u + 1), int64_t{0},
-                               [&](int64_t sum, int32_t i) { return sum + weight[size_t(i)]; });
+        for (const int32_t* item = train.row(u); item != train.row(u + 1); ++item)
+          if (item == train.row(u) || item[0] != item[-1]) hers += weight[size_t(*item)];
       if (train.degree(u) > 0 && hers == of_domain)
         throw std::invalid_argument("training: user " + std::to_string(u) + " owns every item" +
                                     (start.size() > 2 ? " of her domain" : "") +
-                                    (weight.empty() ? "" : " that anybody has") +
+                                    (by_popularity ? " that anybody has" : "") +
                                     " and has no negatives" +
-                                    (weight.empty() ? "" : " by popularity; draw them uniformly"));
+                                    (by_popularity ? " by popularity; draw them uniformly" : ""));
     }
   }
+}
+
+bool is_weighted(const TrainingSettings& settings) {
+  return settings.repeated_edges ||
+         settings.negative_distribution == NegativeDistribution::popularity;
 }
 
 std::vector<int64_t> sums_before(const std::vector<int64_t>& weight) {
@@ -142,8 +148,9 @@ std::vector<int64_t> outside_before_edges(CsrView train, const std::vector<int64
     int64_t hers = 0;
     for (int64_t e = train.row_start[u]; e < train.row_start[u + 1]; ++e) {
       const auto i = static_cast<size_t>(train.col[e]);
-      outside.push_back(before_item[i] - hers);
-      hers += before_item[i + 1] - before_item[i];
+      const bool again = e > train.row_start[u] && train.col[e] == train.col[e - 1];
+      outside.push_back(again ? outside.back() : before_item[i] - hers);
+      if (!again) hers += before_item[i + 1] - before_item[i];
     }
   }
   return outside;
@@ -170,7 +177,10 @@ DrawTables::DrawTables(Backend& backend, const Graph& graph, const TrainingSetti
   std::vector<int64_t> weight;
   if (settings.negative_distribution == NegativeDistribution::popularity)
     weight = weights_of(start, train, settings.negative_exponent);
-  require_negatives(start, train, weight);
+  else if (is_weighted(settings))
+    weight.assign(static_cast<size_t>(train.cols), 1);
+  require_negatives(start, train, weight,
+                    settings.negative_distribution == NegativeDistribution::popularity);
 
   if (!settings.domains.empty()) domain_start_ = Array<DomainStart>(backend, start);
   if (!weight.empty()) {
@@ -194,9 +204,8 @@ SamplerTables DrawTables::view() const {
 int64_t DrawTables::bytes_needed(const TrainingSettings& settings, int64_t items, int64_t edges) {
   const auto domains = static_cast<int64_t>(settings.domains.size());
   const auto blocks = static_cast<int64_t>(settings.domain_shares.size());
-  const bool weighted = settings.negative_distribution == NegativeDistribution::popularity;
   return (domains > 0 ? int64_t{sizeof(DomainStart)} * (domains + 1) : 0) +
-         (weighted ? int64_t{sizeof(int64_t)} * (items + 1 + edges) : 0) +
+         (is_weighted(settings) ? int64_t{sizeof(int64_t)} * (items + 1 + edges) : 0) +
          int64_t{sizeof(PlaceBlock)} * blocks;
 }
 

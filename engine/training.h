@@ -27,6 +27,7 @@ struct TrainingSettings {
   int64_t negatives = 256;  // per row; bpr takes one, softmax and inbatch look at none
   NegativeDistribution negative_distribution = NegativeDistribution::uniform;
   double negative_exponent = 0.75;  // of popularity; greater than 0
+  bool repeated_edges = false;      // whether the graph may have an interaction several times
   // Datasets trained together, as they lie side by side in the graph; empty: one domain.
   std::vector<Domain> domains;
   // How often each domain is drawn, in proportion, above 0; empty: every user equally often.

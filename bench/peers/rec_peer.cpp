@@ -110,10 +110,11 @@ class Peer {
 
   Json trace(int64_t times, const std::string& file) {
     std::ofstream out(file, std::ios::binary);
-    const auto put = [&](const auto& array) {
-      const auto host = to_host(*backend_, array);
+    const auto put = [&](const int32_t* ids, int64_t count) {
+      std::vector<int32_t> host(static_cast<size_t>(count));
+      backend_->download(host.data(), ids, sizeof(int32_t) * host.size());
       out.write(reinterpret_cast<const char*>(host.data()),
-                std::streamsize(sizeof(host[0]) * host.size()));
+                std::streamsize(sizeof(int32_t) * host.size()));
     };
     std::vector<double> losses;
     for (int64_t t = 0; t < times; ++t) {
@@ -127,9 +128,9 @@ class Peer {
       training_.step();
       losses.push_back(training_.clock().loss_sum);
       const BatchView batch = training_.batch();
-      put(batch.user);
-      put(batch.positive);
-      put(VectorView<const int32_t>(batch.negative.data, batch.rows() * batch.negatives()));
+      put(batch.user.data, batch.rows());
+      put(batch.positive.data, batch.rows());
+      put(batch.negative.data, batch.rows() * batch.negatives());
     }
     if (!out.flush()) throw std::runtime_error(file + ": cannot be written");
     return {{"loss", losses}};

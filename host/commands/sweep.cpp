@@ -62,6 +62,10 @@ std::vector<PlannedRun> plan_of(const SweepFile& sweep, const JointDataset& join
     if (!plan.empty() && config.mask != plan[0].config.mask)
       throw FileError(sweep.path,
                       "varies 'mask', but runs are compared under one; set it under [settings]");
+    if (as_release(config))
+      throw FileError(
+          sweep.path,
+          "sets 'compat', with which a run is not compared with others; train it alone");
     const RunFolder folder(sweep.out + "/" + run.name);
     plan.push_back({run.name, folder, config, is_finished(folder, fit_to(joint, config), data)});
   }

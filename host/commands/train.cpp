@@ -17,7 +17,7 @@ struct Options {
   std::vector<std::string> data;
   std::string run, config_file;
   std::vector<std::string> settings;
-  std::string epochs, seed, precision;
+  std::string epochs, seed, precision, compat;
   int threads = -1;  // the config's
   TrainRequest request;
 };
@@ -47,6 +47,7 @@ Config settings_of(const Options& options, const JointDataset& data, const RunFo
   if (!options.epochs.empty()) apply_option(config, "epochs", options.epochs);
   if (!options.seed.empty()) apply_option(config, "seed", options.seed);
   if (!options.precision.empty()) apply_option(config, "precision", options.precision);
+  if (!options.compat.empty()) apply_option(config, "compat", options.compat);
   if (options.threads >= 0) config.threads = options.threads;
   return config;
 }
@@ -56,11 +57,20 @@ int run_train(const Options& options) {
   TrainRequest request = options.request;
   if (request.language.empty() && goes_on(request, run) && is_there(run.facts_file()))
     request.language = run.read_facts().language;
-  std::vector<Dataset> parts;
-  for (const std::string& path : options.data)
-    parts.push_back(load_dataset(path, {request.language}));
-  const JointDataset data(std::move(parts));
+  const auto load = [&](Repeats repeats) {
+    std::vector<Dataset> parts;
+    for (const std::string& path : options.data) {
+      DatasetOptions reading;
+      reading.language = request.language;
+      reading.repeats = repeats;
+      parts.push_back(load_dataset(path, reading));
+    }
+    return JointDataset(std::move(parts));
+  };
+  // Only the data says which settings it comes with, and only these say how repeats count.
+  JointDataset data = load(Repeats::once);
   const Config config = settings_of(options, data, run);
+  if (as_release(config) && data.whole().duplicates > 0) data = load(Repeats::each);
   catch_interrupts();
   return train(data, config, run, request) == TrainEnd::finished ? 0 : kInterrupted;
 }
@@ -80,6 +90,8 @@ Command add_train(CLI::App& app) {
   add_machine_options(*command, options->request.device, options->threads);
   command->add_option("--precision", options->precision,
                       "fp32, or on a GPU tf32 or bf16: how exactly products are computed");
+  command->add_option("--compat", options->compat,
+                      "alpharec-release: as the authors' code where it differs; labelled");
   command->add_option("--config", options->config_file, "TOML file of settings");
   add_settings_option(*command, options->settings, "one setting, key=value");
   add_language_option(*command, options->request.language);

@@ -217,7 +217,8 @@ const std::vector<Key>& keys() {
       following("the model", word("objective", {"loss"}, &Config::objective,
                                   {"infonce", "bpr", "softmax", "inbatch"})),
       following("the model", word("score", {}, &Config::score, {"cosine", "dot"})),
-      real_number("tau", {"temperature", "temp", "temp_cl"}, &Config::tau, 1e-6, false, 1e6),
+      following("compat", real_number("tau", {"temperature", "temp", "temp_cl"}, &Config::tau, 1e-6,
+                                      false, 1e6)),
       whole_number("batch", {"batch_size", "train_batch_size", "bpr_batch"}, &Config::batch, 1,
                    kMany),
       whole_number("negatives",
@@ -233,7 +234,7 @@ const std::vector<Key>& keys() {
       whole_number("epochs", {"max_epoch", "num_epochs"}, &Config::epochs, 1, kMany),
       whole_number("eval_every", {"verbose", "eval_step", "test_step"}, &Config::eval_every, 1,
                    kMany),
-      whole_number("patience", {"stopping_step"}, &Config::patience, 1, kMany),
+      following("compat", whole_number("patience", {"stopping_step"}, &Config::patience, 1, kMany)),
       monitor(),
       text("monitor_domain", &Config::monitor_domain, "the folder name of a dataset, or \"\""),
       shares(),
@@ -242,6 +243,7 @@ const std::vector<Key>& keys() {
       whole_number("seed", {}, &Config::seed, 0, std::numeric_limits<int64_t>::max()),
       whole_number("threads", {"num_threads", "num_workers", "worker"}, &Config::threads, 0, 4096),
       word("precision", {}, &Config::precision, {"fp32", "tf32", "bf16"}),
+      word("compat", {}, &Config::compat, {"none", "alpharec-release"}),
   };
   return table;
 }
@@ -402,7 +404,11 @@ void apply_option(Config& config, const std::string& key, const std::string& val
 
 bool reads_language(const std::string& model) { return model == "alpharec" || model == "linear"; }
 
+bool as_release(const Config& config) { return config.compat == "alpharec-release"; }
+
 Config resolve(Config config, int64_t language_width) {
+  if (config.tau == 0) config.tau = as_release(config) ? 0.1 : 0.15;
+  if (config.patience == 0) config.patience = as_release(config) ? 10 : 20;
   const bool reads = reads_language(config.model);
   if (config.projector.empty())
     config.projector = !reads                                                     ? "none"

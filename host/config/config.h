@@ -18,7 +18,7 @@ struct Config {
   double init_std = 0;    // of lightgcn and mf; 0: Xavier's
   std::string objective;  // infonce | bpr | softmax | inbatch; empty: the model's own
   std::string score;      // cosine | dot; empty: the model's own
-  double tau = 0.15;
+  double tau = 0;         // 0: 0.15, with compat the release's
   int64_t batch = 4096;
   int64_t negatives = 256;                        // with all but infonce always 1
   std::string negative_distribution = "uniform";  // uniform | popularity
@@ -28,8 +28,9 @@ struct Config {
   double weight_decay = 0;
   double reg = -1;  // -1: the model's own (lightgcn and mf 1e-4, others 0)
   int64_t epochs = 500;
-  int64_t eval_every = 5;             // epochs
-  int64_t patience = 20;              // evaluations without a better monitor
+  int64_t eval_every = 5;  // epochs
+  int64_t patience =
+      0;  // 0: 20, with compat the release's;             // evaluations without a better monitor
   std::string monitor = "recall@20";  // on validation
   std::string monitor_domain;         // of several datasets; empty: the mean over them
   std::vector<double> domain_shares;  // of several datasets, in order; empty: by their users
@@ -38,6 +39,7 @@ struct Config {
   int64_t seed = 101;
   int64_t threads = 0;  // 0: all processors
   std::string precision = "fp32";
+  std::string compat = "none";  // none | alpharec-release (docs/fidelity.md)
 };
 
 // file: TOML. Throws FileError naming the line; refused are an unknown key (with the nearest known
@@ -57,6 +59,11 @@ void apply_option(Config& config, const std::string& key, const std::string& val
 // look at it. A projector of one layer has no hidden width, so hidden becomes 0; nor have models without a
 // projector. Throws std::invalid_argument naming two settings that contradict each other.
 Config resolve(Config config, int64_t language_width);
+
+// Whether it does as the authors' release does where that differs (docs/fidelity.md): the best epoch
+// by the test split, over several datasets by the mean over their users, and an edge for every time
+// that an interaction stands in train.txt.
+bool as_release(const Config& config);
 
 // Whether the model reads language vectors, or has a representation of its own for every node.
 bool reads_language(const std::string& model);

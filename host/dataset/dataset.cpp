@@ -203,6 +203,13 @@ int64_t count_items(const Dataset& data, int64_t named, const std::string& path,
   return titles;
 }
 
+int64_t distinct_items(CsrView train, int64_t user) {
+  int64_t count = 0;
+  for (const int32_t* item = train.row(user); item != train.row(user + 1); ++item)
+    count += item == train.row(user) || item[0] != item[-1];
+  return count;
+}
+
 std::string fingerprint_of(const Dataset& data) {
   ContentHash hash;
   const auto add = [&](const auto* values, size_t count) {
@@ -285,11 +292,11 @@ Dataset load_dataset(const std::string& path, const DatasetOptions& options) {
   const auto optional_file = [&](const fs::path& file) {
     return is_present(file) ? file.string() : std::string();
   };
-  const auto read_split = [&](const char* name, bool needed) {
+  const auto read_split = [&](const char* name, bool needed, Repeats repeats = Repeats::once) {
     const fs::path file = layout.splits / name;
-    return needed || is_present(file) ? read_interactions(file.string()) : Interactions();
+    return needed || is_present(file) ? read_interactions(file.string(), repeats) : Interactions();
   };
-  Interactions train = read_split("train.txt", true);
+  Interactions train = read_split("train.txt", true, options.repeats);
   Interactions valid = read_split("valid.txt", false);
   Interactions test = read_split("test.txt", false);
   const fs::path train_file = layout.splits / "train.txt";
@@ -327,7 +334,7 @@ Dataset load_dataset(const std::string& path, const DatasetOptions& options) {
     widen(*split, data.users, data.items);
 
   for (int64_t u = 0; u < data.users; ++u)
-    if (data.train.view().degree(u) >= data.items)
+    if (distinct_items(data.train.view(), u) >= data.items)
       throw FileError(train_file.string(),
                       "user " + std::to_string(u) + " owns all " + std::to_string(data.items) +
                           " items, so no negative can be drawn; leave this user out");

@@ -21,6 +21,7 @@
 
 #include "engine/host_csr.h"
 #include "host/formats/id_table.h"
+#include "host/formats/interactions.h"
 #include "host/formats/npy.h"
 #include "kernels/common/views.h"
 
@@ -61,7 +62,7 @@ struct Dataset {
   int64_t users = 0;
   int64_t items = 0;
   HostCsr train, valid, test;      // each [users, items]
-  int64_t duplicates = 0;          // repeated interactions left out
+  int64_t duplicates = 0;          // repeated interactions
   IdTable user_table, item_table;  // empty where there is no file
   LanguageMatrix language;         // 0 rows where there is none
   LanguageModel language_model;
@@ -77,9 +78,10 @@ struct Dataset {
 };
 
 struct DatasetOptions {
-  std::string language;        // which item_cf_embeds_NAME_array.npy of the authors' tree
-  bool allow_overlap = false;  // keep interactions that stand in two splits
-  bool any_language = false;   // where there are several and none is named: the first by name
+  std::string language;             // which item_cf_embeds_NAME_array.npy of the authors' tree
+  bool allow_overlap = false;       // keep interactions that stand in two splits
+  Repeats repeats = Repeats::once;  // of training interactions: once, or an edge each time
+  bool any_language = false;        // where there are several and none is named: the first by name
 };
 
 Dataset load_dataset(const std::string& path, const DatasetOptions& options = {});

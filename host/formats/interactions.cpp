@@ -14,7 +14,7 @@ bool is_far_id(int64_t id, int64_t named) {
   return id > kRoom && id / 100 > named;
 }
 
-Interactions parse_interactions(std::string_view text, const std::string& name) {
+Interactions parse_interactions(std::string_view text, const std::string& name, Repeats repeats) {
   struct Row {
     int32_t user;
     int64_t begin, end;  // of its items in `items`
@@ -54,9 +54,10 @@ Interactions parse_interactions(std::string_view text, const std::string& name) 
     for (; r < rows.size() && rows[r].user == user; ++r)
       csr.col.insert(csr.col.end(), items.begin() + rows[r].begin, items.begin() + rows[r].end);
     std::sort(csr.col.begin() + first, csr.col.end());
-    const auto unique_end = std::unique(csr.col.begin() + first, csr.col.end());
-    result.duplicates += csr.col.end() - unique_end;
-    csr.col.erase(unique_end, csr.col.end());
+    for (auto item = csr.col.begin() + first; item != csr.col.end(); ++item)
+      result.duplicates += item != csr.col.begin() + first && item[0] == item[-1];
+    if (repeats == Repeats::once)
+      csr.col.erase(std::unique(csr.col.begin() + first, csr.col.end()), csr.col.end());
     result.listed[static_cast<size_t>(user)] = 1;
     csr.row_start[static_cast<size_t>(user) + 1] = static_cast<int64_t>(csr.col.size()) - first;
   }
@@ -64,8 +65,8 @@ Interactions parse_interactions(std::string_view text, const std::string& name) 
   return result;
 }
 
-Interactions read_interactions(const std::string& path) {
-  return parse_interactions(MappedFile(path).bytes(), path);
+Interactions read_interactions(const std::string& path, Repeats repeats) {
+  return parse_interactions(MappedFile(path).bytes(), path, repeats);
 }
 
 }  // namespace rec

@@ -117,7 +117,10 @@ LoadedRun load_run(const LoadRequest& request) {
   Weights weights = is_npy ? weights_of_npy(request.run, request.settings)
                            : weights_of_checkpoint(is_run ? folder.best_file() : request.run);
   LoadedRun loaded;
-  loaded.data = load_dataset(data_path, {language});
+  DatasetOptions reading;
+  reading.language = language;
+  if (as_release(weights.config)) reading.repeats = Repeats::each;
+  loaded.data = load_dataset(data_path, reading);
   loaded.path = request.run;
   loaded.trained_on = trained_on(weights, loaded.data, !request.data.empty());
   if (reads_language(weights.config.model)) {

@@ -16,11 +16,12 @@ namespace {
 std::vector<ListsAtOnce> evaluated_lists(const JointDataset& data, const Config& config) {
   std::vector<int64_t> with_monitor = config.topk;
   with_monitor.push_back(monitor_of(config).k);
+  const Split selecting = selecting_split(config);
   std::vector<ListsAtOnce> lists;
-  for (const Dataset& part : data.parts()) {
-    lists.push_back(lists_at_once(part.valid.view(), with_monitor));
-    lists.push_back(lists_at_once(part.test.view(), config.topk));
-  }
+  for (const Dataset& part : data.parts())
+    for (Split split : {Split::valid, Split::test})
+      lists.push_back(
+          lists_at_once(part.split(split).view(), split == selecting ? with_monitor : config.topk));
   return lists;
 }
 
@@ -34,9 +35,9 @@ void refuse_other_domains(const JointDataset& data, const Config& config) {
   if (config.monitor_domain.empty()) return;
   for (const Dataset& part : data.parts()) {
     if (part.name != config.monitor_domain) continue;
-    if (part.valid.entries() > 0) return;
-    throw std::invalid_argument("'monitor_domain' is " + part.name +
-                                ", which has no validation split to stop on");
+    if (part.split(selecting_split(config)).entries() > 0) return;
+    throw std::invalid_argument("'monitor_domain' is " + part.name + ", which has no " +
+                                split_name(selecting_split(config)) + " split to stop on");
   }
   throw std::invalid_argument(
       "'monitor_domain' is '" + config.monitor_domain +
@@ -44,6 +45,10 @@ void refuse_other_domains(const JointDataset& data, const Config& config) {
 }
 
 }  // namespace
+
+Split selecting_split(const Config& config) {
+  return as_release(config) ? Split::test : Split::valid;
+}
 
 Config fit_to(const JointDataset& data, Config config) {
   refuse_other_domains(data, config);
@@ -68,6 +73,7 @@ TrainingSettings training_settings(const Config& config, std::vector<Domain> dom
   TrainingSettings settings;
   settings.domains = std::move(domains);
   settings.domain_shares = config.domain_shares;
+  settings.repeated_edges = as_release(config);
   settings.objective.kind = config.objective == "bpr"       ? Objective::bpr
                             : config.objective == "softmax" ? Objective::softmax
                             : config.objective == "inbatch" ? Objective::inbatch
@@ -123,7 +129,9 @@ int64_t training_bytes(const Backend& backend, const JointDataset& data, const C
          DomainEvaluator::bytes_needed(data) + lists + popularity;
 }
 
-std::string model_label(const Config& config) {
+namespace {
+
+std::string model_and_changes(const Config& config) {
   std::string label = config.model;
   if (!reads_language(config.model)) return label;
   const bool linear = config.model == "linear";
@@ -137,6 +145,13 @@ std::string model_label(const Config& config) {
   if (config.objective == "softmax" || config.objective == "inbatch")
     changes.push_back(config.objective);
   return changes.empty() ? label : fmt::format("{} {}", label, fmt::join(changes, ", "));
+}
+
+}  // namespace
+
+std::string model_label(const Config& config) {
+  return model_and_changes(config) +
+         (as_release(config) ? " (alpharec-release: best epoch by test)" : "");
 }
 
 Monitor monitor_of(const Config& config) {

@@ -12,6 +12,9 @@ namespace rec {
 // Throws std::invalid_argument where the config's domains are not the data's.
 Config fit_to(const JointDataset& data, Config config);
 
+// What the best epoch is chosen on, and training stops by.
+Split selecting_split(const Config& config);
+
 // Of a config fitted to its dataset.
 ModelSettings model_settings(const Config& config);
 // domains: of datasets trained together; empty for one.
@@ -28,7 +31,7 @@ OperationSizes operation_sizes(const Backend& backend, const JointDataset& data,
 int64_t training_bytes(const Backend& backend, const JointDataset& data, const Config& config);
 
 // What tables call the model of a resolved config: "alpharec", or, where it is one of the paper's
-// ablations, "alpharec w/o MLP"; "alpharec projector of 3 layers".
+// ablations, "alpharec w/o MLP"; "alpharec projector of 3 layers". With compat it says so.
 std::string model_label(const Config& config);
 
 // "recall@20" -> its metric and cut-off; the config has checked the form.

@@ -101,8 +101,8 @@ class Trainer {
     for (const DomainEvaluator::Result& result : results) {
       const std::vector<ReportRow> of_domain = rows_of(result, split);
       say(request_,
-          fmt::format("\nbest epoch {}; {}{} split, {} users, all {} items ranked, masked: {}",
-                      record_.selection().best_epoch,
+          fmt::format("\nbest epoch {}{}; {}{} split, {} users, all {} items ranked, masked: {}",
+                      record_.selection().best_epoch, as_release(config_) ? " (by test)" : "",
                       data_.is_joint() ? result.domain->name + ", " : "", split_name(split),
                       result.evaluation.users, result.domain->items,
                       masked_text(split, config_.mask)));
@@ -130,7 +130,7 @@ class Trainer {
     return command;
   }
 
-  bool selects() const { return data_.whole().valid.entries() > 0; }
+  bool selects() const { return data_.whole().split(selecting_split(config_)).entries() > 0; }
 
   bool stopped_early() { return selects() && record_.selection().exhausted(config_.patience); }
 
@@ -193,16 +193,17 @@ class Trainer {
       std::vector<int64_t> cutoffs = config_.topk;
       if (std::find(cutoffs.begin(), cutoffs.end(), monitor_.k) == cutoffs.end())
         cutoffs.push_back(monitor_.k);
-      const auto results = evaluator_.evaluate(model_.representations(), Split::valid, cutoffs);
-      line.valid = named(results);
+      const Split split = selecting_split(config_);
+      const auto results = evaluator_.evaluate(model_.representations(), split, cutoffs);
+      (split == Split::test ? line.test : line.valid) = named(results);
       value = monitored(results);
       by_domain = monitored_by_domain(results);
     }
     const bool better = record_.selection().take(value, clock.epoch);
     if (selects())
-      text += fmt::format("  valid {} {:.4f}{}{}", config_.monitor, value, better ? " *" : "  ",
-                          by_domain);
-    if (request_.track_test && data_.whole().test.entries() > 0) {
+      text += fmt::format("  {} {} {:.4f}{}{}", split_name(selecting_split(config_)),
+                          config_.monitor, value, better ? " *" : "  ", by_domain);
+    if (request_.track_test && line.test.empty() && data_.whole().test.entries() > 0) {
       line.test = named(evaluator_.evaluate(model_.representations(), Split::test, config_.topk));
       text += fmt::format("  test {} {:.4f}", line.test[0].first, line.test[0].second);
     }
@@ -225,13 +226,16 @@ class Trainer {
   }
 
   double monitored(const std::vector<DomainEvaluator::Result>& results) const {
-    double sum = 0;
+    double sum = 0, weights = 0;
     for (const DomainEvaluator::Result& result : results) {
       const double value = result.evaluation.value(monitor_.metric, monitor_.k);
       if (result.domain->name == config_.monitor_domain) return value;
-      sum += value;
+      // The release's mean is over the users of all datasets.
+      const double weight = as_release(config_) ? double(result.evaluation.users) : 1.0;
+      sum += weight * value;
+      weights += weight;
     }
-    return sum / double(results.size());
+    return sum / weights;
   }
 
   // " (books 0.0812, games 0.1034)"; "" for one dataset.
@@ -283,8 +287,14 @@ void announce(const JointDataset& joint, const Config& config, const Backend& ba
   const int64_t needed = training_bytes(backend, joint, config);
   say(request, fmt::format("memory: about {} needed, {} available", bytes_text(needed),
                            bytes_text(available_memory(backend))));
-  if (joint.whole().valid.entries() == 0)
-    say(request, "no validation split: training all epochs, the last one is kept");
+  const Split selecting = selecting_split(config);
+  if (joint.whole().split(selecting).entries() == 0)
+    say(request, fmt::format("no {} split: training all epochs, the last one is kept",
+                             selecting == Split::test ? "test" : "validation"));
+  if (as_release(config))
+    say(request,
+        "compat alpharec-release: the best epoch is chosen on the test split, so the figures below "
+        "are no estimate for other data (docs/fidelity.md)");
   require_memory(backend, needed, "training");
 }
 
