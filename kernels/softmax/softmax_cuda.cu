@@ -647,7 +647,7 @@ void softmax(MatrixView<const float> user, MatrixView<const float> item, const B
                         {item.rows_from(start.item, items), nullptr, int(items)},
                         batch.positive.data,
                         nullptr};
-        if (domains.size > 0)
+        if (are_several(domains))
           list_domain(batch, start, end, batch.positive.data, start.item, listed, contest, stream);
         Carver none(nullptr);
         contrast<Against::all>(contest, plans, scales, own, Positives(none, 0, 0, 0), grad,
@@ -683,7 +683,7 @@ void in_batch_softmax(MatrixView<const float> user, MatrixView<const float> item
                         {item, positives.item.data, int(candidates), positives.count.data},
                         positives.candidate_of_row.data,
                         nullptr};
-        if (domains.size > 0)
+        if (are_several(domains))
           list_domain(batch, start, end, positives.candidate_of_row.data, 0, listed, contest,
                       stream);
         launch(leave_out_own_items, unsigned(ceil_div(rows, kWarps)), kThreads, 0, stream,

@@ -852,6 +852,32 @@ TEST_CASE("softmax: of several domains, the row's own alone stands against it", 
     }
 }
 
+TEST_CASE("softmax: one domain that is given is as none", "[kernels]") {
+  const Softmax on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  HostBatch batch = random_batch("one domain", 50, 300, 140, 1, 43);
+  const HostGraph owned = graph_around(batch, 0.1, 44);
+  const CsrView items_of_user = owned.view().items_of_user;
+  const std::vector<DomainStart> starts = {{0, 0}, {50, 300}};
+  const Domains one(starts.data(), int64_t(starts.size()));
+  std::mt19937_64 random(45);
+  GuardedMatrix user(50, 33), item(300, 33);
+  fill_unit_rows(user, random);
+  fill_unit_rows(item, random);
+  HostGradient without(batch, 33), with(batch, 33);
+  const auto check_same = [&](double loss, double loss_of_one) {
+    CHECK(loss == loss_of_one);
+    CHECK(same_bits(with.user_row.view(), without.user_row.view()));
+    CHECK(same_bits(with.item.view(), without.item.view()));
+  };
+  check_same(on.run(user.view(), item.view(), batch.view(), 0.15f, without.view()),
+             on.run(user.view(), item.view(), batch.view(), 0.15f, with.view(), one));
+  check_same(
+      on.run_in_batch(user.view(), item.view(), batch.view(), items_of_user, 0.15f, without.view()),
+      on.run_in_batch(user.view(), item.view(), batch.view(), items_of_user, 0.15f, with.view(),
+                      one));
+}
+
 TEST_CASE("softmax: refuses domains that are not of these users and items", "[kernels]") {
   const Softmax on = GENERATE(from_range(backends()));
   CAPTURE(on.backend);
@@ -869,7 +895,7 @@ TEST_CASE("softmax: refuses domains that are not of these users and items", "[ke
                                     owned.view().items_of_user, 0.1f, got.view(), given),
                     std::invalid_argument);
   }
-  const std::vector<DomainStart> right = {{0, 0}, {3, 4}};
+  const std::vector<DomainStart> right = {{0, 0}, {1, 2}, {3, 4}};
   BatchView ungrouped = batch.view();
   ungrouped.user_start = {};
   CHECK_THROWS_AS(on.run(user.view(), item.view(), ungrouped, 0.1f, got.view(),
