@@ -555,6 +555,11 @@ TEST_CASE("softmax: within a batch, matches plain sums", "[kernels]") {
   check_in_batch(on, random_batch("63 items, 129 rows", 40, 63, 129, 1, 3), 0.1, {31, 64}, {0.15f});
   check_in_batch(on, random_batch("64 items, 127 rows", 40, 64, 127, 1, 4), 0.3, {32}, {0.15f});
   check_in_batch(on, random_batch("65 items, 512 rows", 90, 65, 512, 1, 5), 0.1, {66}, {0.15f});
+  // As many candidates as there may be, and a word of them.
+  Values<int32_t> user, each;
+  for (int32_t b = 0; b < 64; ++b) user.push_back(b % 7), each.push_back(b);
+  check_in_batch(on, make_batch("64 items, each once", 7, 64, 1, user, each, each), 0.1, {8},
+                 {0.15f});
   check_in_batch(on, random_batch("many items, 200 rows", 90, 4000, 200, 1, 6), 0.05, {4, 65},
                  {0.05f});
 }
