@@ -406,7 +406,7 @@ __global__ __launch_bounds__(kThreads, blocks_at_once(Narrow)) void sum_weighted
           const bool there = column(j) < here;
           const RowSoftmax row = there ? scratch.row[first + column(j)] : RowSoftmax{0, 0, 0, -1};
           Positives::Word left_out = 0;  // own_row(i) in bit 4 i
-          if (Which == Against::batch && there)
+          if (Which == Against::batch && there && first_own + first_row < own.count)
             left_out = positives.word(first + column(j), first_own + first_row) >>
                        first_row % Positives::kWordBits;
 #pragma unroll
