@@ -89,15 +89,15 @@ struct OperationSizes {
   ProjectionSize projection;
   int64_t batch = 0, negatives = 0;          // of a step; 0: nothing is drawn
   Objective objective = Objective::infonce;  // of a step
-  std::vector<DomainStart> domains = {};     // of ObjectiveSettings
+  std::vector<DomainStart> domains = {};     // as in ObjectiveSettings
   int64_t lists = 0, k = 0;                  // of a ranking of the items; 0: nothing is ranked
 };
 
 struct ObjectiveSettings {
   Objective kind = Objective::infonce;
   float tau = 0.15f;  // not of bpr
-  // Of several domains, whose items are apart in softmax and inbatch; empty: one domain.
-  std::vector<DomainStart> domains = {};  // [domains + 1]
+  // Of softmax and inbatch, which keep the items of domains apart: [domains + 1], or empty for one.
+  std::vector<DomainStart> domains = {};  // by Training, from its settings' domains
 };
 
 inline VectorView<const DomainStart> view_of(const std::vector<DomainStart>& domains) {

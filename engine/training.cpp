@@ -41,6 +41,7 @@ Training::Training(Model& model, const TrainingSettings& settings)
           "training: l2 is of the rows of a node table, which this model does not have");
   require(settings.batch >= 1 && settings.batch <= model.graph().edges(),
           "training: a batch must have at least one row and no more than training interactions");
+  if (!settings.domains.empty()) settings_.objective.domains = starts_of(settings.domains);
   set_clock({});
 }
 

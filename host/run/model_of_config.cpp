@@ -106,6 +106,7 @@ OperationSizes operation_sizes(const Backend& backend, const JointDataset& data,
   sizes.batch = config.batch;
   sizes.negatives = config.negatives;
   sizes.objective = training_settings(config).objective.kind;
+  if (data.is_joint()) sizes.domains = starts_of(data.domains());
   for (const ListsAtOnce& ranked : evaluated_lists(data, config)) {
     const int64_t lists = VectorRanker::lists_at_once(ranked.lists, ranked.k);
     sizes.lists = std::max(sizes.lists, lists);

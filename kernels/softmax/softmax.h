@@ -37,6 +37,9 @@
 
 namespace rec {
 
+// Rows stand in the batch's order where there is one domain, and by user where there are several.
+inline bool are_several(VectorView<const DomainStart> domains) { return domains.size > 2; }
+
 // f(domain's start, its end) for each; for all users and items at once where there is one.
 template <class F>
 void for_each_domain(VectorView<const DomainStart> domains, int64_t users, int64_t items, F f) {
@@ -67,7 +70,8 @@ inline void require_softmax(MatrixView<const float> user, MatrixView<const float
   require(domains[0].user == 0 && domains[0].item == 0 && last.user == user.rows &&
               last.item == item.rows,
           "softmax: the domains must hold all users and all items");
-  require(batch.user_start.size == user.rows + 1 && batch.user_row.size == batch.rows(),
+  require(!are_several(domains) ||
+              (batch.user_start.size == user.rows + 1 && batch.user_row.size == batch.rows()),
           "softmax: the batch's grouping must cover all users");
 }
 

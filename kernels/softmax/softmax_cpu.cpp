@@ -257,7 +257,7 @@ MatrixView<const float> gather_rows(const BatchView& batch, MatrixView<const flo
                                     VectorView<const DomainStart> domains, const DomainStart& start,
                                     const DomainStart& end, const Memory& memory) {
   int64_t rows = batch.rows();
-  if (domains.size == 0) {
+  if (!are_several(domains)) {
     std::iota(memory.row.begin(), memory.row.end(), 0);
   } else {
     const int64_t first = batch.user_start[start.user];

@@ -406,7 +406,7 @@ __global__ __launch_bounds__(kThreads, blocks_at_once(Narrow)) void sum_weighted
           const bool there = column(j) < here;
           const RowSoftmax row = there ? scratch.row[first + column(j)] : RowSoftmax{0, 0, 0, -1};
           Positives::Word left_out = 0;  // own_row(i) in bit 4 i
-          if (Which == Against::batch && there)
+          if (Which == Against::batch && there && first_own + first_row < own.count)
             left_out = positives.word(first + column(j), first_own + first_row) >>
                        first_row % Positives::kWordBits;
 #pragma unroll
@@ -647,7 +647,7 @@ void softmax(MatrixView<const float> user, MatrixView<const float> item, const B
                         {item.rows_from(start.item, items), nullptr, int(items)},
                         batch.positive.data,
                         nullptr};
-        if (domains.size > 0)
+        if (are_several(domains))
           list_domain(batch, start, end, batch.positive.data, start.item, listed, contest, stream);
         Carver none(nullptr);
         contrast<Against::all>(contest, plans, scales, own, Positives(none, 0, 0, 0), grad,
@@ -683,7 +683,7 @@ void in_batch_softmax(MatrixView<const float> user, MatrixView<const float> item
                         {item, positives.item.data, int(candidates), positives.count.data},
                         positives.candidate_of_row.data,
                         nullptr};
-        if (domains.size > 0)
+        if (are_several(domains))
           list_domain(batch, start, end, positives.candidate_of_row.data, 0, listed, contest,
                       stream);
         launch(leave_out_own_items, unsigned(ceil_div(rows, kWarps)), kThreads, 0, stream,

@@ -53,19 +53,6 @@ std::string refusal(const Lists& lists, int64_t items, const TrainingSettings& s
   return "";
 }
 
-// Both as domains of one dataset.
-SmallData joined(const SmallData& a, const SmallData& b) {
-  SmallData both = a;
-  both.items = a.items + b.items;
-  for (std::vector<int32_t> list : b.lists) {
-    for (int32_t& i : list) i += int32_t(a.items);
-    both.lists.push_back(std::move(list));
-  }
-  both.z.insert(both.z.end(), b.z.begin(), b.z.end());
-  both.train = csr_of(both.lists, both.items);
-  return both;
-}
-
 const Lists kFive = {{0}, {0, 1}, {0, 2}, {}, {0, 1}};  // degrees 4, 2, 1 and 0
 
 }  // namespace

@@ -2,12 +2,15 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <string>
 
 #include "engine/training.h"
 #include "tests/support/backend_memory.h"
 #include "tests/support/counting_backend.h"
 #include "tests/support/on_backends.h"
+#include "tests/support/plain_model.h"
 #include "tests/support/small_data.h"
 #include "tests/support/trained.h"
 
@@ -165,6 +168,44 @@ TEST_CASE("training: the loss falls on a small dataset", "[engine]") {
   t.training.set_clock(clock);
   t.steps(20);
   CHECK(t.training.clock().loss_sum < first);
+}
+
+TEST_CASE("training: of several domains, a row's own items alone stand against its positive",
+          "[engine]") {
+  const std::string device = GENERATE(from_range(test_devices()));
+  const Objective objective = GENERATE(Objective::softmax, Objective::inbatch);
+  CAPTURE(device, int(objective));
+  const SmallData a = small_data(123, 30, 20), b = small_data(124, 60, 30), both = joined(a, b);
+  TrainingSettings s = settings();
+  s.objective.kind = objective;
+  s.negatives = 1;
+  s.domains = {{a.users(), a.items}, {b.users(), b.items}};
+  Trained t(device, both, s);
+  t.start();
+  t.steps(3);
+  const double before = t.training.clock().loss_sum;
+  t.steps(1);
+  const auto host = [&](VectorView<int32_t> from) {
+    const std::vector<int32_t> values = to_host(*t.backend, from);
+    return Values<int32_t>(values.begin(), values.end());
+  };
+  const BatchView drawn = t.training.batch();
+  const HostBatch batch =
+      make_batch("drawn", both.users(), both.items, 1, host(drawn.user), host(drawn.positive),
+                 host({drawn.negative.data, drawn.rows()}));
+  const int64_t dim = t.model.encoder().dim();
+  Rows e;  // as the step made it
+  const std::vector<float> values = to_host(*t.backend, t.model.representations().raw());
+  for (size_t at = 0; at < values.size(); at += size_t(dim))
+    e.emplace_back(values.begin() + ptrdiff_t(at), values.begin() + ptrdiff_t(at) + dim);
+  const double want = plain_loss(s.objective, Score::cosine, e, both.lists, batch, s.domains);
+  // A unit vector's values are off by dim + 4 roundings, a score by those of two and of its sum; the
+  // loss by what its exponents are off by, the positive's and another's.
+  const double of_score =
+      double(2 * (dim + 4) + 4 * dim) * double(std::numeric_limits<float>::epsilon());
+  const double bound = 2 * of_score / double(s.objective.tau);
+  CHECK(std::abs(t.training.clock().loss_sum - before - want) <= bound);
+  CHECK(std::abs(plain_loss(s.objective, Score::cosine, e, both.lists, batch) - want) > 2 * bound);
 }
 
 TEST_CASE("training: memory is what was announced, and a step takes none", "[engine]") {

@@ -122,9 +122,20 @@ inline void plain_normalise(std::vector<double>& row) {
   for (double& value : row) value /= norm;
 }
 
+// Whether both items are of one domain; without domains all are.
+inline bool of_one_domain(const std::vector<Domain>& domains, int32_t a, int32_t b) {
+  int64_t end = 0;
+  for (const Domain& domain : domains) {
+    end += domain.items;
+    if (a < end || b < end) return a < end && b < end;
+  }
+  return true;
+}
+
 // The mean loss of the batch on e [users + items]; lists: the users' training items.
 inline double plain_loss(const ObjectiveSettings& objective, Score score, Rows e,
-                         const Lists& lists, const HostBatch& batch) {
+                         const Lists& lists, const HostBatch& batch,
+                         const std::vector<Domain>& domains = {}) {
   const size_t users = lists.size();
   if (score == Score::cosine)
     for (auto& row : e) plain_normalise(row);
@@ -141,11 +152,13 @@ inline double plain_loss(const ObjectiveSettings& objective, Score score, Rows e
     add_score(own);
     if (objective.kind == Objective::softmax) {
       for (int32_t i = 0; i < batch.items; ++i)
-        if (i != own) add_score(i);
+        if (i != own && of_one_domain(domains, i, own)) add_score(i);
     } else if (objective.kind == Objective::inbatch) {
       const std::vector<int32_t>& hers = lists[size_t(batch.user[size_t(b)])];
       for (int32_t i : batch.positive)
-        if (i != own && !std::binary_search(hers.begin(), hers.end(), i)) add_score(i);
+        if (i != own && of_one_domain(domains, i, own) &&
+            !std::binary_search(hers.begin(), hers.end(), i))
+          add_score(i);
     } else {
       for (int64_t slot = 1; slot <= batch.negatives; ++slot) add_score(batch.item_of(b, slot));
     }

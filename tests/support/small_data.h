@@ -66,4 +66,17 @@ inline SmallData small_data(uint64_t seed, int64_t users = 12, int64_t items = 1
   return data;
 }
 
+// Both as domains of one dataset.
+inline SmallData joined(const SmallData& a, const SmallData& b) {
+  SmallData both = a;
+  both.items = a.items + b.items;
+  for (std::vector<int32_t> list : b.lists) {
+    for (int32_t& i : list) i += int32_t(a.items);
+    both.lists.push_back(std::move(list));
+  }
+  both.z.insert(both.z.end(), b.z.begin(), b.z.end());
+  both.train = csr_of(both.lists, both.items);
+  return both;
+}
+
 }  // namespace rec::test
