@@ -6,6 +6,7 @@ Rankings and metrics are worked out again here from the exported vectors, in dou
 import json
 import math
 import re
+import shutil
 import tomllib
 import unittest
 
@@ -295,6 +296,29 @@ class CommandsOnARun(ProgramTest):
         shuffled, = self.run_json_lines("recommend", self.run_folder, "--history",
                                         ",".join(f"it{i}" for i in [*reversed(sorted(history)), *history]))
         self.assertEqual(shuffled, entry, "a history is a set")
+
+    def test_recommend_for_histories(self):
+        """Each as if it were alone; exactly: as a user of a dataset that has her."""
+        histories = [sorted(self.splits["train"][user]) for user in (5, 7)]
+        file = self.folder / "histories.tsv"
+        file.write_text("".join("\t".join(f"it{item}" for item in own) + "\n\n" for own in histories))
+        rebuilt = shutil.copytree(self.data, self.folder / "rebuilt")
+        for more in ([], ["--exact"]):
+            entries = self.run_json_lines("recommend", self.run_folder, "--histories", file, *more)
+            for own, entry in zip(histories, entries, strict=True):
+                alone, = self.run_json_lines("recommend", self.run_folder, "--history",
+                                             ",".join(f"it{item}" for item in own), *more)
+                self.assertEqual(entry, alone)
+                if not more:
+                    continue
+                (rebuilt / "train.txt").write_text((self.data / "train.txt").read_text()
+                                                   + " ".join(map(str, [USERS, *own])) + "\n")
+                user, = self.run_json_lines("recommend", self.run_folder, "--data", rebuilt, "--users", USERS)
+                self.assertEqual([item["item"] for item in user["items"]], [item["item"] for item in entry["items"]])
+                for ours, theirs in zip(entry["items"], user["items"]):
+                    self.assertAlmostEqual(ours["score"], theirs["score"], delta=SCORE_BOUND)
+        rows = self.check_succeeds(run("recommend", self.run_folder, "--histories", file, "--format", "tsv")).stdout
+        self.assertEqual({row.split("\t")[0] for row in rows.splitlines()[1:]}, {"history 1", "history 2"})
 
     def language(self, item):
         return vector(item, WIDTH)
