@@ -215,6 +215,7 @@ Command add_recommend(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("recommend", "The best items for users of a run, or for a new history");
   add_run_options(*command, options->load);
+  add_new_item_options(*command, options->load);
   command->add_option("--users", options->users, "external ids, as ID,ID, or all");
   command->add_option("--users-file", options->users_file,
                       "file of external ids, one a line: for ids with commas");

@@ -177,6 +177,8 @@ SYNTAX = [
     (["evaluate", "RUN", "--beside", "RUN"], ["--beside", "--data"]),
     (["intention", "RUN", "--queries", "RUN"], ["--queries", "--vectors"]),
     (["recommend", "RUN", "--users", "1", "--intent-item", "a", "--intent-vector", "b"], ["--intent-item", "--intent-vector"]),
+    (["recommend", "RUN", "--users", "1", "--new-items", "F"], ["--new-items", "--new-vectors"]),
+    (["recommend", "RUN", "--users", "1", "--new-vectors", "F"], ["--new-vectors", "--new-items"]),
     (["compare"], ["RUN is required"]),
     (["compare", "RUN", "RUN", "--split", "train"], ["--split", "train"]),
     (["sweep"], ["FILE is required"]),
@@ -243,6 +245,15 @@ def targets(text):
     return hurt
 
 
+def new_items(text, rows=1, width=WIDTH, values=None):
+    """A table of new items and their vectors, beside the run's own files."""
+    def hurt(run_folder):
+        write("new.tsv", text)(run_folder)
+        vectors = [value for row in range(rows) for value in vector(row + 50, width)] if values is None else values
+        write("new.npy", npy_bytes((rows, width), vectors))(run_folder)
+    return hurt
+
+
 def intent(shape, values):
     return write("intent.npy", npy_bytes(shape, values))
 
@@ -250,6 +261,8 @@ def intent(shape, values):
 GOOD_QUERIES = "item\tquery\n{0}\tsomething red\n{1}\tsomething blue\n".format(*USER_0_TEST)
 SWEEP = ["intention", "RUN", "--queries", "RUN/queries.tsv", "--vectors", "RUN/vectors.npy"]
 TOWARDS = ["recommend", "RUN", "--users", "1", "--intent-vector", "RUN/intent.npy", "--alpha", "0.5"]
+
+NEW = ["recommend", "RUN", "--users", "1", "--new-items", "RUN/new.tsv", "--new-vectors", "RUN/new.npy"]
 
 # name, how the run is hurt, arguments (RUN, DATA, WIDER, LIKE, LONE, UNTESTED and TREE stand for folders), words
 REFUSED_RUNS = [
@@ -356,6 +369,19 @@ REFUSED_RUNS = [
      ["recommend", "RUN", "--users", "1", "--intent-item", "it77", "--alpha", "0.5"], ["no item 'it77'"]),
     ("several strengths for recommend", lambda run_folder: None,
      ["recommend", "RUN", "--users", "1", "--intent-item", "it3", "--alpha", "0:1:0.5"], ["0:1:0.5", "one value"]),
+    ("new items that go on elsewhere", new_items("21\tnew\tNew\n"), NEW, ["new.tsv:1", "id 21 leaves a gap", "20, 21"]),
+    ("new items numbered as the dataset's", new_items("item\toriginal_id\ttitle\n19\tnew\tNew\n"), NEW,
+     ["new.tsv:2", "id 19 is taken", "20"]),
+    ("a new item with an old id", new_items("20\tit7\tNew\n"), NEW, ["new.tsv", "'it7'", "already"]),
+    ("new items twice", new_items("20\tnew\tNew\n20\tnewer\tNewer\n", rows=2), NEW, ["new.tsv:2", "twice"]),
+    ("new items of a header alone", new_items("item\toriginal_id\ttitle\n"), NEW, ["new.tsv", "holds no ids"]),
+    ("new items that are not there", lambda run_folder: None, NEW, ["new.tsv", "no such file"]),
+    ("fewer vectors than new items", new_items("20\tnew\tNew\n21\tnewer\tNewer\n"), NEW,
+     ["new.npy", "1 rows", "new.tsv names 2 items"]),
+    ("new vectors of another width", new_items("20\tnew\tNew\n", width=12), NEW, ["new.npy", "12 wide", "8 wide"]),
+    ("a new vector with NaN", new_items("20\tnew\tNew\n", values=[float("nan")] * WIDTH), NEW,
+     ["new.npy", "row 0", "not finite"]),
+    ("a new vector of zeros", new_items("20\tnew\tNew\n", values=[0.0] * WIDTH), NEW, ["new.npy", "row 0", "all zero"]),
     ("a run's settings not TOML", write("config.toml", "batch ="), ["train", "DATA", "--out", "RUN", "--resume"],
      ["config.toml:1", "not TOML"]),
 ]

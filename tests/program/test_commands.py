@@ -333,6 +333,45 @@ class CommandsOnARun(ProgramTest):
         for item, score in want.items():
             self.assertAlmostEqual(got[item], score, delta=10 * SCORE_BOUND, msg=item)
 
+    def test_new_items(self):
+        """As items that the dataset had from the start, without interactions; nobody else moves."""
+        first, added = ITEMS + COLD, 3
+        names = [f"{first + n}\tnew{n}\tNewly made, number {n}\n" for n in range(added)]
+        # The first is near an item with users, the second is as a cold one, the third like none.
+        vectors = [[1.01 * value for value in self.language(4)], self.language(ITEMS), vector(500, WIDTH)]
+        table, matrix = self.folder / "new.tsv", self.folder / "new.npy"
+        table.write_text("item\toriginal_id\ttitle\n" + "".join(reversed(names)))
+        matrix.write_bytes(npy_bytes((added, WIDTH), sum(vectors, [])))
+        new = ["--new-items", table, "--new-vectors", matrix]
+        grown = shutil.copytree(self.data, self.folder / "grown")
+        with open(grown / "items.tsv", "a") as items:
+            items.write("".join(names))
+        rows = [self.language(item) for item in range(first)] + vectors
+        (grown / "item_language.npy").write_bytes(npy_bytes((first + added, WIDTH), sum(rows, [])))
+        only = self.folder / "only.txt"
+        only.write_text("new0\nnew2\nit3\n")
+        for arguments in (["recommend", "--users", "all", "--topk", first + added],
+                          ["recommend", "--users", "3", "--only-items", only],
+                          ["recommend", "--users", "3", "--exclude-items", only],
+                          ["recommend", "--users", "3", "--intent-item", "new2", "--alpha", "0.5"],
+                          ["recommend", "--history", "it1,new1,it7"], ["recommend", "--history", "it1,new1", "--exact"],
+                          ["similar", "--item", "new0"]):
+            with self.subTest(arguments):
+                command, *rest = arguments
+                lists = self.run_json_lines(command, self.run_folder, *rest, *new)
+                wanted = self.run_json_lines(command, self.run_folder, "--data", grown, *rest)
+                titles = {item["item"]: item["title"] for entry in lists for item in entry["items"]}
+                if arguments[1:3] == ["--users", "all"]:
+                    self.assertEqual(titles["new0"], "Newly made, number 0")
+                for entry, want in zip(lists, wanted, strict=True):
+                    for ours, theirs in zip(entry.pop("items"), want.pop("items"), strict=True):
+                        self.assertAlmostEqual(ours.pop("score"), theirs.pop("score"), delta=SCORE_BOUND)
+                        self.assertEqual(ours, theirs)
+                    self.assertEqual(entry, want)
+        alike, = self.run_json_lines("similar", self.run_folder, "--item", "new1", *new)
+        self.assertEqual(alike["items"][0]["item"], f"it{ITEMS}")
+        self.assertAlmostEqual(alike["items"][0]["score"], 1, delta=SCORE_BOUND)
+
     def test_recommend_towards_an_item(self):
         query = ["--intent-item", "it7"]
         plain, = self.run_json_lines("recommend", self.run_folder, "--users", "4", "--include-seen", "--topk", "1000")
