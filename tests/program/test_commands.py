@@ -615,7 +615,7 @@ class CommandsOnARun(ProgramTest):
             self.assertEqual(splits["train"][user] | splits["valid"][user], self.seen(user, ("train", "valid")))
         self.assertEqual((cold / "config.toml").read_text(), (self.data / "config.toml").read_text())
         self.check_succeeds(train(cold, run_folder, "--epochs", "2"))
-        self.check_succeeds(run("evaluate", run_folder, "--topk", "3,5", "--cold", "users", "--json", file))
+        self.check_succeeds(run("evaluate", run_folder, "--topk", "3,16", "--cold", "users", "--json", file))
         written = json.loads(file.read_text())
         lists = {}
         for kind, more in (("frozen", []), ("rebuilt", ["--exact"])):
@@ -625,6 +625,7 @@ class CommandsOnARun(ProgramTest):
             entries = self.run_json_lines("recommend", run_folder, "--histories", histories, "--topk", "20", *more)
             lists[kind] = {user: [int(item["item"].removeprefix("it")) for item in entry["items"]]
                            for user, entry in zip(sorted(people), entries, strict=True)}
+        self.assertNotEqual(lists["frozen"], lists["rebuilt"])
         name = "users without training items, served from their valid items"
         relevant = {name: {user: splits["test"][user] for user in people},
                     "users with training items": {user: own for user, own in splits["test"].items() if user not in people}}
@@ -632,16 +633,32 @@ class CommandsOnARun(ProgramTest):
                           {f"alpharec, {kind} graph": lists[kind].__getitem__ for kind in lists})
         self.assertEqual([entry["model"] for entry in written["groups"][0]["models"]],
                          ["alpharec, frozen graph", "alpharec, rebuilt graph", "emb-knn", "popularity"])
+        frozen, rebuilt = (entry["metrics"] for entry in written["groups"][0]["models"][:2])
+        self.assertNotEqual(frozen, rebuilt, "the lists differ too little to show whose metrics these are")
         # All that is not hers is among her first 20 of 22 items, whichever graph.
         self.assertEqual(written["overlap@20"], 1.0)
         plain = self.folder / "plain.json"
-        self.check_succeeds(run("evaluate", run_folder, "--topk", "3,5", "--per-user", plain))
+        self.check_succeeds(run("evaluate", run_folder, "--topk", "3,16", "--per-user", plain))
         rows = [row for row in read_table(plain) if int(row["user"]) not in people]
         warm = written["groups"][1]["models"][0]["metrics"]
         for key, value in warm.items():
             self.assertAlmostEqual(value, sum(float(row[key]) for row in rows) / len(rows), places=9, msg=key)
         tables = self.check_succeeds(run("evaluate", run_folder, "--cold", "users")).stdout
         self.assertIn("frozen and rebuilt graph: 100.0% of the first 20 items the same", tables)
+
+    def test_models_without_language_vectors(self):
+        """They know no item by its title and nobody by her history, and say so; cold items they do rank."""
+        cold, run_folder = self.folder / "cold", self.folder / "mf"
+        self.check_succeeds(run("split", self.data, "--out", cold, "--cold", "items", "--share", "0.2"))
+        self.check_succeeds(train(cold, run_folder, "--epochs", "2", "--set", "model=mf"))
+        self.check_succeeds(run("evaluate", run_folder, "--cold", "items"))
+        new = ["--new-items", self.data / "items.tsv", "--new-vectors", self.data / "item_language.npy"]
+        for option, arguments in (("--new-items", ["recommend", run_folder, "--users", "1", *new]),
+                                  ("--histories", ["recommend", run_folder, "--histories", self.data / "items.tsv"]),
+                                  ("--history", ["recommend", run_folder, "--history", "it1", "--exact"]),
+                                  ("--cold users", ["evaluate", run_folder, "--cold", "users"])):
+            with self.subTest(option):
+                self.check_refusal(run(*arguments), f"{option}: ", "mf model, which reads no language vectors")
 
     def test_a_split_with_cold_items(self):
         cold = self.folder / "cold"
