@@ -22,12 +22,6 @@ std::vector<int32_t> merged(const std::vector<int32_t>& a, const std::vector<int
   return all;
 }
 
-void add_row(HostCsr& m, const std::vector<int32_t>& row) {
-  m.col.insert(m.col.end(), row.begin(), row.end());
-  m.row_start.push_back(m.entries());
-  ++m.rows;
-}
-
 // count different numbers below n, ascending, every set of them equally likely: Floyd's algorithm.
 // word(i): the i-th draw.
 template <class Word>

@@ -12,6 +12,7 @@ enum class DrawKind : uint32_t {
   bootstrap = 0xFFFFFFFDu,
   intention_target = 0xFFFFFFFCu,
   intention_noise = 0xFFFFFFFBu,
+  cold_split = 0xFFFFFFFAu,
 };
 
 }  // namespace rec

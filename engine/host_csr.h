@@ -18,6 +18,13 @@ struct HostCsr {
   int64_t entries() const { return static_cast<int64_t>(col.size()); }
 };
 
+// A row after all others.
+inline void add_row(HostCsr& m, const std::vector<int32_t>& row) {
+  m.col.insert(m.col.end(), row.begin(), row.end());
+  m.row_start.push_back(m.entries());
+  ++m.rows;
+}
+
 // The transpose, rows ascending within each column:
 // a stable counting sort. keep(row): which rows take part.
 template <class Keep>

@@ -53,7 +53,7 @@ void add_candidate_options(CLI::App& command, CandidateOptions& options) {
   command.add_flag("--pooled", options.pooled, "candidates: one list a user, all hers together");
   command.add_option("--save-candidates", options.save_file,
                      "write the lists that were ranked, as --candidates reads them");
-  for (const char* other : {"--groups", "--per-user", "--mask", "--beside"})
+  for (const char* other : {"--groups", "--per-user", "--mask", "--beside", "--cold"})
     for (CLI::Option* option : {file, drawn}) option->excludes(command.get_option(other));
 }
 

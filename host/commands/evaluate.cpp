@@ -9,6 +9,7 @@
 
 #include "engine/baselines.h"
 #include "host/commands/candidate_ranking.h"
+#include "host/commands/cold_evaluation.h"
 #include "host/commands/commands.h"
 #include "host/commands/evaluation_groups.h"
 #include "host/commands/output_file.h"
@@ -38,6 +39,7 @@ struct Options {
   CandidateOptions candidates;
   std::string beside;  // a run trained on load.data
   bool groups = false;
+  std::string cold;  // "items", "users" or ""
   uint64_t seed = 101;
 };
 
@@ -187,6 +189,35 @@ void evaluate_candidates(const Options& options, Subject& subject, Split split) 
   }
 }
 
+void evaluate_cold(const Options& options, Subject& subject, Split split) {
+  const Dataset& data = subject.run.data;
+  const std::vector<int64_t>& cutoffs = subject.run.config.topk;
+  const bool users = options.cold == "users";
+  if (users && split != Split::test)
+    throw std::invalid_argument(
+        "evaluate: --cold users evaluates the test split; valid is these users' history");
+  if (users && options.mask == "train")
+    throw std::invalid_argument(
+        "evaluate: --cold users leaves out train and valid, which is these users' history; --mask "
+        "train would not");
+  const SplitEvaluator evaluator(*subject.run.backend, data,
+                                 users ? "others" : subject.run.config.mask);
+  const ColdEvaluation cold =
+      users ? evaluate_cold_users(subject.run, *subject.ranker, subject.name, evaluator, cutoffs)
+            : evaluate_cold_items(subject.run, *subject.ranker, subject.name, evaluator, split,
+                                  cutoffs);
+  print_notices(subject.run);
+  if (!is_standard_output(options.json_file))
+    fmt::print("{}: {} split, all {} items ranked, masked: {}\n{}", data.name, options.split,
+               data.items, cold.masked, cold_tables(cold, cutoffs));
+  if (!options.json_file.empty()) {
+    Json json = {{"split", options.split}, {"cold", options.cold}};
+    if (!subject.run.forced.empty()) json["forced"] = subject.run.forced;
+    json.update(cold_json(cold, cutoffs));
+    write_json(options.json_file, json);
+  }
+}
+
 // What was found on one dataset.
 struct Outcome {
   std::string data;  // the dataset's name
@@ -228,7 +259,8 @@ Outcome evaluate_all_items(const Options& options, Subject& subject, const Subje
   return outcome;
 }
 
-// Of the run's dataset, or of the one that is named; candidates are done with here: no outcome.
+// Of the run's dataset, or of the one that is named; no outcome of candidates and cold ones, which
+// are done with here.
 std::optional<Outcome> evaluate_on_one(const Options& options) {
   const Split split = options.split == "valid" ? Split::valid : Split::test;
   Subject subject = options.model.empty() ? trained_model(options.load) : baseline(options);
@@ -240,6 +272,10 @@ std::optional<Outcome> evaluate_on_one(const Options& options) {
   if (data.split(split).entries() == 0)
     throw FileError(data.path, "has no " + options.split + " interactions (" + options.split +
                                    ".txt is missing or empty); there is nothing to evaluate");
+  if (!options.cold.empty()) {
+    evaluate_cold(options, subject, split);
+    return std::nullopt;
+  }
   const Subject there = options.beside.empty() ? Subject() : trained_there(options);
   print_notices(subject.run);
   if (!options.candidates.asked()) return evaluate_all_items(options, subject, there, split);
@@ -259,10 +295,11 @@ std::vector<std::string> trained_together(const Options& options) {
 
 // A run that was trained on several datasets, on each of them, and the mean over them.
 void evaluate_on_each(const Options& options, const std::vector<std::string>& datasets) {
-  if (!options.per_user_file.empty() || options.candidates.asked())
-    throw std::invalid_argument(options.load.run +
-                                ": was trained on several datasets together; for --per-user and "
-                                "candidates name one of them with --data");
+  if (!options.per_user_file.empty() || options.candidates.asked() || !options.cold.empty())
+    throw std::invalid_argument(
+        options.load.run +
+        ": was trained on several datasets together; for --per-user, --cold "
+        "and candidates name one of them with --data");
   std::vector<Outcome> outcomes;
   for (const std::string& path : datasets) {
     Options of_one = options;
@@ -335,6 +372,16 @@ Command add_evaluate(CLI::App& app) {
                       "write every user's metrics here (TSV); - as above");
   command->add_flag("--groups", options->groups,
                     "also for users by history length, and for items by popularity");
+  command
+      ->add_option(
+          "--cold", options->cold,
+          "those training knows nothing of apart from the others: items, or users, who are "
+          "served from their valid items")
+      ->check(CLI::IsMember({"items", "users"}))
+      ->excludes(command->get_option("--model"))
+      ->excludes(command->get_option("--groups"))
+      ->excludes(command->get_option("--per-user"))
+      ->excludes(command->get_option("--beside"));
   command->add_option("--seed", options->seed, "of random, pop-random and sampled negatives")
       ->capture_default_str();
   add_candidate_options(*command, options->candidates);

@@ -52,6 +52,7 @@ Command add_export(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("export", "Final user and item vectors and id maps of a run");
   add_run_options(*command, options->load);
+  add_new_item_options(*command, options->load);
   command->add_option("--out", options->folder, "folder to write")->required();
   return [options] { return run_export(*options); };
 }

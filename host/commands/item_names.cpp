@@ -70,6 +70,20 @@ std::vector<std::string> read_names(const std::string& file) {
   return names;
 }
 
+std::vector<std::vector<std::string>> read_name_lists(const std::string& file) {
+  std::vector<std::vector<std::string>> lists;
+  for (const std::string& line : read_names(file)) {
+    std::vector<std::string> names;
+    for (size_t begin = 0; begin < line.size();) {
+      const size_t end = std::min(line.find('\t', begin), line.size());
+      if (end > begin) names.push_back(line.substr(begin, end - begin));
+      begin = end + 1;
+    }
+    if (!names.empty()) lists.push_back(std::move(names));
+  }
+  return lists;
+}
+
 std::vector<uint8_t> allowed_items(const Dataset& data, const std::string& only_file,
                                    const std::string& exclude_file) {
   if (only_file.empty() && exclude_file.empty()) return {};

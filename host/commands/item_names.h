@@ -18,6 +18,8 @@ std::vector<int32_t> users_named(const Dataset& data, const std::vector<std::str
 
 // One id a line.
 std::vector<std::string> read_names(const std::string& file);
+// A list a line, ids between tabs; lines without any are passed over.
+std::vector<std::vector<std::string>> read_name_lists(const std::string& file);
 
 // allowed[item]: those in only_file (or all when ""),
 // without those in exclude_file. Empty when neither is given.

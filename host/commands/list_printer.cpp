@@ -28,8 +28,9 @@ void ListPrinter::print(const std::string& name, const std::string& heading, con
 }
 
 void ListPrinter::print_for_history(const std::vector<std::string>& history,
-                                    const std::string& heading, const TopLists& lists) {
-  print("history", history, heading, lists, 0);
+                                    const std::string& called, const std::string& heading,
+                                    const TopLists& lists, int64_t row) {
+  print(called, history, heading, lists, row);
 }
 
 void ListPrinter::print(const std::string& name, const std::vector<std::string>& history,

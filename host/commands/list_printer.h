@@ -18,9 +18,9 @@ class ListPrinter {
   // name: the external id; heading: what a person reads above the table.
   void print(const std::string& name, const std::string& heading, const TopLists& lists,
              int64_t row);
-  // For someone without a name: JSON has no user but the history's ids.
-  void print_for_history(const std::vector<std::string>& history, const std::string& heading,
-                         const TopLists& lists);
+  // For someone without a name: JSON has no user but the history's ids, TSV what it is called.
+  void print_for_history(const std::vector<std::string>& history, const std::string& called,
+                         const std::string& heading, const TopLists& lists, int64_t row);
 
  private:
   struct Entry {

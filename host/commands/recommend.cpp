@@ -20,7 +20,7 @@ namespace {
 
 struct Options {
   LoadRequest load;
-  std::string users, users_file, history;
+  std::string users, users_file, history, histories_file;
   std::string format = "table", only_file, exclude_file;
   std::string intent_file, intent_item, alpha;
   int64_t k = 10;
@@ -127,42 +127,71 @@ void recommend_with_intention(LoadedRun& run, const Options& options,
   });
 }
 
-void recommend_to_history(LoadedRun& run, const Options& options,
-                          VectorView<const uint8_t> allowed) {
+// Each as a set, ascending.
+std::vector<std::vector<int32_t>> chosen_histories(const Dataset& data, const Options& options) {
+  std::vector<std::vector<int32_t>> histories;
+  if (!options.history.empty())
+    histories.push_back(items_named(data, split_list(options.history, "--history")));
+  else
+    for (const std::vector<std::string>& names : read_name_lists(options.histories_file))
+      histories.push_back(items_named(data, names));
+  if (histories.empty())
+    throw FileError(options.histories_file,
+                    "holds no history; it has one a line, items between tabs");
+  for (std::vector<int32_t>& history : histories) {
+    std::sort(history.begin(), history.end());
+    history.erase(std::unique(history.begin(), history.end()), history.end());
+  }
+  return histories;
+}
+
+void recommend_to_histories(LoadedRun& run, const Options& options,
+                            VectorView<const uint8_t> allowed) {
   const Dataset& data = run.data;
-  require_language_model(run, "--history");
-  Backend& backend = *run.backend;
-  std::vector<int32_t> history = items_named(data, split_list(options.history, "--history"));
-  std::sort(history.begin(), history.end());
-  history.erase(std::unique(history.begin(), history.end()), history.end());
-  const std::vector<float> vector =
-      new_user_vector(*run.model, data.language.view(), data.train.view(), history);
-  Matrix<float> user(backend, 1, int64_t(vector.size()));
-  backend.upload(user.data(), vector.data(), sizeof(float) * vector.size());
-  const HostCsr own{1, data.items, {0, int64_t(history.size())}, history};
+  require_language_model(run, options.history.empty() ? "--histories" : "--history");
+  const std::vector<std::vector<int32_t>> histories = chosen_histories(data, options);
+  HostCsr own;
+  own.cols = data.items;
+  for (const std::vector<int32_t>& history : histories) add_row(own, history);
   std::vector<DeviceCsr> seen;
-  if (!options.include_seen) seen.emplace_back(backend, own.view());
-  VectorRanker ranker(backend, user.view(), run.model->representations().item());
-  const TopLists lists = ranker.rank({0}, views(seen), allowed, std::min(options.k, data.items));
+  if (!options.include_seen) seen.emplace_back(*run.backend, own.view());
+  NewUsers users(*run.model, data.language.view(), data.train.view());
+  NewUserRanker ranker(*run.model, users, own.view(),
+                       options.exact ? NewUserGraph::rebuilt : NewUserGraph::frozen);
+  std::vector<int32_t> people(histories.size());
+  std::iota(people.begin(), people.end(), 0);
+  const TopLists lists = ranker.rank(people, views(seen), allowed, std::min(options.k, data.items));
   print_notices(run);
-  std::vector<std::string> names;
-  for (int32_t item : history) names.push_back(data.item_name(item));
-  ListPrinter(data, options.format, "user")
-      .print_for_history(names, fmt::format("for a new user with {} items:", names.size()), lists);
+  ListPrinter printer(data, options.format, "user");
+  for (size_t row = 0; row < histories.size(); ++row) {
+    std::vector<std::string> names;
+    for (int32_t item : histories[row]) names.push_back(data.item_name(item));
+    printer.print_for_history(
+        names, histories.size() == 1 ? "history" : fmt::format("history {}", row + 1),
+        fmt::format("for a new user with {} items{}:", names.size(),
+                    options.exact ? ", on the graph rebuilt with her" : ""),
+        lists, int64_t(row));
+  }
 }
 
 int run_recommend(const Options& options) {
   const auto given = [](const std::string& text) { return text.empty() ? 0 : 1; };
-  if (given(options.users) + given(options.users_file) + given(options.history) != 1)
+  const bool has_history = !options.history.empty() || !options.histories_file.empty();
+  if (given(options.users) + given(options.users_file) + given(options.history) +
+          given(options.histories_file) !=
+      1)
     throw std::invalid_argument(
-        "recommend: give one of --users ID,ID (or all), --users-file FILE and --history ITEM,ITEM");
+        "recommend: give one of --users ID,ID (or all), --users-file FILE, --history ITEM,ITEM and "
+        "--histories FILE");
   if (has_intention(options) == options.alpha.empty())
     throw std::invalid_argument(
         "recommend: an intention is a query, --intent-vector FILE.npy or --intent-item ITEM, and "
         "its strength, --alpha A; give both or neither");
-  if (options.exact && !has_intention(options))
-    throw std::invalid_argument("recommend: --exact is for lists moved by an intention");
-  if (has_intention(options) && !options.history.empty())
+  if (options.exact && !has_intention(options) && !has_history)
+    throw std::invalid_argument(
+        "recommend: --exact is for an intention or a history; the dataset's own users have exact "
+        "lists without it");
+  if (has_intention(options) && has_history)
     throw std::invalid_argument(
         "recommend: an intention moves the lists of --users, not of --history");
   LoadedRun run = load_run(options.load);
@@ -172,10 +201,10 @@ int run_recommend(const Options& options) {
     return 0;
   }
   const Array<uint8_t> allowed(*run.backend, flags);
-  if (options.history.empty())
-    recommend_to_users(run, options, allowed.view());
+  if (has_history)
+    recommend_to_histories(run, options, allowed.view());
   else
-    recommend_to_history(run, options, allowed.view());
+    recommend_to_users(run, options, allowed.view());
   return 0;
 }
 
@@ -186,18 +215,23 @@ Command add_recommend(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("recommend", "The best items for users of a run, or for a new history");
   add_run_options(*command, options->load);
+  add_new_item_options(*command, options->load);
   command->add_option("--users", options->users, "external ids, as ID,ID, or all");
   command->add_option("--users-file", options->users_file,
                       "file of external ids, one a line: for ids with commas");
   command->add_option("--history", options->history, "items of someone never seen, as ITEM,ITEM");
+  command->add_option("--histories", options->histories_file,
+                      "file of such histories, one a line, items between tabs");
   CLI::Option* vector =
       command->add_option("--intent-vector", options->intent_file,
                           "move the users' lists towards this language vector (.npy)");
   command->add_option("--intent-item", options->intent_item, "move them towards this item's vector")
       ->excludes(vector);
   command->add_option("--alpha", options->alpha, "how far, from 0 (not) to 1 (the query alone)");
-  command->add_flag("--exact", options->exact,
-                    "propagate everything again for each list, instead of the closed form");
+  command->add_flag(
+      "--exact", options->exact,
+      "propagate everything again for each list: of an intention instead of the closed "
+      "form, of a history on the graph rebuilt with her");
   add_list_options(*command, options->k, options->format);
   command->add_flag("--include-seen", options->include_seen,
                     "also items of the user's train, valid and test splits");

@@ -31,6 +31,16 @@ void add_run_options(CLI::App& command, LoadRequest& request) {
   add_machine_options(command, request.device, request.threads);
 }
 
+void add_new_item_options(CLI::App& command, LoadRequest& request) {
+  CLI::Option* table =
+      command.add_option("--new-items", request.new_items,
+                         "items after the dataset's, as in items.tsv, known by their titles alone");
+  CLI::Option* vectors = command.add_option("--new-vectors", request.new_vectors,
+                                            "their language vectors, a row each (.npy)");
+  table->needs(vectors);
+  vectors->needs(table);
+}
+
 void add_list_options(CLI::App& command, int64_t& k, std::string& format) {
   command.add_option("--topk", k, "items a list")
       ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}))

@@ -19,6 +19,8 @@ void add_settings_option(CLI::App& command, std::vector<std::string>& settings,
 void add_machine_options(CLI::App& command, std::string& device, int& threads);
 // RUN; --data, --force, --set, --language, --device, --threads
 void add_run_options(CLI::App& command, LoadRequest& request);
+// --new-items, --new-vectors
+void add_new_item_options(CLI::App& command, LoadRequest& request);
 // --topk, --format
 void add_list_options(CLI::App& command, int64_t& k, std::string& format);
 

@@ -42,6 +42,7 @@ Command add_similar(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("similar", "The items nearest to an item in a run's space");
   add_run_options(*command, options->load);
+  add_new_item_options(*command, options->load);
   command->add_option("--item", options->item, "external id")->required();
   add_list_options(*command, options->k, options->format);
   return [options] { return run_similar(*options); };

@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <string_view>
 
 #include "host/formats/content_hash.h"
 #include "host/formats/file_error.h"
@@ -259,6 +261,14 @@ MatrixView<const float> LanguageMatrix::view() const {
   return {converted_.empty() ? file_->float32_in_place() : converted_.data(), rows_, width_};
 }
 
+void LanguageMatrix::append(const LanguageMatrix& more) {
+  const MatrixView<const float> own = view(), others = more.view();
+  std::vector<float> all(own.data, own.data + own.rows * own.cols);
+  all.insert(all.end(), others.data, others.data + others.rows * others.cols);
+  converted_ = std::move(all);
+  rows_ += others.rows;
+}
+
 const HostCsr& Dataset::split(Split which) const {
   return which == Split::train ? train : which == Split::valid ? valid : test;
 }
@@ -271,6 +281,37 @@ std::string Dataset::item_name(int64_t item) const {
 }
 std::string Dataset::item_title(int64_t item) const {
   return item_table.size() > 0 ? item_table.title[size_t(item)] : std::string();
+}
+
+void append_items(Dataset& data, const std::string& table, const std::string& vectors) {
+  const IdTable added = read_id_table(table, data.items);
+  const LanguageMatrix language(vectors);
+  if (language.rows() != added.size())
+    throw FileError(vectors, "has " + std::to_string(language.rows()) + " rows, but " + table +
+                                 " names " + std::to_string(added.size()) +
+                                 " items; one row per item is needed");
+  if (language.width() != data.language.width())
+    throw FileError(vectors, "is " + std::to_string(language.width()) +
+                                 " wide, but the dataset's language vectors are " +
+                                 std::to_string(data.language.width()) +
+                                 " wide; embed the titles with the same model");
+  IdTable& items = data.item_table;
+  for (int64_t i = items.size(); i < data.items; ++i) {  // there is no table: items go by numbers
+    items.original_id.push_back(std::to_string(i));
+    items.title.emplace_back();
+  }
+  const std::set<std::string_view> taken(items.original_id.begin(), items.original_id.end());
+  for (const std::string& id : added.original_id)
+    if (taken.count(id) > 0)
+      throw FileError(table, "original id '" + id + "' is an item of " + data.name +
+                                 " already; a new item needs one of its own");
+  items.original_id.insert(items.original_id.end(), added.original_id.begin(),
+                           added.original_id.end());
+  items.title.insert(items.title.end(), added.title.begin(), added.title.end());
+  data.language.append(language);
+  data.items += added.size();
+  for (HostCsr* split : {&data.train, &data.valid, &data.test})
+    widen(*split, data.users, data.items);
 }
 
 void refuse_dataset_folder(const std::string& folder) {

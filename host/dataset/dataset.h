@@ -45,6 +45,8 @@ class LanguageMatrix {
   // One matrix of several of one width, row behind row.
   explicit LanguageMatrix(const std::vector<const LanguageMatrix*>& parts);
   MatrixView<const float> view() const;  // [rows, width]
+  // Rows of the same width after its own, which are copied into memory.
+  void append(const LanguageMatrix& more);
   int64_t rows() const { return rows_; }
   int64_t width() const { return width_; }
 
@@ -85,6 +87,12 @@ struct DatasetOptions {
 };
 
 Dataset load_dataset(const std::string& path, const DatasetOptions& options = {});
+
+// Items after the dataset's own, which nobody has interacted with: table is as items.tsv, with
+// numbers that go on after the last item's, and vectors holds their language vectors, a row each.
+// The fingerprint stays that of the dataset as it lies on the disk. Refuses files that do not fit
+// each other or the dataset, which must have language vectors.
+void append_items(Dataset& data, const std::string& table, const std::string& vectors);
 
 // Refuses, as a place to write into, a folder that holds a dataset of either layout.
 void refuse_dataset_folder(const std::string& folder);

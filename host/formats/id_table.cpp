@@ -41,7 +41,7 @@ size_t first_invalid_utf8(std::string_view text) {
   return std::string_view::npos;
 }
 
-IdTable parse_id_table(std::string_view text, const std::string& name) {
+IdTable parse_id_table(std::string_view text, const std::string& name, int64_t first) {
   struct Row {
     int64_t id, line;
     std::string_view original, title;
@@ -77,12 +77,17 @@ IdTable parse_id_table(std::string_view text, const std::string& name) {
   std::vector<uint8_t> taken(rows.size(), 0);
   std::unordered_map<std::string_view, int64_t> line_of;  // of an original id
   for (const Row& row : rows) {
-    if (row.id >= int64_t(rows.size()))
+    if (row.id < first)
       throw FileError(name, row.line,
-                      "id " + std::to_string(row.id) +
-                          " leaves a gap: " + std::to_string(rows.size()) +
-                          " lines must carry the ids 0, 1, 2, ... each once");
-    const auto id = static_cast<size_t>(row.id);
+                      "id " + std::to_string(row.id) + " is taken: the first new one is " +
+                          std::to_string(first));
+    if (row.id - first >= int64_t(rows.size()))
+      throw FileError(
+          name, row.line,
+          "id " + std::to_string(row.id) + " leaves a gap: " + std::to_string(rows.size()) +
+              " lines must carry the ids " + std::to_string(first) + ", " +
+              std::to_string(first + 1) + ", " + std::to_string(first + 2) + ", ... each once");
+    const auto id = static_cast<size_t>(row.id - first);
     if (taken[id])
       throw FileError(name, row.line, "id " + std::to_string(row.id) + " stands twice");
     taken[id] = 1;
@@ -100,8 +105,8 @@ IdTable parse_id_table(std::string_view text, const std::string& name) {
   return table;
 }
 
-IdTable read_id_table(const std::string& path) {
-  return parse_id_table(MappedFile(path).bytes(), path);
+IdTable read_id_table(const std::string& path, int64_t first) {
+  return parse_id_table(MappedFile(path).bytes(), path, first);
 }
 
 }  // namespace rec

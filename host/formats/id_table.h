@@ -1,5 +1,5 @@
-// items.tsv and users.tsv: "id <tab> original_id <tab> title",
-// UTF-8, ids 0, 1, 2, ... each once in any order.
+// items.tsv and users.tsv: "id <tab> original_id <tab> title", UTF-8, ids 0, 1, 2, ... each once in
+// any order. A table of what comes after others has ids first, first + 1, ...
 //
 // A first line whose first field is not a number is a header. The title is everything after the
 // second tab (it may hold tabs, which become spaces, or be missing: then it is the original id).
@@ -15,14 +15,14 @@
 namespace rec {
 
 struct IdTable {
-  std::vector<std::string> original_id;  // by id
-  std::vector<std::string> title;        // by id
+  std::vector<std::string> original_id;  // by id, from the first on
+  std::vector<std::string> title;        // as above
 
   int64_t size() const { return static_cast<int64_t>(original_id.size()); }
 };
 
-IdTable parse_id_table(std::string_view text, const std::string& name);
-IdTable read_id_table(const std::string& path);
+IdTable parse_id_table(std::string_view text, const std::string& name, int64_t first = 0);
+IdTable read_id_table(const std::string& path, int64_t first = 0);
 
 // Where the text stops being UTF-8, or npos.
 size_t first_invalid_utf8(std::string_view text);

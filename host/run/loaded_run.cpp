@@ -139,6 +139,11 @@ LoadedRun load_run(const LoadRequest& request) {
                                           "with --force");
   if (!loaded.forced.empty())
     loaded.notices.push_back("forced: " + loaded.data.path + " " + loaded.forced);
+  if (!request.new_items.empty()) {
+    loaded.config = weights.config;
+    require_language_model(loaded, "--new-items");
+    append_items(loaded.data, request.new_items, request.new_vectors);
+  }
   loaded.config = resolve(weights.config, loaded.data.language.width());
   loaded.backend = make_backend(request.device, request.threads).backend;
   if (loaded.config.precision != precision_name(Precision::fp32))

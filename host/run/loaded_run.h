@@ -18,8 +18,9 @@ struct LoadRequest {
   std::string language;  // of the authors' tree; "" for the run's own
   std::string device = "auto";
   int threads = 0;
-  std::vector<std::string> settings;  // key=value, for a folder of .npy weights
-  bool force = false;                 // go on where the dataset's language model is another one
+  std::vector<std::string> settings;   // key=value, for a folder of .npy weights
+  std::string new_items, new_vectors;  // items after the dataset's (host/dataset); "" for none
+  bool force = false;                  // go on where the dataset's language model is another one
 };
 
 // What the weights were trained on, beside the dataset they are applied to.

@@ -17,30 +17,6 @@ namespace {
 
 constexpr uint64_t kSeed = 131;
 
-// The parameters as they lie in the slab, of the projector.
-BoundedParameters parameters_in(const ProjectorShape& shape,
-                                const std::vector<ParameterInfo>& table,
-                                const std::vector<float>& slab) {
-  BoundedParameters parameters;
-  parameters.shape = shape;
-  size_t p = 0;
-  for (int l = 0; l < shape.layers; ++l) {
-    const ParameterInfo& w = table[p++];
-    BoundedRows weight;
-    for (int64_t r = 0; r < w.rows; ++r) {
-      const auto row = slab.begin() + w.offset + r * w.cols;
-      weight.push_back(BoundedModel::exact({row, row + w.cols}));
-    }
-    parameters.weight.push_back(std::move(weight));
-    parameters.bias.emplace_back();
-    if (!shape.bias) continue;
-    const ParameterInfo& b = table[p++];
-    const auto bias = slab.begin() + b.offset;
-    parameters.bias.back() = BoundedModel::exact({bias, bias + b.rows});
-  }
-  return parameters;
-}
-
 HostBatch batch_drawn(Backend& backend, const BatchView& drawn, int64_t users, int64_t items) {
   const auto values = [&](VectorView<int32_t> ids) {
     const std::vector<int32_t> host = to_host(backend, ids);

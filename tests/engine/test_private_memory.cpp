@@ -95,8 +95,13 @@ std::vector<double> outcome(Backend& backend, const Case& c, const SmallData& da
   const std::vector<uint8_t> flags(static_cast<size_t>(data.items), 1);
   const Array<uint8_t> allowed(backend, flags);
   for (float score : ranker.rank({0, 2}, {}, allowed.view(), 4).score) all.push_back(score);
-  for (float value : new_user_vector(model, data.language(), data.train.view(), kHistory))
-    all.push_back(value);
+  const HostCsr history{1, data.items, {0, int64_t(kHistory.size())}, kHistory};
+  NewUsers new_users(model, data.language(), data.train.view());
+  for (NewUserGraph graph : {NewUserGraph::frozen, NewUserGraph::rebuilt})
+    for (float score : NewUserRanker(model, new_users, history.view(), graph)
+                           .rank({0}, {}, allowed.view(), 4)
+                           .score)
+      all.push_back(score);
   const std::vector<float> query(size_t(model.encoder().dim()), 0.5f);
   IntentionRanker towards(model, data.train.view(), {data.train.view()}, flags);
   const MatrixView<const float> queries(query.data(), 1, model.encoder().dim());

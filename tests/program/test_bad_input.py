@@ -184,6 +184,16 @@ SYNTAX = [
     (["evaluate", "RUN", "--beside", "RUN"], ["--beside", "--data"]),
     (["intention", "RUN", "--queries", "RUN"], ["--queries", "--vectors"]),
     (["recommend", "RUN", "--users", "1", "--intent-item", "a", "--intent-vector", "b"], ["--intent-item", "--intent-vector"]),
+    (["recommend", "RUN", "--users", "1", "--new-items", "F"], ["--new-items", "--new-vectors"]),
+    (["recommend", "RUN", "--users", "1", "--new-vectors", "F"], ["--new-vectors", "--new-items"]),
+    (["split", "DATA", "--out", "RUN"], ["--cold is required"]),
+    (["split", "DATA", "--cold", "items"], ["--out is required"]),
+    (["split", "DATA", "--out", "RUN", "--cold", "both"], ["--cold", "both"]),
+    (["split", "DATA", "--out", "RUN", "--cold", "items", "--share", "most"], ["--share", "most"]),
+    (["evaluate", "RUN", "--cold", "all"], ["--cold", "all"]),
+    (["evaluate", "RUN", "--cold", "users", "--groups"], ["--cold", "--groups"]),
+    (["evaluate", "DATA", "--model", "emb-knn", "--cold", "items"], ["--model", "--cold"]),
+    (["evaluate", "RUN", "--cold", "items", "--candidates", "F"], ["--candidates", "--cold"]),
     (["compare"], ["RUN is required"]),
     (["compare", "RUN", "RUN", "--split", "train"], ["--split", "train"]),
     (["sweep"], ["FILE is required"]),
@@ -250,6 +260,15 @@ def targets(text):
     return hurt
 
 
+def new_items(text, rows=1, width=WIDTH, values=None):
+    """A table of new items and their vectors, beside the run's own files."""
+    def hurt(run_folder):
+        write("new.tsv", text)(run_folder)
+        vectors = [value for row in range(rows) for value in vector(row + 50, width)] if values is None else values
+        write("new.npy", npy_bytes((rows, width), vectors))(run_folder)
+    return hurt
+
+
 def intent(shape, values):
     return write("intent.npy", npy_bytes(shape, values))
 
@@ -257,6 +276,8 @@ def intent(shape, values):
 GOOD_QUERIES = "item\tquery\n{0}\tsomething red\n{1}\tsomething blue\n".format(*USER_0_TEST)
 SWEEP = ["intention", "RUN", "--queries", "RUN/queries.tsv", "--vectors", "RUN/vectors.npy"]
 TOWARDS = ["recommend", "RUN", "--users", "1", "--intent-vector", "RUN/intent.npy", "--alpha", "0.5"]
+
+NEW = ["recommend", "RUN", "--users", "1", "--new-items", "RUN/new.tsv", "--new-vectors", "RUN/new.npy"]
 
 # name, how the run is hurt, arguments (RUN, DATA, WIDER, LIKE, LONE, UNTESTED and TREE stand for folders), words
 REFUSED_RUNS = [
@@ -350,11 +371,40 @@ REFUSED_RUNS = [
     ("an intention for a history", lambda run_folder: None,
      ["recommend", "RUN", "--history", "it1", "--intent-item", "it3", "--alpha", "0.5"], ["--users", "not of --history"]),
     ("exact without an intention", lambda run_folder: None, ["recommend", "RUN", "--users", "1", "--exact"],
-     ["--exact", "intention"]),
+     ["--exact", "an intention or a history"]),
+    ("histories beside users", lambda run_folder: None,
+     ["recommend", "RUN", "--users", "1", "--histories", "RUN/none"], ["one of", "--histories FILE"]),
+    ("histories that are not there", lambda run_folder: None, ["recommend", "RUN", "--histories", "RUN/none"],
+     ["RUN/none", "no such file"]),
+    ("histories of blank lines", write("histories.tsv", "\n\t\n"), ["recommend", "RUN", "--histories", "RUN/histories.tsv"],
+     ["histories.tsv", "holds no history", "tabs"]),
+    ("a history of an item that is not there", write("histories.tsv", "it3\nit4\tit88\n"),
+     ["recommend", "RUN", "--histories", "RUN/histories.tsv"], ["no item 'it88'"]),
     ("an intention for no item", lambda run_folder: None,
      ["recommend", "RUN", "--users", "1", "--intent-item", "it77", "--alpha", "0.5"], ["no item 'it77'"]),
     ("several strengths for recommend", lambda run_folder: None,
      ["recommend", "RUN", "--users", "1", "--intent-item", "it3", "--alpha", "0:1:0.5"], ["0:1:0.5", "one value"]),
+    ("new items that go on elsewhere", new_items("21\tnew\tNew\n"), NEW, ["new.tsv:1", "id 21 leaves a gap", "20, 21"]),
+    ("new items numbered as the dataset's", new_items("item\toriginal_id\ttitle\n19\tnew\tNew\n"), NEW,
+     ["new.tsv:2", "id 19 is taken", "20"]),
+    ("a new item with an old id", new_items("20\tit7\tNew\n"), NEW, ["new.tsv", "'it7'", "already"]),
+    ("new items twice", new_items("20\tnew\tNew\n20\tnewer\tNewer\n", rows=2), NEW, ["new.tsv:2", "twice"]),
+    ("new items of a header alone", new_items("item\toriginal_id\ttitle\n"), NEW, ["new.tsv", "holds no ids"]),
+    ("new items that are not there", lambda run_folder: None, NEW, ["new.tsv", "no such file"]),
+    ("fewer vectors than new items", new_items("20\tnew\tNew\n21\tnewer\tNewer\n"), NEW,
+     ["new.npy", "1 rows", "new.tsv names 2 items"]),
+    ("new vectors of another width", new_items("20\tnew\tNew\n", width=12), NEW, ["new.npy", "12 wide", "8 wide"]),
+    ("a new vector with NaN", new_items("20\tnew\tNew\n", values=[float("nan")] * WIDTH), NEW,
+     ["new.npy", "row 0", "not finite"]),
+    ("a new vector of zeros", new_items("20\tnew\tNew\n", values=[0.0] * WIDTH), NEW, ["new.npy", "row 0", "all zero"]),
+    ("cold users of valid", lambda run_folder: None, ["evaluate", "RUN", "--cold", "users", "--split", "valid"],
+     ["--cold users", "test split", "history"]),
+    ("cold users with train alone masked", lambda run_folder: None,
+     ["evaluate", "RUN", "--cold", "users", "--mask", "train"], ["--cold users", "--mask train would not"]),
+    ("cold users where there are none", lambda run_folder: None, ["evaluate", "RUN", "--cold", "users"],
+     ["no user with valid and test items and no training items", "split --cold users"]),
+    ("cold items where there are none", lambda run_folder: None, ["evaluate", "RUN", "--cold", "items"],
+     ["no item without training interactions", "split --cold items"]),
     ("a run's settings not TOML", write("config.toml", "batch ="), ["train", "DATA", "--out", "RUN", "--resume"],
      ["config.toml:1", "not TOML"]),
 ]
@@ -417,6 +467,19 @@ COMMAND_LINE = [
      ["RUN", "--json and --html", "same file"]),
     ("a sweep that is not there", ["sweep", "DATA/sweep.toml"], ["DATA/sweep.toml", "no such file"]),
     ("a dataset for a sweep", ["sweep", "DATA/config.toml"], ["config.toml:1", "'batch'", "[settings]"]),
+    ("a split into a dataset", ["split", "DATA", "--out", "DATA", "--cold", "items"], ["DATA", "already and not empty"]),
+    ("a split into a file", ["split", "DATA", "--out", "DATA/train.txt", "--cold", "items"],
+     ["train.txt", "already and not empty"]),
+    ("a split where no folder can be", ["split", "DATA", "--out", "DATA/train.txt/cold", "--cold", "items"],
+     ["train.txt/cold", "cannot be"]),
+    ("a share of nothing", ["split", "DATA", "--out", "RUN", "--cold", "items", "--share", "0"], ["--share 0", "above 0"]),
+    ("a share of all", ["split", "DATA", "--out", "RUN", "--cold", "users", "--share", "1"], ["--share 1", "below 1"]),
+    ("a share that is NaN", ["split", "DATA", "--out", "RUN", "--cold", "items", "--share", "nan"], ["--share nan"]),
+    ("a share that chooses no item", ["split", "DATA", "--out", "RUN", "--cold", "items", "--share", "0.001"],
+     ["--share 0.001", "chooses none"]),
+    ("a share that chooses every user", ["split", "DATA", "--out", "RUN", "--cold", "users", "--share", "0.999"],
+     ["--share 0.999 of 30 users", "leaves nothing"]),
+    ("a split of no dataset", ["split", "/elsewhere", "--out", "RUN", "--cold", "items"], ["/elsewhere", "no such"]),
     ("a language that is not there", ["info", "DATA", "--language", "v3"], ["--language"]),
 ]
 

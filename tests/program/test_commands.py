@@ -6,6 +6,7 @@ Rankings and metrics are worked out again here from the exported vectors, in dou
 import json
 import math
 import re
+import shutil
 import tomllib
 import unittest
 
@@ -300,6 +301,29 @@ class CommandsOnARun(ProgramTest):
                                         ",".join(f"it{i}" for i in [*reversed(sorted(history)), *history]))
         self.assertEqual(shuffled, entry, "a history is a set")
 
+    def test_recommend_for_histories(self):
+        """Each as if it were alone; exactly: as a user of a dataset that has her."""
+        histories = [sorted(self.splits["train"][user]) for user in (5, 7)]
+        file = self.folder / "histories.tsv"
+        file.write_text("".join("\t".join(f"it{item}" for item in own) + "\n\n" for own in histories))
+        rebuilt = shutil.copytree(self.data, self.folder / "rebuilt")
+        for more in ([], ["--exact"]):
+            entries = self.run_json_lines("recommend", self.run_folder, "--histories", file, *more)
+            for own, entry in zip(histories, entries, strict=True):
+                alone, = self.run_json_lines("recommend", self.run_folder, "--history",
+                                             ",".join(f"it{item}" for item in own), *more)
+                self.assertEqual(entry, alone)
+                if not more:
+                    continue
+                (rebuilt / "train.txt").write_text((self.data / "train.txt").read_text()
+                                                   + " ".join(map(str, [USERS, *own])) + "\n")
+                user, = self.run_json_lines("recommend", self.run_folder, "--data", rebuilt, "--users", USERS)
+                self.assertEqual([item["item"] for item in user["items"]], [item["item"] for item in entry["items"]])
+                for ours, theirs in zip(entry["items"], user["items"]):
+                    self.assertAlmostEqual(ours["score"], theirs["score"], delta=SCORE_BOUND)
+        rows = self.check_succeeds(run("recommend", self.run_folder, "--histories", file, "--format", "tsv")).stdout
+        self.assertEqual({row.split("\t")[0] for row in rows.splitlines()[1:]}, {"history 1", "history 2"})
+
     def language(self, item):
         return vector(item, WIDTH)
 
@@ -312,6 +336,45 @@ class CommandsOnARun(ProgramTest):
         self.assertEqual(set(got), set(want))
         for item, score in want.items():
             self.assertAlmostEqual(got[item], score, delta=10 * SCORE_BOUND, msg=item)
+
+    def test_new_items(self):
+        """As items that the dataset had from the start, without interactions; nobody else moves."""
+        first, added = ITEMS + COLD, 3
+        names = [f"{first + n}\tnew{n}\tNewly made, number {n}\n" for n in range(added)]
+        # The first is near an item with users, the second is as a cold one, the third like none.
+        vectors = [[1.01 * value for value in self.language(4)], self.language(ITEMS), vector(500, WIDTH)]
+        table, matrix = self.folder / "new.tsv", self.folder / "new.npy"
+        table.write_text("item\toriginal_id\ttitle\n" + "".join(reversed(names)))
+        matrix.write_bytes(npy_bytes((added, WIDTH), sum(vectors, [])))
+        new = ["--new-items", table, "--new-vectors", matrix]
+        grown = shutil.copytree(self.data, self.folder / "grown")
+        with open(grown / "items.tsv", "a") as items:
+            items.write("".join(names))
+        rows = [self.language(item) for item in range(first)] + vectors
+        (grown / "item_language.npy").write_bytes(npy_bytes((first + added, WIDTH), sum(rows, [])))
+        only = self.folder / "only.txt"
+        only.write_text("new0\nnew2\nit3\n")
+        for arguments in (["recommend", "--users", "all", "--topk", first + added],
+                          ["recommend", "--users", "3", "--only-items", only],
+                          ["recommend", "--users", "3", "--exclude-items", only],
+                          ["recommend", "--users", "3", "--intent-item", "new2", "--alpha", "0.5"],
+                          ["recommend", "--history", "it1,new1,it7"], ["recommend", "--history", "it1,new1", "--exact"],
+                          ["similar", "--item", "new0"]):
+            with self.subTest(arguments):
+                command, *rest = arguments
+                lists = self.run_json_lines(command, self.run_folder, *rest, *new)
+                wanted = self.run_json_lines(command, self.run_folder, "--data", grown, *rest)
+                titles = {item["item"]: item["title"] for entry in lists for item in entry["items"]}
+                if arguments[1:3] == ["--users", "all"]:
+                    self.assertEqual(titles["new0"], "Newly made, number 0")
+                for entry, want in zip(lists, wanted, strict=True):
+                    for ours, theirs in zip(entry.pop("items"), want.pop("items"), strict=True):
+                        self.assertAlmostEqual(ours.pop("score"), theirs.pop("score"), delta=SCORE_BOUND)
+                        self.assertEqual(ours, theirs)
+                    self.assertEqual(entry, want)
+        alike, = self.run_json_lines("similar", self.run_folder, "--item", "new1", *new)
+        self.assertEqual(alike["items"][0]["item"], f"it{ITEMS}")
+        self.assertAlmostEqual(alike["items"][0]["score"], 1, delta=SCORE_BOUND)
 
     def test_recommend_towards_an_item(self):
         query = ["--intent-item", "it7"]
@@ -500,6 +563,129 @@ class CommandsOnARun(ProgramTest):
         self.check_succeeds(run("evaluate", self.run_folder, "--data", self.data, "--topk", str(ITEMS + COLD),
                                 "--json", file))
         self.assertEqual(json.loads(file.read_text())["metrics"][f"recall@{ITEMS + COLD}"], 1.0)
+
+    def check_groups(self, written, relevant_of, ranked):
+        """The metrics in evaluate --cold's JSON, worked out again from full rankings by model and user."""
+        for group in written["groups"]:
+            relevant = relevant_of[group["group"]]
+            self.assertEqual(group["users"], len(relevant))
+            for entry in group["models"]:
+                rank = ranked.get(entry["model"])
+                if rank is None:
+                    continue
+                for key, value in entry["metrics"].items():
+                    metric, k = key.split("@")
+                    want = [user_metrics(rank(user), items, int(k))[metric] for user, items in relevant.items()]
+                    self.assertAlmostEqual(value, sum(want) / len(want), places=12, msg=f"{group['group']}: {key}")
+
+    def test_evaluate_cold_items_apart(self):
+        self.check_refusal(run("evaluate", self.run_folder, "--cold", "items"), "no item without training", "split")
+        with open(self.data / "test.txt", "a") as test:
+            test.write(f"0 {ITEMS}\n7 {ITEMS + 1}\n")
+        file = self.folder / "cold.json"
+        self.check_succeeds(run("evaluate", self.run_folder, "--data", self.data, "--topk", "5,9", "--cold", "items",
+                                "--json", file))
+        written = json.loads(file.read_text())
+        self.assertEqual((written["split"], written["cold"], written["masked"]), ("test", "items", "train+valid"))
+        self.assertNotIn("overlap@20", written)
+        test = {**self.splits["test"], 0: self.splits["test"][0] | {ITEMS}, 7: self.splits["test"][7] | {ITEMS + 1}}
+        train_items = set().union(*self.splits["train"].values())
+        relevant = {"cold items, no training interaction": {0: {ITEMS}, 7: {ITEMS + 1}}, "all items": test,
+                    "items with training interactions": {user: own & train_items for user, own in test.items()
+                                                         if own & train_items}}
+        users, items = self.exported()
+
+        def ranked(user):
+            scores, seen = self.scores(users[user], items), self.seen(user, ("train", "valid"))
+            return sorted((item for item in range(len(items)) if item not in seen), key=lambda item: -scores[item])
+        self.assertEqual([group["group"] for group in written["groups"]],
+                         ["cold items, no training interaction", "items with training interactions", "all items"])
+        self.assertEqual([entry["model"] for entry in written["groups"][0]["models"]],
+                         ["alpharec, zero-shot", "emb-knn", "popularity"])
+        self.check_groups(written, relevant, {"alpharec, zero-shot": ranked})
+
+    def test_a_split_with_cold_users(self):
+        """Made, trained on, evaluated: their lists are those of recommend for their histories."""
+        cold, run_folder, file = self.folder / "cold", self.folder / "cold_run", self.folder / "cold.json"
+        self.check_refusal(run("evaluate", self.run_folder, "--cold", "users"), "no user with valid and test items", "split")
+        said = self.check_succeeds(run("split", self.data, "--out", cold, "--cold", "users", "--share", "0.2")).stdout
+        self.assertIn("6 of 30 users", said)
+        self.assertIn("moved          24 interactions to valid", said)
+        splits = {name: read_split(cold, name) for name in ("train", "valid", "test")}
+        people = {user for user, own in splits["train"].items() if not own}
+        self.assertEqual(len(people), 6)
+        self.assertEqual(splits["test"], self.splits["test"])
+        for user in range(USERS):
+            self.assertEqual(splits["train"][user] | splits["valid"][user], self.seen(user, ("train", "valid")))
+        self.assertEqual((cold / "config.toml").read_text(), (self.data / "config.toml").read_text())
+        self.check_succeeds(train(cold, run_folder, "--epochs", "2"))
+        self.check_succeeds(run("evaluate", run_folder, "--topk", "3,16", "--cold", "users", "--json", file))
+        written = json.loads(file.read_text())
+        lists = {}
+        for kind, more in (("frozen", []), ("rebuilt", ["--exact"])):
+            histories = self.folder / "histories.tsv"
+            histories.write_text("".join("\t".join(f"it{item}" for item in sorted(splits["valid"][user])) + "\n"
+                                         for user in sorted(people)))
+            entries = self.run_json_lines("recommend", run_folder, "--histories", histories, "--topk", "20", *more)
+            lists[kind] = {user: [int(item["item"].removeprefix("it")) for item in entry["items"]]
+                           for user, entry in zip(sorted(people), entries, strict=True)}
+        self.assertNotEqual(lists["frozen"], lists["rebuilt"])
+        name = "users without training items, served from their valid items"
+        relevant = {name: {user: splits["test"][user] for user in people},
+                    "users with training items": {user: own for user, own in splits["test"].items() if user not in people}}
+        self.check_groups(written, relevant,
+                          {f"alpharec, {kind} graph": lists[kind].__getitem__ for kind in lists})
+        self.assertEqual([entry["model"] for entry in written["groups"][0]["models"]],
+                         ["alpharec, frozen graph", "alpharec, rebuilt graph", "emb-knn", "popularity"])
+        frozen, rebuilt = (entry["metrics"] for entry in written["groups"][0]["models"][:2])
+        self.assertNotEqual(frozen, rebuilt, "the lists differ too little to show whose metrics these are")
+        # All that is not hers is among her first 20 of 22 items, whichever graph.
+        self.assertEqual(written["overlap@20"], 1.0)
+        plain = self.folder / "plain.json"
+        self.check_succeeds(run("evaluate", run_folder, "--topk", "3,16", "--per-user", plain))
+        rows = [row for row in read_table(plain) if int(row["user"]) not in people]
+        warm = written["groups"][1]["models"][0]["metrics"]
+        for key, value in warm.items():
+            self.assertAlmostEqual(value, sum(float(row[key]) for row in rows) / len(rows), places=9, msg=key)
+        tables = self.check_succeeds(run("evaluate", run_folder, "--cold", "users")).stdout
+        self.assertIn("frozen and rebuilt graph: 100.0% of the first 20 items the same", tables)
+
+    def test_models_without_language_vectors(self):
+        """They know no item by its title and nobody by her history, and say so; cold items they do rank."""
+        cold, run_folder = self.folder / "cold", self.folder / "mf"
+        self.check_succeeds(run("split", self.data, "--out", cold, "--cold", "items", "--share", "0.2"))
+        self.check_succeeds(train(cold, run_folder, "--epochs", "2", "--set", "model=mf"))
+        self.check_succeeds(run("evaluate", run_folder, "--cold", "items"))
+        new = ["--new-items", self.data / "items.tsv", "--new-vectors", self.data / "item_language.npy"]
+        for option, arguments in (("--new-items", ["recommend", run_folder, "--users", "1", *new]),
+                                  ("--histories", ["recommend", run_folder, "--histories", self.data / "items.tsv"]),
+                                  ("--history", ["recommend", run_folder, "--history", "it1", "--exact"]),
+                                  ("--cold users", ["evaluate", run_folder, "--cold", "users"])):
+            with self.subTest(option):
+                self.check_refusal(run(*arguments), f"{option}: ", "mf model, which reads no language vectors")
+
+    def test_a_split_with_cold_items(self):
+        cold = self.folder / "cold"
+        cold.mkdir()
+        made = ["split", self.data, "--out", cold, "--cold", "items", "--share", "0.25", "--seed", "7"]
+        self.check_succeeds(run(*made))
+        splits = {name: read_split(cold, name) for name in ("train", "valid", "test")}
+        before, after = (set().union(*each["train"].values()) for each in (self.splits, splits))
+        gone = before - after
+        self.assertEqual(len(gone), round(len(before) / 4))
+        for user in range(USERS):
+            own = {name: self.splits[name][user] for name in self.splits}
+            moved = (own["train"] | own["valid"]) & gone
+            self.assertEqual(splits["train"][user], own["train"] - gone)
+            self.assertEqual(splits["valid"].get(user, set()), own["valid"] - gone)
+            self.assertEqual(splits["test"][user], own["test"] | moved)
+        self.assertEqual((cold / "items.tsv").read_text(), (self.data / "items.tsv").read_text())
+        self.assertEqual(read_npy(cold / "item_language.npy"), read_npy(self.data / "item_language.npy"))
+        self.assertEqual([file.name for file in self.folder.glob("cold.part*")], [])
+        content = content_of(cold)
+        self.check_refusal(run(*made), "is there already", "--out")
+        self.assertEqual(content_of(cold), content)
+        self.check_succeeds(run("evaluate", self.run_folder, "--data", cold, "--cold", "items"))
 
     def check_candidates(self, *more):
         """Lists drawn and saved, worked out again, and given back as a file."""

@@ -99,6 +99,22 @@ class BoundedModel {
     return bounded;
   }
 
+  // e / |e|, and |e| into norm, which is never 0. A change of e by less than |de| changes |e| by no more.
+  static BoundedRow normalised(const BoundedRow& row, BoundedRow& norm) {
+    double square = 0, error_square = 0;
+    for (Bounded x : row) square += x.value * x.value, error_square += x.error * x.error;
+    const double length = std::max(std::sqrt(square), double(kSmallestNorm));
+    const double roundings = double(row.size() + 4) * std::numeric_limits<float>::epsilon();
+    const double length_error = std::sqrt(error_square) + roundings * length;
+    const double least = length - length_error;
+    norm.push_back({length, length_error});
+    BoundedRow unit;
+    for (Bounded x : row)
+      unit.push_back({x.value / length,
+                      (x.error + std::abs(x.value / length) * length_error) / least + roundings});
+    return unit;
+  }
+
   // e0 and e
   void forward() {
     const bool deep = p_.shape.layers > 1;
@@ -170,6 +186,12 @@ class BoundedModel {
   std::vector<BoundedRow> grad_bias;
 
  private:
+  static Bounded dot(const BoundedRow& a, const BoundedRow& b) {
+    BoundedSum sum;
+    for (size_t c = 0; c < a.size(); ++c) sum.add(a[c], b[c]);
+    return sum.result();
+  }
+
   size_t nodes() const { return edges_of_node_.size(); }
   bool is_heavy(size_t u) const { return int64_t(lists_[u].size()) > degree_; }
 
@@ -248,27 +270,6 @@ class BoundedModel {
     return x;
   }
 
-  static Bounded dot(const BoundedRow& a, const BoundedRow& b) {
-    BoundedSum sum;
-    for (size_t c = 0; c < a.size(); ++c) sum.add(a[c], b[c]);
-    return sum.result();
-  }
-
-  // e / |e|, and |e| into norm, which is never 0. A change of e by less than |de| changes |e| by no more.
-  static BoundedRow normalised(const BoundedRow& row, BoundedRow& norm) {
-    double square = 0, error_square = 0;
-    for (Bounded x : row) square += x.value * x.value, error_square += x.error * x.error;
-    const double length = std::max(std::sqrt(square), double(kSmallestNorm));
-    const double roundings = double(row.size() + 4) * std::numeric_limits<float>::epsilon();
-    const double length_error = std::sqrt(error_square) + roundings * length;
-    const double least = length - length_error;
-    norm.push_back({length, length_error});
-    BoundedRow unit;
-    for (Bounded x : row)
-      unit.push_back({x.value / length,
-                      (x.error + std::abs(x.value / length) * length_error) / least + roundings});
-    return unit;
-  }
   // (g - n (n . g)) / |e|
   static BoundedRow gradient_through_norm(const BoundedRow& n, Bounded norm, const BoundedRow& g) {
     const Bounded along = dot(n, g);
@@ -428,6 +429,30 @@ class BoundedModel {
   std::vector<BoundedRows> pre_, act_;  // of every layer but the last
   std::vector<std::vector<size_t>> edges_of_node_;
 };
+
+// The parameters as they lie in the slab, of the projector.
+inline BoundedParameters parameters_in(const ProjectorShape& shape,
+                                       const std::vector<ParameterInfo>& table,
+                                       const std::vector<float>& slab) {
+  BoundedParameters parameters;
+  parameters.shape = shape;
+  size_t p = 0;
+  for (int l = 0; l < shape.layers; ++l) {
+    const ParameterInfo& w = table[p++];
+    BoundedRows weight;
+    for (int64_t r = 0; r < w.rows; ++r) {
+      const auto row = slab.begin() + w.offset + r * w.cols;
+      weight.push_back(BoundedModel::exact({row, row + w.cols}));
+    }
+    parameters.weight.push_back(std::move(weight));
+    parameters.bias.emplace_back();
+    if (!shape.bias) continue;
+    const ParameterInfo& b = table[p++];
+    const auto bias = slab.begin() + b.offset;
+    parameters.bias.back() = BoundedModel::exact({bias, bias + b.rows});
+  }
+  return parameters;
+}
 
 inline BoundedRow flat(const BoundedRows& rows) {
   BoundedRow all;

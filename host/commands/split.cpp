@@ -1,0 +1,60 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "host/commands/commands.h"
+#include "host/commands/shared_options.h"
+#include "host/dataset/cold_split.h"
+
+namespace rec {
+namespace {
+
+struct Options {
+  std::string data, language, folder, cold;
+  double share = 0.1;
+  uint64_t seed = 101;
+};
+
+int run_split(const Options& options) {
+  if (!(options.share > 0 && options.share < 1))
+    throw std::invalid_argument(
+        fmt::format("--share {}: must be above 0 and below 1", options.share));
+  DatasetOptions reading;
+  reading.language = options.language;
+  const Dataset data = load_dataset(options.data, reading);
+  const bool items = options.cold == "items";
+  const ColdSplit split =
+      cold_split(data, items ? Cold::items : Cold::users, options.share, options.seed);
+  write_dataset(options.folder, data, split);
+  fmt::print("{}: {} of {} {} with training interactions are cold (share {}, seed {})\n",
+             options.folder, split.chosen, split.among, options.cold, options.share, options.seed);
+  fmt::print("moved          {} interactions to {}\n", split.moved, items ? "test" : "valid");
+  fmt::print("interactions   {} train, {} valid, {} test\n", split.train.entries(),
+             split.valid.entries(), split.test.entries());
+  return 0;
+}
+
+}  // namespace
+
+Command add_split(CLI::App& app) {
+  const auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand(
+      "split", "A dataset with items or users that training knows nothing of, made from another");
+  command->add_option("DATA", options->data, "dataset folder, or the authors' release tree")
+      ->required();
+  command->add_option("--out", options->folder, "folder to write")->required();
+  command
+      ->add_option("--cold", options->cold,
+                   "items: their train and valid interactions go to test; users: their train "
+                   "interactions go to valid")
+      ->check(CLI::IsMember({"items", "users"}))
+      ->required();
+  command->add_option("--share", options->share, "of those with training interactions")
+      ->capture_default_str();
+  command->add_option("--seed", options->seed, "of the draw")->capture_default_str();
+  add_language_option(*command, options->language);
+  return [options] { return run_split(*options); };
+}
+
+}  // namespace rec
