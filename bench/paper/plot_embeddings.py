@@ -9,6 +9,7 @@ unit vectors with one seed. Positions say who is near whom within a panel; betwe
 """
 
 import argparse
+import collections
 import csv
 import pathlib
 import sys
@@ -59,9 +60,8 @@ def labels_of(items, column, matched):
     values = [item[column] for item in items]
     if matched:
         values = [next((word for word in matched if word.lower() in value.lower()), OTHERS) for value in values]
-    found, counts = numpy.unique(values, return_counts=True)
-    shown = {value for value in found[numpy.argsort(-counts, kind="stable")] if value != OTHERS}
-    shown = sorted(shown, key=lambda value: -counts[list(found).index(value)])[:MOST_COLOURS]
+    counts = collections.Counter(value for value in values if value != OTHERS)
+    shown = [value for value, _ in counts.most_common(MOST_COLOURS)]
     return [value if value in shown else OTHERS for value in values], shown
 
 
