@@ -97,8 +97,9 @@ def draw(panels, labels, shown, named, joined, query, out):
         axis.set(title=title, xticks=[], yticks=[])
     for left, right in zip(range(len(panels)), range(1, len(panels))):
         for row in joined.values():
-            figure.add_artist(ConnectionPatch(panels[left][1][row], panels[right][1][row], "data", "data", axesA=axes[0][left],
-                                              axesB=axes[0][right], color="black", linewidth=0.6, alpha=0.6))
+            figure.add_artist(ConnectionPatch(
+                panels[left][1][row], panels[right][1][row], "data", "data", axesA=axes[0][left], axesB=axes[0][right],
+                color="black", linewidth=0.6, alpha=0.6))
     if shown:
         handles, texts = axes[0][0].get_legend_handles_labels()
         figure.legend(handles, texts, loc="outside lower center", ncols=6, markerscale=3, fontsize=8)

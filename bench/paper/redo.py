@@ -181,7 +181,7 @@ def select(work, name):
 
 
 def trained(work):
-    """model -> the run folders of the ordering, which must have been trained as this command would."""
+    """model -> the run folders of the ordering, alpharec's among them, trained as this command would train them."""
     with open(TABLES / "ordering.toml", "rb") as file:
         table = derived(tomllib.load(file), work, "ordering")
     found = {}
@@ -196,7 +196,7 @@ def trained(work):
             if other:
                 raise Failed(f"{run}: was trained with another '{other[0]}'; choose another --out")
             found.setdefault(variant["name"], []).append(run)
-    if not found:
+    if "alpharec" not in found:
         raise Failed(f"the models of the ordering are not trained on {work.name}; first: "
                      f"bench/paper/redo.py ordering --data {work.name}")
     return found
@@ -222,15 +222,16 @@ def candidates(work):
                  for run, arguments in members]
         rows.append(row_of(name, [(run, each["metrics"]) for run, each in found]))
         users, origin = found[0][1]["users"], found[0][1]["candidates"]
-    work.record("candidates", {"users": users, "candidates": origin, "chosen": work.chosen, "rows": rows, "differences": []},
-                ranking=f"{SAMPLED_NEGATIVES + 1} candidates")
+    content = {"users": users, "candidates": origin, "chosen": work.chosen, "rows": rows, "differences": []}
+    work.record("candidates", content, ranking=f"{SAMPLED_NEGATIVES + 1} candidates")
 
 
 def groups(work):
     """Quarters of the users by their histories, and of the items by their interactions."""
     parts = {}
     for name, members in subjects(work).items():
-        found = [(run, runs.evaluate(*arguments, "--topk", "20", "--groups", *work.machine)) for run, arguments in members]
+        found = [(run, runs.evaluate(*arguments, "--topk", "20", "--groups", *work.machine))
+                 for run, arguments in members]
         for n, group in enumerate(found[0][1]["groups"]):
             part = parts.setdefault(group["group"], {"group": group["group"], "users": group["users"], "rows": []})
             part["rows"].append(row_of(name, [(run, each["groups"][n]["metrics"]) for run, each in found]))
@@ -242,10 +243,9 @@ def language(work):
     if not (work.data / "item_language.npy").exists():
         raise Failed(f"{work.name} has no item_language.npy")
     folders = trained(work)["alpharec"]
-    settings = {**work.chosen.get("alpharec", {}), "epochs": work.epochs({"epochs": runs.settings_of(folders[0])["epochs"]})}
-    names, failed = {"alpharec": "as given"}, []
-    folders = list(folders)
+    settings = {**work.chosen.get("alpharec", {}), "epochs": runs.settings_of(folders[0])["epochs"]}
     seeds = [runs.settings_of(run)["seed"] for run in folders]
+    names, failed = {"alpharec": "as given"}, []
     for variant in language_variants.VARIANTS:
         data = work.out / "language" / (variant.replace(" ", "-") + "-data")
         language_variants.write(work.data, variant, data)
@@ -361,7 +361,8 @@ def zero_shot_on(target, others, model_of):
         rows.append(row_of(name, [(run, found[name]["metrics"])]))
     # The better single one by its own figures on test: a choice that speaks against the joint one.
     better = max(singles, key=lambda name: found[name]["metrics"][CHOSEN_BY])
-    pairs = [(name, base) for name in singles + joint for base in ("emb-knn", "random")] + [(name, better) for name in joint]
+    pairs = [(name, base) for name in singles + joint for base in ("emb-knn", "random")]
+    pairs += [(name, better) for name in joint]
     content = {"users": found["random"]["users"], "settings": runs.settings_of(models["trained here, not zero-shot"]),
                "chosen": {}, "rows": rows, "differences": []}
     for of, base in pairs:
@@ -385,7 +386,8 @@ def parse_arguments():
     parser.add_argument("--threads", type=int, default=0, help="0: all processors")
     parser.add_argument("--device", default="auto", help="as rec_engine takes it")
     parser.add_argument("--epochs", type=int, help="at most so many, in the place of the tables' own")
-    parser.add_argument("--out", type=pathlib.Path, default=runs.ROOT / "runs/paper", help="run folders and sweep files go here")
+    parser.add_argument("--out", type=pathlib.Path, default=runs.ROOT / "runs/paper",
+                        help="run folders and sweep files go here")
     parser.add_argument("--results", type=pathlib.Path, help="records and chosen.json go here; default bench/")
     options = parser.parse_args()
     for given, known, what in ((options.tables, ALL, "table"), (options.data, DATASETS, "dataset")):

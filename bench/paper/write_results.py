@@ -57,27 +57,34 @@ class Table:
 
 SELECTED = "Grids on one seed, by Recall@20 on validation; the values are of **validation**. Test was not looked at."
 TABLES = (
-    Table("ordering", "Ordering of the models", "AlphaRec, the linear mapping, the ID-based models, and those that need no training.",
-          first="model"),
-    Table("ablations", "Ablations", "AlphaRec without its MLP (one linear map), its graph convolution (K = 0) and its contrastive loss "
-          "(BPR), and with a deeper projector. All have the settings of the full model."),
-    Table("objectives", "Objectives", "AlphaRec against sampled items (`infonce`, the paper's), all items (`softmax`), the batch's "
-          "(`inbatch`), and sampled ones of which popular items are drawn more often."),
-    Table("language", "Language vectors", "AlphaRec with the dataset's own vectors, with these in another order, so that each item has "
-          "another's, and with random normal ones."),
-    Table("zero_shot", "Zero-shot", "AlphaRec on data it was not trained on: trained on one other dataset, or on all others together "
-          "(joint), beside the models that need no training. All with one set of settings, one seed. Only datasets of one "
-          "language model are put together.", first="model"),
+    Table("ordering", "Ordering of the models",
+          "AlphaRec, the linear mapping, the ID-based models, and those that need no training.", first="model"),
+    Table("ablations", "Ablations",
+          "AlphaRec without its MLP (one linear map), its graph convolution (K = 0) and its contrastive loss (BPR), and with "
+          "a deeper projector. All have the settings of the full model."),
+    Table("objectives", "Objectives",
+          "AlphaRec against sampled items (`infonce`, the paper's), all items (`softmax`), the batch's (`inbatch`), and "
+          "sampled ones of which popular items are drawn more often."),
+    Table("language", "Language vectors",
+          "AlphaRec with the dataset's own vectors, with these in another order, so that each item has another's, and with "
+          "random normal ones."),
+    Table("zero_shot", "Zero-shot",
+          "AlphaRec on data it was not trained on: trained on one other dataset, or on all others together (joint), beside "
+          "the models that need no training. All with one set of settings, one seed. Only datasets of one language model "
+          "are put together.", first="model"),
     Table("tau", "Temperature", "AlphaRec."),
     Table("layers", "Layers of propagation", "AlphaRec with K layers."),
     Table("width", "Width", "AlphaRec with d the width of the behaviour representation."),
-    Table("intention", "Intentions", "AlphaRec of one seed, moved towards a query for one item of each user's test split. All items are "
-          "ranked. `others' recall@20` is of her other test items.", ("hr@5", "ndcg@5", "hr@20", "others' recall@20"), first="query"),
-    Table("groups", "Groups of users and items", "Quarters of the users by history length, and of the items by training interactions."),
-    Table("candidates", "Among 20 candidates", "Each test item among 19 that were drawn for it. Such values are **no measure of all-ranking "
-          "ones** and stand in this table alone.",
-          tuple(f"{metric} (20 candidates)" for metric in ("hr@1", "ndcg@5", "hr@5", "ndcg@10", "hr@10")), ranking="20 candidates",
-          first="model"),
+    Table("intention", "Intentions",
+          "AlphaRec of one seed, moved towards a query for one item of each user's test split. All items are ranked. "
+          "`others' recall@20` is of her other test items.", ("hr@5", "ndcg@5", "hr@20", "others' recall@20"), first="query"),
+    Table("groups", "Groups of users and items",
+          "Quarters of the users by history length, and of the items by training interactions."),
+    Table("candidates", "Among 20 candidates",
+          "Each test item among 19 that were drawn for it. Such values are **no measure of all-ranking ones** and stand in "
+          "this table alone.",
+          tuple(f"{metric} (20 candidates)" for metric in ("hr@1", "ndcg@5", "hr@5", "ndcg@10", "hr@10")),
+          ranking="20 candidates", first="model"),
     *(Table(f"select_{model}", f"Selection: {model}", SELECTED, split="valid", first="settings")
       for model in ("alpharec", "linear", "lightgcn", "mf")),
 )
@@ -102,8 +109,8 @@ def values_table(table, rows):
     timed = any(row["runs"] for row in rows)
     head = [table.first, *table.metrics, *(["seeds", "epochs to converge", "seconds"] if timed else [])]
     return markdown(head, [[row["name"], *(value(row, metric) for metric in table.metrics),
-                            *([str(len(row["runs"]) or "–"), mean_of(row, "best_epoch", ".0f"), mean_of(row, "seconds_to_best", ".0f")]
-                              if timed else [])] for row in rows])
+                            *([str(len(row["runs"]) or "–"), mean_of(row, "best_epoch", ".0f"),
+                               mean_of(row, "seconds_to_best", ".0f")] if timed else [])] for row in rows])
 
 
 def differences_table(record):
@@ -123,10 +130,11 @@ def rows_of(record):
 
 def facts_text(table, record):
     """What must be known to read the table, in one paragraph."""
-    trained = [run for row in rows_of(record) for run in row["runs"]] + ([record["trained"]] if "trained" in record else [])
+    trained = [run for row in rows_of(record) for run in row["runs"]]
+    trained += [record["trained"]] if "trained" in record else []
     seeds = sorted({run["seed"] for run in trained})
     users = f", {record['users']:,} users" if "users" in record else ""
-    chosen = "; ".join(f"{model}: {settings_text(settings)}" for model, settings in sorted(record.get("chosen", {}).items()))
+    chosen = "; ".join(f"{model}: {settings_text(settings)}" for model, settings in sorted(record["chosen"].items()))
     texts = [f"{record['split']} split{users}, {record['ranking']} ranked", f"best epoch by {record['best_epoch_by']}",
              f"language model {record['language_model']}"]
     if "candidates" in record:
@@ -136,7 +144,8 @@ def facts_text(table, record):
     if seeds:
         texts += [f"seeds {', '.join(map(str, seeds))}", f"at most {max(run['epochs_at_most'] for run in trained)} epochs"]
     if not table.name.startswith("select_") and table.name != "zero_shot":
-        texts.append(f"settings chosen on validation ({chosen})" if chosen else "default settings, none chosen for this dataset")
+        texts.append(f"settings chosen on validation ({chosen})" if chosen else
+                     "default settings, none chosen for this dataset")
     if "best" in record:
         texts.append(f"best: {record['best']}")
     program = record["program"]
@@ -158,7 +167,8 @@ def require_one_protocol(table, record):
     wanted = {"split": table.split, "ranking": table.ranking, "best_epoch_by": "validation"}
     for key, known in wanted.items():
         if record[key] != known:
-            raise SystemExit(f"{record['table']}-{record['dataset']}.json: '{key}' is {record[key]!r}, and the table has {known!r}")
+            raise SystemExit(f"{record['table']}-{record['dataset']}.json: '{key}' is {record[key]!r}, "
+                             f"and the table has {known!r}")
 
 
 def table_text(table, found):
@@ -184,9 +194,12 @@ def claims_text(tables):
     for claim in claims.CLAIMS:
         lines = [[claim.text, f"{record['dataset']}: {above} less {below}", claim.metric, f"{difference:+.4f}",
                   "{:+.4f} to {:+.4f}".format(*interval), claims.verdict(interval)]
-                 for record in tables.get(claim.table, []) for above, below, difference, interval in claims.found_of(claim, record)]
-        rows += lines or [[claim.text, f"not run yet: `bench/paper/redo.py {claim.table}`", claim.metric, "–", "–", "not run yet"]]
-    return CLAIMS_HEAD + "\n" + markdown(["claim", "data and models", "metric", "difference", "95% interval", "verdict"], rows) + "\n"
+                 for record in tables.get(claim.table, [])
+                 for above, below, difference, interval in claims.found_of(claim, record)]
+        not_run = f"not run yet: `bench/paper/redo.py {claim.table}`"
+        rows += lines or [[claim.text, not_run, claim.metric, "–", "–", "not run yet"]]
+    head = ["claim", "data and models", "metric", "difference", "95% interval", "verdict"]
+    return f"{CLAIMS_HEAD}\n{markdown(head, rows)}\n"
 
 
 def page_text(tables):
