@@ -236,7 +236,7 @@ const std::vector<Key>& keys() {
                    kMany),
       following("compat", whole_number("patience", {"stopping_step"}, &Config::patience, 1, kMany)),
       monitor(),
-      text("monitor_domain", &Config::monitor_domain, "the folder name of a dataset, or \"\""),
+      text("monitor_domain", &Config::monitor_domain, "the folder name of a dataset, or ''"),
       shares(),
       word("mask", {}, &Config::mask, {"others", "train"}),
       cutoffs(),

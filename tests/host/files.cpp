@@ -63,13 +63,14 @@ std::string safetensors_bytes(const std::string& header, std::string_view data) 
 }
 
 void put_small_dataset(const TemporaryFolder& folder, const std::string& below) {
-  put(folder / (below + "train.txt"), "0 0 1 2\n1 1 3\n2 0 3\n3 2\n");
-  put(folder / (below + "valid.txt"), "0 3\n1 0\n2 1\n");
-  put(folder / (below + "test.txt"), "0 4\n1 2\n3 0 1\n");
-  put(folder / (below + "items.tsv"),
+  const std::string at = below.empty() ? "" : below + "/";
+  put(folder / (at + "train.txt"), "0 0 1 2\n1 1 3\n2 0 3\n3 2\n");
+  put(folder / (at + "valid.txt"), "0 3\n1 0\n2 1\n");
+  put(folder / (at + "test.txt"), "0 4\n1 2\n3 0 1\n");
+  put(folder / (at + "items.tsv"),
       "item\toriginal_id\ttitle\n0\ta\tOne\n1\tb\tTwo\n2\tc\tThree\n3\td\tFour\n4\te\tFive\n5\tf\t"
       "Six\n");
-  put(folder / (below + "item_language.npy"),
+  put(folder / (at + "item_language.npy"),
       npy_bytes({"<f4", "(6, 2)"}, raw<float>({1, 0, 0, 1, 1, 1, -1, 0, 0, -1, 2, 1})));
 }
 

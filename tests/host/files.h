@@ -64,7 +64,7 @@ std::string refusal(F f) {
   return "";
 }
 
-// 4 users, 6 items, width 2: what the dataset tests hurt. below: "books/" for a folder in the folder.
+// 4 users, 6 items, width 2: what the dataset tests hurt. below: "books" for a folder in the folder.
 void put_small_dataset(const TemporaryFolder& folder, const std::string& below = "");
 
 }  // namespace rec::test

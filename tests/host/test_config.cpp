@@ -204,6 +204,7 @@ TEST_CASE("config: what is written holds every key and reads back as itself") {
                                         "init_std",
                                         "projector_layers",
                                         "monitor_domain",
+                                        "compat",
                                         "domain_shares",
                                         "score",
                                         "tau",

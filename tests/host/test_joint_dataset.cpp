@@ -9,7 +9,7 @@ namespace {
 
 Dataset dataset(const TemporaryFolder& folder, const std::string& name) {
   if (!std::filesystem::exists(folder / (name + "/train.txt")))
-    put_small_dataset(folder, name + "/");
+    put_small_dataset(folder, name);
   return load_dataset(folder / name);
 }
 
@@ -24,7 +24,7 @@ JointDataset join(Dataset a, Dataset b) {
 
 TEST_CASE("joint dataset: users and items of each behind those of the one before") {
   const TemporaryFolder folder;
-  put_small_dataset(folder, "b/");
+  put_small_dataset(folder, "b");
   put(folder / "b/train.txt", "0 5\n1 1 3\n2 0 3\n3 2\n");
   const JointDataset joint = join(dataset(folder, "a"), dataset(folder, "b"));
   const Dataset& whole = joint.whole();
@@ -66,16 +66,16 @@ TEST_CASE("joint dataset: refuses what does not fit together, naming both") {
     return refusal([&] { join(dataset(folder, a), dataset(folder, b)); });
   };
   CHECK_THAT(refused("a", "other/a"), Catch::Contains("is called a") && Catch::Contains("other/a"));
-  put_small_dataset(folder, "narrow/");
+  put_small_dataset(folder, "narrow");
   put(folder / "narrow/item_language.npy",
       npy_bytes({"<f4", "(6, 1)"}, raw<float>({1, 2, 3, 4, 5, 6})));
   CHECK_THAT(refused("a", "narrow"), Catch::Contains("1 wide") && Catch::Contains("2 wide"));
-  put_small_dataset(folder, "none/");
+  put_small_dataset(folder, "none");
   std::filesystem::remove(folder / "none/item_language.npy");
   CHECK_THAT(refused("a", "none"), Catch::Contains("/none: has no language vectors"));
-  put_small_dataset(folder, "lsa/");
+  put_small_dataset(folder, "lsa");
   put(folder / "lsa/item_language.json", "{\"model\": \"lsa\", \"basis\": \"1\"}");
-  put_small_dataset(folder, "lsa2/");
+  put_small_dataset(folder, "lsa2");
   put(folder / "lsa2/item_language.json", "{\"model\": \"lsa\", \"basis\": \"2\"}");
   CHECK(refused("a", "lsa") == "");  // nothing says which model a's vectors are of
   CHECK_THAT(refused("lsa", "lsa2"), Catch::Contains("basis 1") && Catch::Contains("basis 2"));

@@ -140,9 +140,9 @@ TEST_CASE("trainer: without a validation split the last epoch is kept") {
 TEST_CASE("trainer: two datasets together, each evaluated on its own items") {
   const TemporaryFolder folder;
   std::vector<Dataset> parts;
-  parts.push_back(small_dataset(folder, "books/"));
-  put_small_dataset(folder, "games/");
-  put(folder / "games/valid.txt", "0 4\n2 1\n3 0\n");
+  parts.push_back(small_dataset(folder, "books"));
+  put_small_dataset(folder, "games");
+  put(folder / "games/valid.txt", "0 5\n1 0\n2 1\n");
   parts.push_back(load_dataset(folder / "games"));
   const std::string fingerprints = parts[0].fingerprint + "+" + parts[1].fingerprint;
   const JointDataset data(std::move(parts));

@@ -19,7 +19,7 @@ METRICS = ["recall", "ndcg", "hr", "precision", "map", "mrr"]
 CONFIG_KEYS = {"model", "projector", "hidden", "width", "layers", "objective", "score", "tau", "batch", "negatives",
                "negative_distribution", "negative_exponent", "sampling", "init_std", "projector_layers", "lr", "weight_decay", "reg",
                "epochs", "eval_every", "patience", "monitor", "monitor_domain", "domain_shares", "mask", "topk", "seed",
-               "threads", "precision"}
+               "threads", "precision", "compat"}
 
 
 def read_split(data, name):

@@ -147,7 +147,8 @@ class Settings(unittest.TestCase):
             for name, default, _, aliases in self.listed():
                 for each in filter(None, [name, *aliases.split(", ")]):
                     if default.startswith("by "):
-                        default = {"projector": "linear", "hidden": "8", "layers": "1"}[name]
+                        default = {"projector": "linear", "projector_layers": "2", "hidden": "8", "layers": "1", "objective": "bpr",
+                                   "score": "dot", "tau": "0.2", "reg": "0", "patience": "3"}[name]
                     with self.subTest(each):
                         # A device that does not exist is refused after the settings are read, before any training.
                         result = run("train", data, "--out", f"{folder}/run", "--device", "none",

@@ -56,6 +56,54 @@ class NodeTables(ProgramTest):
                 self.assertFalse(self.run_folder.exists())
 
 
+class AsTheRelease(ProgramTest):
+    """compat: what the authors' code does, and a label wherever a figure stands."""
+
+    def setUp(self):
+        super().setUp()
+        self.data = make_dataset(self.folder / "data")
+        self.run_folder = self.folder / "run"
+
+    def test_the_best_epoch_is_by_test(self):
+        result = self.check_succeeds(train(self.data, self.run_folder, "--compat", "alpharec-release", "--epochs", "8"))
+        self.assertIn("the best epoch is chosen on the test split", result.stdout)
+        self.assertIn("(by test)", result.stdout)
+        lines = metrics(self.run_folder)
+        self.assertTrue(all("test" in line and "valid" not in line for line in lines))
+        best = max(lines, key=lambda line: line["test"]["recall@5"])
+        self.assertIn(f'"best_epoch":"{best["epoch"]}"'.encode(), (self.run_folder / "best.safetensors").read_bytes())
+        config = (self.run_folder / "config.toml").read_text()
+        for setting in ("tau = 0.1\n", "patience = 10\n", 'compat = "alpharec-release"\n'):
+            self.assertIn(setting, config)
+        label = "alpharec (alpharec-release: best epoch by test)"
+        self.assertIn(label, self.check_succeeds(run("evaluate", self.run_folder)).stdout)
+        self.assertIn(label, (self.run_folder / "report.html").read_text())
+
+    def test_repeated_interactions_are_as_many_edges(self):
+        """A line that stands twice changes nothing by default, and the model with compat."""
+        lines = (self.data / "train.txt").read_text().splitlines()
+        twice = make_dataset(self.folder / "twice")
+        (twice / "train.txt").write_text("\n".join([*lines, lines[0], lines[3]]) + "\n")
+        runs = {}
+        for name, data, compat in (("once", self.data, "none"), ("ignored", twice, "none"),
+                                   ("alone", self.data, "alpharec-release"), ("counted", twice, "alpharec-release")):
+            folder = self.folder / name
+            # tau and patience as in the others, so that only the edges differ
+            self.check_succeeds(train(data, folder, "--compat", compat, "--set", "tau=0.15", "--set", "patience=20",
+                                      "--set", "batch=16", "--epochs", "2"))
+            self.check_succeeds(run("evaluate", folder))
+            header, tensors = (folder / "last.safetensors").read_bytes().split(b"}}", 1)
+            runs[name] = tensors
+        self.assertEqual(runs["ignored"], runs["once"])
+        self.assertNotEqual(runs["counted"], runs["alone"])
+        self.check_refusal(run("sweep", self.write_sweep()), "sweep.toml", "'compat'")
+
+    def write_sweep(self):
+        file = self.folder / "sweep.toml"
+        file.write_text(f'data = "{self.data}"\nout = "{self.folder / "sweep"}"\n[settings]\ncompat = "alpharec-release"\n')
+        return file
+
+
 class SeveralDatasets(ProgramTest):
     def setUp(self):
         super().setUp()
