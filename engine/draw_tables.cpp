@@ -31,8 +31,9 @@ void require_domains_fit(const std::vector<DomainStart>& start, CsrView train) {
       const int64_t degree = train.degree(u);
       if (degree > 0 &&
           (train.row(u)[0] < start[d].item || train.row(u)[degree - 1] >= start[d + 1].item))
-        throw std::invalid_argument("training: user " + std::to_string(u) + " of domain " +
-                                    std::to_string(d) + " has an item of another domain");
+        throw std::invalid_argument("training: user " + std::to_string(u - start[d].user) +
+                                    " of domain " + std::to_string(d + 1) +
+                                    " has an item of another domain");
     }
 }
 
@@ -96,7 +97,7 @@ std::vector<PlaceBlock> blocks_of(const std::vector<DomainStart>& start, CsrView
     for (int64_t u = start[d].user; u < start[d + 1].user; ++u)
       next.active_users += train.degree(u) > 0;
     if (next.edges == 0)
-      throw std::invalid_argument("training: domain " + std::to_string(d) +
+      throw std::invalid_argument("training: domain " + std::to_string(d + 1) +
                                   " has a share and no training interactions; leave it out");
     blocks.push_back(next);
     next.first_place += places[d];
@@ -120,11 +121,11 @@ void require_negatives(const std::vector<DomainStart>& start, CsrView train,
         for (const int32_t* item = train.row(u); item != train.row(u + 1); ++item)
           if (item == train.row(u) || item[0] != item[-1]) hers += weight[size_t(*item)];
       if (train.degree(u) > 0 && hers == of_domain)
-        throw std::invalid_argument("training: user " + std::to_string(u) + " owns every item" +
-                                    (start.size() > 2 ? " of her domain" : "") +
-                                    (by_popularity ? " that anybody has" : "") +
-                                    " and has no negatives" +
-                                    (by_popularity ? " by popularity; draw them uniformly" : ""));
+        throw std::invalid_argument(
+            "training: user " + std::to_string(u - start[d].user) +
+            (start.size() > 2 ? " of domain " + std::to_string(d + 1) : "") + " owns every item" +
+            (start.size() > 2 ? " of it" : "") + (by_popularity ? " that anybody has" : "") +
+            " and has no negatives" + (by_popularity ? " by popularity; draw them uniformly" : ""));
     }
   }
 }

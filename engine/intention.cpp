@@ -92,10 +92,15 @@ Reach GraphReach::of(int32_t user) {
 double GraphReach::user(int32_t user) {
   double sum = 1;
   if (layers_ >= 2) {
-    double own = 0;  // |A~ 1_u|^2 = 1/d_u sum of 1/d_i
-    const int32_t* item = items_of_user_.row(user);
-    for (int64_t e = 0; e < items_of_user_.degree(user); ++e)
-      own += item_scale_[size_t(item[e])] * item_scale_[size_t(item[e])];
+    // |A~ 1_u|^2 = 1/d_u sum of m_i^2 / d_i, m_i being how often item i stands in her row
+    double own = 0;
+    const int32_t* const end = items_of_user_.row(user + 1);
+    for (const int32_t* item = items_of_user_.row(user); item != end;) {
+      const int32_t* const next = std::find_if(item, end, [=](int32_t i) { return i != *item; });
+      const double value = double(next - item) * item_scale_[size_t(*item)];
+      own += value * value;
+      item = next;
+    }
     sum += own * user_scale_[size_t(user)] * user_scale_[size_t(user)];
   }
   if (layers_ >= 4) {
@@ -265,10 +270,9 @@ TopLists IntentionRanker::rank_exactly(const std::vector<int32_t>& users,
   Backend& backend = model_.backend();
   const Graph& graph = model_.graph();
   const int64_t dim = query.cols;
-  const int layers = model_.settings().propagation_layers;
   const std::vector<float> e0 = to_host(backend, model_.encoder().initial());
   const Matrix<float> moved(backend, MatrixView<const float>(e0.data(), graph.nodes(), dim));
-  const Matrix<float> scratch(backend, layers > 0 ? 2 * graph.nodes() : 0, dim);
+  Propagation propagation(backend, graph, model_.settings().propagation_layers, dim);
   Representations representations(backend, model_.settings().score, graph.users(), graph.items(),
                                   dim);
   TopLists lists{int64_t(users.size()), k, {}, {}};
@@ -281,7 +285,7 @@ TopLists IntentionRanker::rank_exactly(const std::vector<int32_t>& users,
       after.push_back(
           float((1 - alpha) * double(before[c]) + alpha * double(query_of(query, l)[c])));
     backend.upload(moved.view().row(user), after.data(), bytes);
-    backend.propagate(graph.view(), layers, moved.view(), scratch.view(), representations.raw());
+    propagation.apply(moved.view(), representations.raw());
     backend.upload(moved.view().row(user), before, bytes);
     representations.make_scored();
     const TopLists one = rank_rows(backend, representations.user(), representations.item(), {user},

@@ -98,9 +98,7 @@ NewUsers::Rebuild NewUsers::make_rebuild() const {
   train.row_start.assign(train_.row_start, train_.row_start + users + 1);
   train.row_start.push_back(edges);
   train.col.assign(train_.col, train_.col + edges);
-  const int64_t scratch = model_.settings().propagation_layers > 0 ? 2 * nodes : 0;
   Rebuild rebuild{std::move(train), Matrix<float>(backend, nodes, dim),
-                  Matrix<float>(backend, scratch, dim),
                   Representations(backend, model_.settings().score, users + 1, items, dim)};
   const std::vector<float> e0 = to_host(backend, model_.encoder().initial());
   const MatrixView<float> to = rebuild.e0.view();
@@ -120,8 +118,8 @@ const Representations& NewUsers::rebuilt(VectorView<const int32_t> history) {
   const std::vector<float> e0 = initial(train.view(), {int32_t(train_.rows)});
   backend.upload(rebuild_->e0.view().row(train_.rows), e0.data(), sizeof(float) * e0.size());
   const Graph graph(backend, train.view());
-  backend.propagate(graph.view(), model_.settings().propagation_layers, rebuild_->e0.view(),
-                    rebuild_->scratch.view(), rebuild_->representations.raw());
+  Propagation(backend, graph, model_.settings().propagation_layers, model_.encoder().dim())
+      .apply(rebuild_->e0.view(), rebuild_->representations.raw());
   rebuild_->representations.make_scored();
   return rebuild_->representations;
 }

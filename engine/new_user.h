@@ -43,7 +43,7 @@ class NewUsers {
   // What a rebuild works in: users, the new one, items.
   struct Rebuild {
     HostCsr train;  // its last row is replaced
-    Matrix<float> e0, scratch;
+    Matrix<float> e0;
     Representations representations;
   };
   Rebuild make_rebuild() const;

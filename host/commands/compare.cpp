@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <limits>
 #include <memory>
 
 #include "host/commands/commands.h"
@@ -29,7 +30,9 @@ Command add_compare(CLI::App& app) {
       ->add_option("--mask", compare.mask,
                    "others: every split but the evaluated one; train: train alone")
       ->check(CLI::IsMember({"others", "train"}));
-  command->add_option("--seed", compare.seed, "of the bootstrap")->capture_default_str();
+  command->add_option("--seed", compare.seed, "of the bootstrap")
+      ->check(CLI::Range(int64_t{0}, std::numeric_limits<int64_t>::max()))
+      ->capture_default_str();
   return [options] {
     compare_runs(options->runs, options->compare);
     return 0;

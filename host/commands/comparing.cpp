@@ -52,6 +52,10 @@ class RunComparer {
     request.device = options_.device;
     request.threads = options_.threads;
     LoadedRun run = load_run(request);
+    if (as_release(run.config))
+      throw FileError(path,
+                      "was trained with compat alpharec-release, its best epoch chosen on test; it "
+                      "does not belong in a table with others");
     print_notices(run);
     if (!options_.mask.empty()) run.config.mask = options_.mask;
     if (!ground_) set_ground(path, run);

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -110,7 +111,9 @@ std::vector<ReportRow> rows_beside(const Subject& subject, const Subject& there,
   const auto add = [&](const std::string& name, Ranker& ranker) {
     rows.push_back({name, evaluator.evaluate(ranker, split, cutoffs).mean});
   };
-  for (const char* name : {"popularity", "random", "emb-knn"})
+  std::vector<const char*> baselines = {"popularity", "random"};
+  if (subject.run.data.has_language()) baselines.push_back("emb-knn");
+  for (const char* name : baselines)
     add(name, *make_baseline(name, *subject.run.backend, subject.run.data, seed));
   if (there.ranker) add(there.name, *there.ranker);
   return rows;
@@ -260,7 +263,7 @@ Outcome evaluate_all_items(const Options& options, Subject& subject, const Subje
 }
 
 // Of the run's dataset, or of the one that is named; no outcome of candidates and cold ones, which
-// are done with here.
+// are done with here, and of one of several datasets that lacks the split.
 std::optional<Outcome> evaluate_on_one(const Options& options) {
   const Split split = options.split == "valid" ? Split::valid : Split::test;
   Subject subject = options.model.empty() ? trained_model(options.load) : baseline(options);
@@ -269,6 +272,7 @@ std::optional<Outcome> evaluate_on_one(const Options& options) {
   if (!options.cutoffs.empty())
     apply_option(config, "topk", fmt::format("[{}]", fmt::join(options.cutoffs, ",")));
   if (!options.mask.empty()) config.mask = options.mask;
+  if (data.split(split).entries() == 0 && options.load.own_data) return std::nullopt;
   if (data.split(split).entries() == 0)
     throw FileError(data.path, "has no " + options.split + " interactions (" + options.split +
                                    ".txt is missing or empty); there is nothing to evaluate");
@@ -300,18 +304,35 @@ void evaluate_on_each(const Options& options, const std::vector<std::string>& da
         options.load.run +
         ": was trained on several datasets together; for --per-user, --cold "
         "and candidates name one of them with --data");
+  for (const std::string& path : datasets)
+    if (!is_there(path))
+      throw FileError(path, "a dataset that " + options.load.run +
+                                " was trained on is not there; name another with --data");
   std::vector<Outcome> outcomes;
   for (const std::string& path : datasets) {
     Options of_one = options;
     of_one.load.data = path;
+    of_one.load.own_data = true;
     if (!outcomes.empty() && prints_tables(options)) fmt::print("\n");
-    outcomes.push_back(*evaluate_on_one(of_one));
+    std::optional<Outcome> outcome = evaluate_on_one(of_one);
+    if (outcome)
+      outcomes.push_back(std::move(*outcome));
+    else
+      fmt::print(stderr, "{}: has no {} interactions and is left out\n", path, options.split);
   }
+  if (outcomes.empty())
+    throw FileError(options.load.run, "was trained on datasets without " + options.split +
+                                          " interactions; there is nothing to evaluate");
   std::vector<ReportRow> means;
   for (size_t r = 0; r < outcomes[0].rows.size(); ++r) {
     GroupSum sum(outcomes[0].cutoffs.size());
     for (const Outcome& outcome : outcomes) sum.add(outcome.rows[r].mean);
-    means.push_back({outcomes[0].rows[r].name, sum.mean().at});
+    // "forced" may stand at some of them.
+    const auto longest =
+        std::max_element(outcomes.begin(), outcomes.end(), [r](const Outcome& a, const Outcome& b) {
+          return a.rows[r].name.size() < b.rows[r].name.size();
+        });
+    means.push_back({longest->rows[r].name, sum.mean().at});
   }
   if (prints_tables(options))
     fmt::print("\nmean over {} datasets\n{}\n", outcomes.size(),
@@ -383,6 +404,7 @@ Command add_evaluate(CLI::App& app) {
       ->excludes(command->get_option("--per-user"))
       ->excludes(command->get_option("--beside"));
   command->add_option("--seed", options->seed, "of random, pop-random and sampled negatives")
+      ->check(CLI::Range(int64_t{0}, std::numeric_limits<int64_t>::max()))
       ->capture_default_str();
   add_candidate_options(*command, options->candidates);
   return [options] { return run_evaluate(*options); };

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -275,6 +276,7 @@ Command add_intention(CLI::App& app) {
       ->add_option("--alpha", options->alphas, "0.3, or 0,0.3,1, or from 0 to 1 by 0.1 as 0:1:0.1")
       ->capture_default_str();
   command->add_option("--seed", options->seed, "of drawn targets and synthetic queries")
+      ->check(CLI::Range(int64_t{0}, std::numeric_limits<int64_t>::max()))
       ->capture_default_str();
   command->add_option("--jsonl", options->jsonl_file,
                       "write a line of JSON an alpha; - is standard output, without the table");

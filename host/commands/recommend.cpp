@@ -166,11 +166,12 @@ void recommend_to_histories(LoadedRun& run, const Options& options,
   for (size_t row = 0; row < histories.size(); ++row) {
     std::vector<std::string> names;
     for (int32_t item : histories[row]) names.push_back(data.item_name(item));
-    printer.print_for_history(
-        names, histories.size() == 1 ? "history" : fmt::format("history {}", row + 1),
-        fmt::format("for a new user with {} items{}:", names.size(),
-                    options.exact ? ", on the graph rebuilt with her" : ""),
-        lists, int64_t(row));
+    const std::string number = options.histories_file.empty() ? "" : std::to_string(row + 1);
+    printer.print_for_history(names, number.empty() ? "history" : "history " + number,
+                              fmt::format("for a new user with {} items{}{}:", names.size(),
+                                          number.empty() ? "" : " (history " + number + ")",
+                                          options.exact ? ", on the graph rebuilt with her" : ""),
+                              lists, int64_t(row));
   }
 }
 

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <limits>
 #include <memory>
 
 #include "host/commands/commands.h"
@@ -52,7 +53,9 @@ Command add_split(CLI::App& app) {
       ->required();
   command->add_option("--share", options->share, "of those with training interactions")
       ->capture_default_str();
-  command->add_option("--seed", options->seed, "of the draw")->capture_default_str();
+  command->add_option("--seed", options->seed, "of the draw")
+      ->check(CLI::Range(int64_t{0}, std::numeric_limits<int64_t>::max()))
+      ->capture_default_str();
   add_language_option(*command, options->language);
   return [options] { return run_split(*options); };
 }

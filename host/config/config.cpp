@@ -364,6 +364,14 @@ void refuse_contradiction(const Config& config) {
   const int64_t layers = config.projector_layers;
   if (layers > 0 && (config.projector == "none" || (layers == 1) != (config.projector == "linear")))
     refuse(projector, fmt::format("projector_layers is {}", layers));
+  if (config.model == "mf" && config.layers > 0)
+    refuse(fmt::format("layers is {}", config.layers),
+           "model is 'mf', which has none (lightgcn has)");
+  if (reads && config.init_std > 0)
+    refuse(fmt::format("init_std is {}", config.init_std),
+           fmt::format("model is '{}', whose weights begin uniform (lightgcn and mf have rows that "
+                       "begin normal)",
+                       config.model));
   if (reads && config.reg > 0)
     refuse(fmt::format("reg is {}", config.reg),
            fmt::format("model is '{}' and has no rows of users and items to keep short (lightgcn "
@@ -429,6 +437,8 @@ Config resolve(Config config, int64_t language_width) {
     config.hidden = default_hidden_width(language_width);
   // softmax and inbatch do not look at negatives; the sampler draws one at least.
   if (config.objective != "infonce") config.negatives = 1;
+  if (config.objective == "softmax" || config.objective == "inbatch")
+    config.negative_distribution = "uniform";
   return config;
 }
 

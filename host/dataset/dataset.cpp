@@ -235,6 +235,10 @@ bool differ(const LanguageModel& a, const LanguageModel& b) {
   return known_and_differ(a.model, b.model) || known_and_differ(a.basis, b.basis);
 }
 
+std::string described(const LanguageModel& model) {
+  return "'" + model.model + "'" + (model.basis.empty() ? "" : " (basis " + model.basis + ")");
+}
+
 LanguageMatrix::LanguageMatrix(const std::string& path) : file_(path) {
   const std::vector<int64_t>& shape = file_->header().shape;
   if (shape.size() != 2)

@@ -36,6 +36,8 @@ struct LanguageModel {
 
 // As far as both are known: vectors of the two do not lie in one space.
 bool differ(const LanguageModel& a, const LanguageModel& b);
+// "'all-MiniLM-L6-v2'", with its basis where that is known.
+std::string described(const LanguageModel& model);
 
 class LanguageMatrix {
  public:

@@ -33,11 +33,9 @@ void refuse_differences(const Dataset& first, const Dataset& other) {
                                 other.language.width(), first.path, first.language.width()));
   const LanguageModel &a = first.language_model, &b = other.language_model;
   if (differ(a, b))
-    throw FileError(
-        other.path,
-        fmt::format("has vectors of language model '{}' (basis {}), but {} has those of "
-                    "'{}' (basis {}); embed the titles of both with one",
-                    b.model, b.basis, first.path, a.model, a.basis));
+    throw FileError(other.path, fmt::format("has vectors of language model {}, but {} has those of "
+                                            "{}; embed the titles of both with one",
+                                            described(b), first.path, described(a)));
 }
 
 std::vector<Dataset> alone(Dataset data) {

@@ -141,9 +141,8 @@ std::string language_difference(const Dataset& data, const LanguageModel& traine
                                 const std::string& path) {
   const LanguageModel &a = trained_on, &b = data.language_model;
   if (!differ(a, b)) return "";
-  return fmt::format(
-      "has vectors of language model '{}' (basis {}), but {} was trained on '{}' (basis {})",
-      b.model, b.basis, path, a.model, a.basis);
+  return fmt::format("has vectors of language model {}, but {} was trained on {}", described(b),
+                     path, described(a));
 }
 
 void require_same_language(const Dataset& data, const LanguageModel& trained_on,

@@ -111,6 +111,9 @@ LoadedRun load_run(const LoadRequest& request) {
     if (!is_there(data_path))
       throw FileError(data_path, "the dataset that " + request.run +
                                      " was trained on is not there; name it with --data");
+  }
+  if (request.data.empty() || request.own_data) {
+    const RunFacts facts = folder.read_facts();
     fingerprint = facts.fingerprint;
     if (language.empty()) language = facts.language;
   }
@@ -122,16 +125,17 @@ LoadedRun load_run(const LoadRequest& request) {
   if (as_release(weights.config)) reading.repeats = Repeats::each;
   loaded.data = load_dataset(data_path, reading);
   loaded.path = request.run;
-  loaded.trained_on = trained_on(weights, loaded.data, !request.data.empty());
+  loaded.trained_on = trained_on(weights, loaded.data, !request.data.empty() && !request.own_data);
   if (reads_language(weights.config.model)) {
     require_language(loaded.data, weights.config.model);
     require_same_width(loaded.data, weights.language_width, weights.path);
     loaded.forced = language_difference(loaded.data, weights.language_model, weights.path);
   } else if (loaded.trained_on != TrainedOn::this_dataset) {
-    throw FileError(weights.path, fmt::format("is a {} model: its parameters are of the users and "
-                                              "items it was trained on, and {} is another dataset; "
-                                              "train it there",
-                                              weights.config.model, loaded.data.path));
+    throw FileError(weights.path,
+                    fmt::format("holds the model {}: its parameters are of the users and "
+                                "items it was trained on, and {} is another dataset; "
+                                "train it there",
+                                weights.config.model, loaded.data.path));
   }
   if (!loaded.forced.empty() && !request.force)
     throw FileError(loaded.data.path, loaded.forced +
@@ -149,7 +153,7 @@ LoadedRun load_run(const LoadRequest& request) {
   if (loaded.config.precision != precision_name(Precision::fp32))
     loaded.notices.push_back(request.run + ": was trained in " + loaded.config.precision +
                              "; what follows is computed in fp32");
-  if (!fingerprint.empty() && fingerprint != loaded.data.fingerprint)
+  if (!fingerprint.empty() && !is_part_of(loaded.data.fingerprint, fingerprint))
     loaded.notices.push_back(data_path + ": has changed since " + request.run +
                              " was trained on it");
   const ModelSettings settings = model_settings(loaded.config);
@@ -171,7 +175,7 @@ LoadedRun load_run(const LoadRequest& request) {
 void require_language_model(const LoadedRun& run, const std::string& what) {
   if (!reads_language(run.config.model))
     throw std::invalid_argument(fmt::format(
-        "{}: {} is a {} model, which reads no language vectors; use a run of alpharec or linear",
+        "{}: {} is of model {}, which reads no language vectors; use a run of alpharec or linear",
         what, run.path, run.config.model));
 }
 

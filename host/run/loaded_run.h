@@ -13,9 +13,10 @@
 namespace rec {
 
 struct LoadRequest {
-  std::string run;       // run folder, .safetensors file, or folder of .npy weights
-  std::string data;      // dataset; "" for the one the run was trained on
-  std::string language;  // of the authors' tree; "" for the run's own
+  std::string run;        // run folder, .safetensors file, or folder of .npy weights
+  std::string data;       // dataset; "" for the one the run was trained on
+  bool own_data = false;  // data is one of those that the run says it was trained on
+  std::string language;   // of the authors' tree; "" for the run's own
   std::string device = "auto";
   int threads = 0;
   std::vector<std::string> settings;   // key=value, for a folder of .npy weights

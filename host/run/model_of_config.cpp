@@ -44,6 +44,24 @@ void refuse_other_domains(const JointDataset& data, const Config& config) {
       "', which is no dataset of this training; there are: " + data.whole().name);
 }
 
+std::string model_and_changes(const Config& config) {
+  const bool reads = reads_language(config.model), linear = config.model == "linear";
+  std::vector<std::string> changes;
+  if (reads && !linear && config.projector_layers == 1) changes.push_back("w/o MLP");
+  if (config.projector_layers > (linear ? 1 : 2))
+    changes.push_back(fmt::format("projector of {} layers", config.projector_layers));
+  if (config.model == "alpharec" && config.layers == 0) changes.push_back("w/o GCN");
+  if ((linear && config.layers > 0) || (config.model == "lightgcn" && config.layers == 0))
+    changes.push_back(fmt::format("K = {}", config.layers));
+  if (reads && config.objective == "bpr") changes.push_back("w/o CL");
+  if (config.objective != "bpr" && config.objective != (reads ? "infonce" : "bpr"))
+    changes.push_back(config.objective);
+  if (config.score != (reads ? "cosine" : "dot")) changes.push_back("score " + config.score);
+  if (config.negative_distribution != "uniform") changes.push_back("negatives by popularity");
+  return changes.empty() ? config.model
+                         : fmt::format("{} {}", config.model, fmt::join(changes, ", "));
+}
+
 }  // namespace
 
 Split selecting_split(const Config& config) {
@@ -129,26 +147,6 @@ int64_t training_bytes(const Backend& backend, const JointDataset& data, const C
          backend.scratch_bytes(operation_sizes(backend, data, config)) +
          DomainEvaluator::bytes_needed(data) + lists + popularity;
 }
-
-namespace {
-
-std::string model_and_changes(const Config& config) {
-  std::string label = config.model;
-  if (!reads_language(config.model)) return label;
-  const bool linear = config.model == "linear";
-  std::vector<std::string> changes;
-  if (config.projector_layers == 1 && !linear) changes.push_back("w/o MLP");
-  if (config.projector_layers > 1 && (linear || config.projector_layers > 2))
-    changes.push_back(fmt::format("projector of {} layers", config.projector_layers));
-  if (config.layers == 0 && !linear) changes.push_back("w/o GCN");
-  if (config.layers > 0 && linear) changes.push_back(fmt::format("K = {}", config.layers));
-  if (config.objective == "bpr") changes.push_back("w/o CL");
-  if (config.objective == "softmax" || config.objective == "inbatch")
-    changes.push_back(config.objective);
-  return changes.empty() ? label : fmt::format("{} {}", label, fmt::join(changes, ", "));
-}
-
-}  // namespace
 
 std::string model_label(const Config& config) {
   return model_and_changes(config) +

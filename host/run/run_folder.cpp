@@ -60,7 +60,7 @@ void RunFolder::write_metrics(const std::vector<MetricsLine>& lines) const {
     if (!line.valid.empty()) json["valid"] = to_json(line.valid);
     if (!line.test.empty()) json["test"] = to_json(line.test);
     json["seconds"] = line.seconds;
-    text += json.dump() + "\n";
+    text += json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
   }
   write_whole_file(metrics_file(), text);
 }

@@ -166,9 +166,9 @@ class Trainer {
 
   void check_loss(const TrainingClock& clock) const {
     if (!std::isfinite(clock.loss_sum))
-      throw std::runtime_error(
-          fmt::format("the loss is no longer finite (epoch {}, step {}); lower lr or raise tau. {}",
-                      clock.epoch + 1, clock.step, record_.what_stands()));
+      throw std::runtime_error(fmt::format(
+          "the loss is no longer finite (epoch {}, step {}); lower lr{}. {}", clock.epoch + 1,
+          clock.step, config_.objective == "bpr" ? "" : " or raise tau", record_.what_stands()));
   }
 
   // The model on a domain, and popularity beside it.

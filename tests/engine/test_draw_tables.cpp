@@ -150,12 +150,13 @@ TEST_CASE("draw tables: a user who leaves no negatives is refused", "[engine]") 
   CHECK(refusal({{0, 1}, {}, {0, 1, 2}, {3}}, 4, by_popularity(0.75)).empty());
   s.domains = {{1, 3}, {2, 3}, {1, 0}};  // the last has a user, but no items
   CHECK(refusal({{0, 1}, {3}, {3, 4, 5}, {}}, 6, s) ==
-        "training: user 2 owns every item of her domain and has no negatives");
+        "training: user 1 of domain 2 owns every item of it and has no negatives");
   CHECK(refusal({{0, 1}, {3}, {3, 5}, {}}, 6, s).empty());
   s.negative_distribution = NegativeDistribution::popularity;
-  CHECK(refusal({{0, 1}, {3}, {3, 5}, {}}, 6, s) ==
-        "training: user 0 owns every item of her domain that anybody has and has no negatives by "
-        "popularity; draw them uniformly");
+  CHECK(
+      refusal({{0, 1}, {3}, {3, 5}, {}}, 6, s) ==
+      "training: user 0 of domain 1 owns every item of it that anybody has and has no negatives by "
+      "popularity; draw them uniformly");
 }
 
 TEST_CASE("draw tables: domains, shares and exponents that do not fit are refused", "[engine]") {
@@ -171,9 +172,9 @@ TEST_CASE("draw tables: domains, shares and exponents that do not fit are refuse
   CHECK_THAT(refused({{2, 3}, {2, 2}}), Catch::Contains("together must have the graph's users"));
   CHECK_THAT(refused({{-1, 3}, {5, 3}}), Catch::Contains("fewer than no users"));
   CHECK_THAT(refused({{2, 4}, {2, 2}}),
-             Catch::Contains("user 2 of domain 1 has an item of another"));
+             Catch::Contains("user 0 of domain 2 has an item of another"));
   CHECK_THAT(refused({{3, 3}, {1, 3}}),
-             Catch::Contains("user 2 of domain 0 has an item of another"));
+             Catch::Contains("user 2 of domain 1 has an item of another"));
   CHECK_THAT(refused({{2, 3}, {2, 3}}, {1}), Catch::Contains("every domain needs a share"));
   CHECK_THAT(refused({}, {1, 1}), Catch::Contains("every domain needs a share"));
   CHECK(refused({}, {2}).empty());
@@ -181,7 +182,7 @@ TEST_CASE("draw tables: domains, shares and exponents that do not fit are refuse
   for (double share : {0.0, -1.0, nan, std::numeric_limits<double>::infinity()})
     CHECK_THAT(refused({{2, 3}, {2, 3}}, {1, share}), Catch::Contains("greater than 0"));
   CHECK_THAT(refused({{2, 3}, {0, 0}, {2, 3}}, {1, 1, 1}),
-             Catch::Contains("domain 1 has a share and no training interactions"));
+             Catch::Contains("domain 2 has a share and no training interactions"));
   for (double exponent : {0.0, -1.0, nan, std::numeric_limits<double>::infinity()})
     CHECK_THAT(refusal(lists, 6, by_popularity(exponent)), Catch::Contains("exponent"));
 }

@@ -131,7 +131,16 @@ TEST_CASE("intention: how far a user reaches, by hand", "[engine]") {
 }
 
 TEST_CASE("intention: how far a user reaches, against propagating a one", "[engine]") {
-  const SmallData data = small_data(113, 20, 16);
+  SmallData data = small_data(113, 20, 16);
+  const bool repeats = GENERATE(false, true);  // of interactions, each an edge
+  CAPTURE(repeats);
+  if (repeats)
+    for (std::vector<int32_t>& list : data.lists) {
+      const std::vector<int32_t> some(list.begin(), list.begin() + ptrdiff_t(list.size() / 2));
+      for (int32_t item : some) list.insert(list.end(), {item, item});
+      std::sort(list.begin(), list.end());
+    }
+  data.train = csr_of(data.lists, data.items);
   for (int layers = 0; layers <= 6; ++layers) {
     GraphReach graph(data.train.view(), layers);
     for (int32_t user = 0; user < data.users(); ++user) {

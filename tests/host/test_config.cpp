@@ -178,6 +178,8 @@ TEST_CASE("config: settings that contradict each other are refused, naming both"
              Catch::StartsWith("projector is 'mlp', but projector_layers is 1"));
   CHECK_THAT(told("model = 'lightgcn'\nprojector_layers = 1"),
              Catch::StartsWith("projector is 'none', but projector_layers is 1"));
+  CHECK_THAT(told("model = 'mf'\nlayers = 2"), Catch::StartsWith("layers is 2, but model is 'mf'"));
+  CHECK_THAT(told("init_std = 0.1"), Catch::StartsWith("init_std is 0.1, but model is 'alpharec'"));
   CHECK_THAT(told("reg = 1e-4"), Catch::StartsWith("reg is 0.0001, but model is 'alpharec'"));
   CHECK(told("model = 'linear'\nprojector_layers = 3") == "");
 }

@@ -8,8 +8,7 @@ namespace rec::test {
 namespace {
 
 Dataset dataset(const TemporaryFolder& folder, const std::string& name) {
-  if (!std::filesystem::exists(folder / (name + "/train.txt")))
-    put_small_dataset(folder, name);
+  if (!std::filesystem::exists(folder / (name + "/train.txt"))) put_small_dataset(folder, name);
   return load_dataset(folder / name);
 }
 

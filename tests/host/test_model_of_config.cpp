@@ -111,6 +111,12 @@ TEST_CASE("tables say which ablation a model is") {
   CHECK(label({"model=linear", "layers=2"}) == "linear K = 2");
   CHECK(label({"model=linear", "projector_layers=2"}) == "linear projector of 2 layers");
   CHECK(label({"model=linear", "objective=softmax"}) == "linear softmax");
+  CHECK(label({"score=dot"}) == "alpharec score dot");
+  CHECK(label({"negative_distribution=popularity"}) == "alpharec negatives by popularity");
+  CHECK(label({"negative_distribution=popularity", "objective=inbatch"}) == "alpharec inbatch");
+  CHECK(label({"model=mf", "objective=infonce", "score=cosine"}) == "mf infonce, score cosine");
+  CHECK(label({"model=lightgcn", "layers=0"}) == "lightgcn K = 0");
+  CHECK(label({"compat=alpharec-release"}) == "alpharec (alpharec-release: best epoch by test)");
   CHECK(label({"model=lightgcn"}) == "lightgcn");
 }
 

@@ -662,7 +662,7 @@ class CommandsOnARun(ProgramTest):
                                   ("--history", ["recommend", run_folder, "--history", "it1", "--exact"]),
                                   ("--cold users", ["evaluate", run_folder, "--cold", "users"])):
             with self.subTest(option):
-                self.check_refusal(run(*arguments), f"{option}: ", "mf model, which reads no language vectors")
+                self.check_refusal(run(*arguments), f"{option}: ", "is of model mf, which reads no language vectors")
 
     def test_a_split_with_cold_items(self):
         cold = self.folder / "cold"

@@ -26,6 +26,9 @@ class NodeTables(ProgramTest):
         self.check_succeeds(run("recommend", self.run_folder, "--users", "1,2"))
         self.check_succeeds(run("similar", self.run_folder, "--item", "it3"))
         self.check_succeeds(run("export", self.run_folder, "--out", self.folder / "vectors"))
+        beside = self.check_succeeds(run("evaluate", self.run_folder, "--data", self.data)).stdout
+        self.assertIn("\npopularity ", beside)
+        self.assertNotIn("emb-knn", beside)
         resumed = self.folder / "resumed"
         self.check_succeeds(train(self.data, resumed, *self.arguments, "--epochs", "2"))
         self.check_succeeds(train(self.data, resumed, "--resume", "--epochs", "6"))
@@ -38,7 +41,7 @@ class NodeTables(ProgramTest):
     def test_what_needs_language_is_refused(self):
         self.check_succeeds(train(self.data, self.run_folder, *self.arguments))
         other = make_dataset(self.folder / "other", users=12, items=15)
-        self.check_refusal(run("evaluate", self.run_folder, "--data", other), "lightgcn model", other, "train it there")
+        self.check_refusal(run("evaluate", self.run_folder, "--data", other), "the model lightgcn", other, "train it there")
         self.check_refusal(run("recommend", self.run_folder, "--history", "it1"), "--history", "lightgcn", "language vectors")
         self.check_refusal(run("recommend", self.run_folder, "--users", "1", "--intent-item", "it1", "--alpha", "0.1"),
                            "an intention", "lightgcn")
@@ -47,6 +50,8 @@ class NodeTables(ProgramTest):
     def test_settings_that_contradict_each_other(self):
         for settings, words in ((["model=mf", "projector=mlp"], ["projector is 'mlp'", "model is 'mf'"]),
                                 (["model=mf", "projector_layers=2"], ["projector_layers is 2"]),
+                                (["model=mf", "layers=2"], ["layers is 2", "lightgcn has"]),
+                                (["init_std=0.1"], ["init_std is 0.1", "model is 'alpharec'"]),
                                 (["reg=0.1"], ["reg is 0.1", "model is 'alpharec'"])):
             with self.subTest(settings):
                 (self.data / "item_language.npy").write_bytes(
@@ -97,6 +102,7 @@ class AsTheRelease(ProgramTest):
         self.assertEqual(runs["ignored"], runs["once"])
         self.assertNotEqual(runs["counted"], runs["alone"])
         self.check_refusal(run("sweep", self.write_sweep()), "sweep.toml", "'compat'")
+        self.check_refusal(run("compare", self.folder / "once", self.folder / "alone"), "alone", "compat")
 
     def write_sweep(self):
         file = self.folder / "sweep.toml"
@@ -148,6 +154,25 @@ class SeveralDatasets(ProgramTest):
         even = self.folder / "even"
         self.check_succeeds(self.train("--epochs", "2", run_folder=even))
         self.assertNotEqual((even / "best.safetensors").read_bytes(), (self.run_folder / "best.safetensors").read_bytes())
+
+    def test_a_dataset_without_test_is_left_out(self):
+        (self.games / "test.txt").unlink()
+        self.check_succeeds(self.train("--epochs", "2"))
+        file = self.folder / "metrics.json"
+        result = self.check_succeeds(run("evaluate", self.run_folder, "--json", file))
+        self.assertIn("games: has no test interactions and is left out", result.stderr)
+        self.assertEqual(list(json.loads(file.read_text())["datasets"]), ["books"])
+        self.check_succeeds(run("evaluate", self.run_folder, "--split", "valid"))
+
+    def test_a_dataset_that_changed_or_is_gone(self):
+        self.check_succeeds(self.train("--epochs", "2"))
+        lines = (self.games / "test.txt").read_text().splitlines()
+        (self.games / "test.txt").write_text("\n".join(lines[1:]) + "\n")
+        result = self.check_succeeds(run("evaluate", self.run_folder))
+        self.assertIn("games: has changed since", result.stderr)
+        self.assertNotIn("zero-shot", result.stdout)
+        self.games.rename(self.folder / "elsewhere")
+        self.check_refusal(run("evaluate", self.run_folder), self.games, "is not there", "--data")
 
     def test_resumes_to_the_same_bytes(self):
         self.check_succeeds(self.train("--epochs", "4"))
