@@ -54,8 +54,9 @@ REC_SIMD_CLONES void draw_scores(uint64_t seed, uint32_t user, int64_t blocks, f
   }
 }
 
-// One list at a time through the ordinary ranking kernel,
-// with the user's drawn scores as the item vectors of width 1.
+// Some lists at a time through the ordinary ranking kernel: user n of them has the n-th unit vector
+// and finds her drawn scores in the items' n-th column. All other products are 0, so the scores are
+// exact.
 class RandomRanker final : public Ranker {
  public:
   // handicap [items]: 0, or -1 for items that come after all those without.
@@ -63,35 +64,31 @@ class RandomRanker final : public Ranker {
       : backend_(backend),
         seed_(seed),
         handicap_(std::move(handicap)),
-        one_(backend, std::vector<float>{1.0f}),
-        score_(backend, int64_t(handicap_.size()), 1),
-        zero_(backend, 1),
-        user_id_(backend, 1) {}
+        unit_(backend, kAtOnce, kAtOnce),
+        score_(backend, int64_t(handicap_.size()), kAtOnce) {
+    const float one = 1.0f;
+    for (int64_t n = 0; n < kAtOnce; ++n)
+      backend.upload(unit_.view().row(n) + n, &one, sizeof(float));
+  }
 
   TopLists rank(const std::vector<int32_t>& users, const std::vector<CsrView>& masks,
                 VectorView<const uint8_t> allowed, int64_t k) override {
     TopLists lists{int64_t(users.size()), k, {}, {}};
-    lists.item.resize(users.size() * size_t(k));
-    lists.score.resize(lists.item.size());
-    Matrix<int32_t> top_item(backend_, 1, k);
-    Matrix<float> top_score(backend_, 1, k);
-    RankingRequest request;
-    request.user = {one_.data(), 1, 1};
-    request.item = score_.view();
-    request.user_row = zero_.view();
-    request.user_id = user_id_.view();
-    set_masks(request, masks);
-    request.allowed = allowed;
-
-    std::vector<float> score;
-    for (size_t row = 0; row < users.size(); ++row) {
-      all_scores(users[row], score);
-      backend_.upload(score_.data(), score.data(), sizeof(float) * handicap_.size());
-      backend_.upload(user_id_.data(), &users[row], sizeof(int32_t));
-      backend_.rank(request, top_item.view(), top_score.view());
-      const size_t at = row * size_t(k);
-      backend_.download(&lists.item[at], top_item.data(), sizeof(int32_t) * size_t(k));
-      backend_.download(&lists.score[at], top_score.data(), sizeof(float) * size_t(k));
+    std::vector<float> score, columns(handicap_.size() * size_t(kAtOnce), 0.0f);
+    for (size_t first = 0; first < users.size(); first += size_t(kAtOnce)) {
+      const size_t count = std::min(users.size() - first, size_t(kAtOnce));
+      std::vector<int32_t> id, row;
+      for (size_t n = 0; n < count; ++n) {
+        id.push_back(users[first + n]);
+        row.push_back(int32_t(n));
+        all_scores(id[n], score);
+        for (size_t i = 0; i < handicap_.size(); ++i) columns[i * size_t(kAtOnce) + n] = score[i];
+      }
+      backend_.upload(score_.data(), columns.data(), sizeof(float) * columns.size());
+      const TopLists some =
+          rank_rows(backend_, unit_.view(), score_.view(), row, id, masks, allowed, k);
+      lists.item.insert(lists.item.end(), some.item.begin(), some.item.end());
+      lists.score.insert(lists.score.end(), some.score.begin(), some.score.end());
     }
     return lists;
   }
@@ -107,6 +104,8 @@ class RandomRanker final : public Ranker {
   }
 
  private:
+  static constexpr int64_t kAtOnce = 32;
+
   // score [items, rounded up to a multiple of 4]
   void all_scores(int32_t user, std::vector<float>& score) const {
     const int64_t blocks = ceil_div(int64_t(handicap_.size()), 4);
@@ -118,9 +117,8 @@ class RandomRanker final : public Ranker {
   Backend& backend_;
   uint64_t seed_;
   std::vector<float> handicap_;
-  Array<float> one_;
-  Matrix<float> score_;
-  Array<int32_t> zero_, user_id_;
+  Matrix<float> unit_;   // [kAtOnce, kAtOnce]
+  Matrix<float> score_;  // [items, kAtOnce]
 };
 
 }  // namespace
