@@ -10,8 +10,8 @@ namespace rec {
 
 class Graph {
  public:
-  // train (host): [users, items], sorted rows. An item that stands in a row several times is as many
-  // edges.
+  // train (host): [users, items], sorted rows. An item that stands in a row several times is as
+  // many edges.
   Graph(Backend& backend, CsrView train);
 
   GraphView view() const;

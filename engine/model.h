@@ -1,5 +1,6 @@
 // A model on one dataset: its graph, its language vectors where it reads any, encoder and
-// parameters, and the representations that ranking reads. Training (engine/training.h) and recommending share it.
+// parameters, and the representations that ranking reads. Training (engine/training.h) and
+// recommending share it.
 #pragma once
 #include <cstdint>
 #include <memory>

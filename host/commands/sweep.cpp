@@ -37,6 +37,7 @@ bool is_finished(const RunFolder& folder, const Config& wanted, const Dataset& d
   if (!is_there(folder.config_file())) return false;
   Config found;
   apply_config_file(found, folder.config_file());
+  found = resolve(found, data.language.width());  // a key may be younger than the run
   const std::string difference =
       first_difference(without_what_may_change(found), without_what_may_change(wanted));
   if (!difference.empty())

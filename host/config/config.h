@@ -29,9 +29,9 @@ struct Config {
   double reg = -1;  // -1: the model's own (lightgcn and mf 1e-4, others 0)
   int64_t epochs = 500;
   int64_t eval_every = 5;  // epochs
-  int64_t patience =
-      0;  // 0: 20, with compat the release's;             // evaluations without a better monitor
-  std::string monitor = "recall@20";  // on validation
+  // Evaluations without a better monitor; 0: 20, with compat the release's.
+  int64_t patience = 0;
+  std::string monitor = "recall@20";  // on validation, with compat on test
   std::string monitor_domain;         // of several datasets; empty: the mean over them
   std::vector<double> domain_shares;  // of several datasets, in order; empty: by their users
   std::string mask = "others";        // others: every split but the evaluated one | train
@@ -54,10 +54,11 @@ void apply_setting(Config& config, const std::string& key_and_value);
 // The same for an option of the command line that is a key of its own: --epochs 5.
 void apply_option(Config& config, const std::string& key, const std::string& value);
 
-// Fills in what follows from other keys: projector, layers, objective, score and reg from model,
-// hidden from language_width (D), one negative with bpr, and with softmax and inbatch, which do not
-// look at it. A projector of one layer has no hidden width, so hidden becomes 0; nor have models without a
-// projector. Throws std::invalid_argument naming two settings that contradict each other.
+// Fills in what follows from other keys: projector, layers, objective, score and reg from model;
+// projector_layers from projector; tau and patience from compat; hidden from language_width (D), 0
+// where there is nothing between layers. One negative with bpr, and with softmax and inbatch, which
+// look at none, so that these become uniform too. Throws std::invalid_argument naming two settings
+// that contradict each other.
 Config resolve(Config config, int64_t language_width);
 
 // Whether it does as the authors' release does where that differs (docs/fidelity.md): the best epoch

@@ -2,10 +2,10 @@
 //
 // Accepted: CRLF, a UTF-8 byte order mark, empty lines, tabs for spaces, a user without items, a
 // user on several lines (merged), the same interaction twice (counted once, or each time where that
-// is asked for, and how often is reported). Refused with the line: what is not a number (a NUL byte or a lone carriage return
-// included), a negative id, an id above 2^31 - 2. Refused without it: a user id above 10 million
-// and above 100 times the number of lines, for ids that far apart
-// are a mistake and would only ask for memory.
+// is asked for, and how often is reported). Refused with the line: what is not a number (a NUL byte
+// or a lone carriage return included), a negative id, an id above 2^31 - 2. Refused without it: a
+// user id above 10 million and above 100 times the number of lines, for ids that far apart are a
+// mistake and would only ask for memory.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -23,7 +23,7 @@ std::vector<DomainEvaluator::Result> DomainEvaluator::evaluate(
     VectorRanker ranker(backend_, of.user().rows_from(first_user, part.users),
                         of.item().rows_from(first_item, part.items));
     if (part.split(split).entries() > 0)
-      results.push_back({&part, evaluator_[d].evaluate(ranker, split, cutoffs)});
+      results.push_back({&part, &evaluator_[d], evaluator_[d].evaluate(ranker, split, cutoffs)});
     first_user += part.users;
     first_item += part.items;
   }

@@ -18,15 +18,15 @@ class DomainEvaluator {
   // Bytes of all masks in backend memory.
   static int64_t bytes_needed(const JointDataset& data);
 
-  // One for each domain that has the split, in order; of: of JointDataset's whole.
+  // Valid as long as this.
   struct Result {
     const Dataset* domain;
+    const SplitEvaluator* evaluator;  // the domain's
     Evaluation evaluation;
   };
+  // One for each domain that has the split, in order; of: of JointDataset's whole.
   std::vector<Result> evaluate(const Representations& of, Split split,
                                const std::vector<int64_t>& cutoffs) const;
-
-  const SplitEvaluator& of_domain(size_t domain) const { return evaluator_[domain]; }
 
  private:
   Backend& backend_;

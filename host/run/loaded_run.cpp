@@ -78,6 +78,20 @@ TrainedOn trained_on(const Weights& weights, const Dataset& data, bool named) {
   return weights.dataset.empty() ? TrainedOn::unknown : TrainedOn::other_data;
 }
 
+// The one dataset that a run was trained on, which must be there.
+std::string only_dataset(const RunFacts& facts, const std::string& run,
+                         const std::string& facts_file) {
+  if (facts.datasets.size() > 1)
+    throw std::invalid_argument(
+        fmt::format("{}: was trained on {} datasets together; name the one to rank with --data: {}",
+                    run, facts.datasets.size(), fmt::join(facts.datasets, ", ")));
+  if (facts.datasets.empty()) throw FileError(facts_file, "names no dataset; name it with --data");
+  if (!is_there(facts.datasets[0]))
+    throw FileError(facts.datasets[0], "the dataset that " + run +
+                                           " was trained on is not there; name it with --data");
+  return facts.datasets[0];
+}
+
 }  // namespace
 
 LoadedRun load_run(const LoadRequest& request) {
@@ -96,24 +110,12 @@ LoadedRun load_run(const LoadRequest& request) {
   const bool is_folder = fs::is_directory(request.run, ignored);
   if (is_folder && !is_npy && !is_run)
     throw FileError(request.run, "holds no best.safetensors; train into it first");
-  if (data_path.empty()) {
-    if (!is_folder || is_npy)
-      throw std::invalid_argument(request.run +
-                                  ": weights alone do not say which dataset; name it with --data");
+  if (data_path.empty() && (!is_folder || is_npy))
+    throw std::invalid_argument(request.run +
+                                ": weights alone do not say which dataset; name it with --data");
+  if (data_path.empty() || request.own_data) {
     const RunFacts facts = folder.read_facts();
-    if (facts.datasets.size() > 1)
-      throw std::invalid_argument(fmt::format(
-          "{}: was trained on {} datasets together; name the one to rank with --data: {}",
-          request.run, facts.datasets.size(), fmt::join(facts.datasets, ", ")));
-    if (facts.datasets.empty())
-      throw FileError(folder.facts_file(), "names no dataset; name it with --data");
-    data_path = facts.datasets[0];
-    if (!is_there(data_path))
-      throw FileError(data_path, "the dataset that " + request.run +
-                                     " was trained on is not there; name it with --data");
-  }
-  if (request.data.empty() || request.own_data) {
-    const RunFacts facts = folder.read_facts();
+    if (data_path.empty()) data_path = only_dataset(facts, request.run, folder.facts_file());
     fingerprint = facts.fingerprint;
     if (language.empty()) language = facts.language;
   }

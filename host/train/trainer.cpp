@@ -173,11 +173,9 @@ class Trainer {
 
   // The model on a domain, and popularity beside it.
   std::vector<ReportRow> rows_of(const DomainEvaluator::Result& result, Split split) {
-    const Dataset& domain = *result.domain;
-    const auto popularity = make_popularity(model_.backend(), domain.train.view());
-    const SplitEvaluator& evaluator = evaluator_.of_domain(size_t(&domain - &data_.parts()[0]));
+    const auto popularity = make_popularity(model_.backend(), result.domain->train.view());
     return {{model_label(config_), result.evaluation.mean},
-            {"popularity", evaluator.evaluate(*popularity, split, config_.topk).mean}};
+            {"popularity", result.evaluator->evaluate(*popularity, split, config_.topk).mean}};
   }
 
   // A line of metrics, and the best checkpoint when this epoch is the best so far.
@@ -187,7 +185,8 @@ class Trainer {
     line.epoch = clock.epoch;
     line.loss = *last_loss_;
     std::string text = fmt::format("epoch {:>3}  loss {:.4f}", line.epoch, line.loss);
-    double value = double(clock.epoch);  // without a validation split the last epoch is the best
+    double value =
+        double(clock.epoch);  // without the split to select on the last epoch is the best
     std::string by_domain;
     if (selects()) {
       std::vector<int64_t> cutoffs = config_.topk;

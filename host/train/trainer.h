@@ -1,5 +1,5 @@
-// Trains a model on a dataset, or on several together, into a run folder: epochs, evaluation on validation, early stopping,
-// best and last checkpoint, interruption and resumption.
+// Trains a model on a dataset, or on several together, into a run folder: epochs, evaluation on
+// validation, early stopping, best and last checkpoint, interruption and resumption.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -29,7 +29,7 @@ struct RankingRequest {
   MatrixView<const float> item;        // [items, dim]
   VectorView<const int32_t> user_row;  // [lists]: which vector each list takes
   VectorView<const int32_t> user_id;   // [lists]: which row of the masks belongs to each list
-  CsrView mask[kMaxMasks];             // [users, items], sorted rows; masks in use come first
+  CsrView mask[kMaxMasks];  // [users, items], sorted rows, repeats allowed; masks in use first
   int masks = 0;
   VectorView<const uint8_t> allowed;  // [items], 0 = never shown; or empty: all may be
 };

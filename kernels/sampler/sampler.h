@@ -63,7 +63,8 @@ struct TrainingClock {
 // What negatives weigh: whole numbers from 0, together below 2^62.
 struct NegativeWeights {
   VectorView<const int64_t> before_item;  // [items + 1], the weights of all items before it
-  // [edges], before_item of the edge's item less the weights of the user's items before it
+  // [edges], before_item of the edge's item less the weights of the user's items before it, each
+  // item once
   VectorView<const int64_t> outside_before_edge;
 };
 
@@ -76,7 +77,9 @@ struct PlaceBlock {
 
 // What is drawn from; fixed for a run.
 struct SamplerTables {
-  CsrView items_of_user;                  // [users, items], sorted rows: training interactions
+  // [users, items], sorted rows: training interactions. An item may stand in a row several times
+  // where negatives have weights: it is so much likelier a positive.
+  CsrView items_of_user;
   VectorView<const int32_t> active_user;  // users with at least one training item, ascending
   SamplingRule rule = SamplingRule::user;
   VectorView<const DomainStart> domain_start = {};  // [domains + 1]; empty: one domain
