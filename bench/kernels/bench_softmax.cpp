@@ -8,69 +8,75 @@ namespace {
 
 constexpr float kTau = 0.15f;
 
-void softmax(benchmark::State& state, const Shape& shape, Place& place) {
-  HostMatrix users = HostMatrix::random_unit_rows(shape.users, shape.dim, 1);
-  HostMatrix items = HostMatrix::random_unit_rows(shape.items, shape.dim, 2);
-  HostMatrix row_gradients(shape.batch, shape.dim), item_gradients(shape.items, shape.dim);
-  test::HostBatch drawn = drawn_batch(shape, 1);
-  std::vector<double> row_losses(static_cast<size_t>(shape.batch));
+// What both kinds read and write. Owns it where the place is the host.
+struct SoftmaxCase {
+  HostMatrix users, items, row_gradients, item_gradients;
+  test::HostBatch drawn;
+  std::vector<double> row_losses;
   double losses = 0;
-  const MatrixView<const float> user = place.put(users.view()), item = place.put(items.view());
-  const BatchView batch = place.put(drawn.view());
-  const SoftmaxGradientView grad{place.put(row_gradients.view()),
-                                 place.put(VectorView<double>(row_losses.data(), shape.batch)),
-                                 place.put(item_gradients.view())};
-  double* const loss_sum = place.put(VectorView<double>(&losses, 1)).data;
+  MatrixView<const float> user, item;
+  BatchView batch;
+  SoftmaxGradientView grad;
+  double* loss_sum;
+
+  SoftmaxCase(const Shape& shape, Place& place)
+      : users(HostMatrix::random_unit_rows(shape.users, shape.dim, 1)),
+        items(HostMatrix::random_unit_rows(shape.items, shape.dim, 2)),
+        row_gradients(shape.batch, shape.dim),
+        item_gradients(shape.items, shape.dim),
+        drawn(drawn_batch(shape, 1)),
+        row_losses(static_cast<size_t>(shape.batch)),
+        user(place.put(users.view())),
+        item(place.put(items.view())),
+        batch(place.put(drawn.view())),
+        grad{place.put(row_gradients.view()),
+             place.put(VectorView<double>(row_losses.data(), shape.batch)),
+             place.put(item_gradients.view())},
+        loss_sum(place.put(VectorView<double>(&losses, 1)).data) {}
+  SoftmaxCase(const SoftmaxCase&) = delete;
+  SoftmaxCase& operator=(const SoftmaxCase&) = delete;
+};
+
+// Scores are made twice, and once each multiplied by the items and by the users: four products of
+// batch x items x dim. Users, items and their gradients are read and written once.
+Work work_against(int64_t items, const Shape& shape, double further_bytes) {
+  const double rows = double(shape.batch), dim = double(shape.dim);
+  return {.bytes = 8.0 * dim * (rows + double(items)) + further_bytes,
+          .flops = 8.0 * rows * double(items) * dim,
+          .limit = Limit::sgemm()};
+}
+
+void softmax(benchmark::State& state, const Shape& shape, Place& place) {
+  const SoftmaxCase c(shape, place);
   const VectorView<std::byte> scratch = place.gpu_scratch(
       [&](auto) { return cuda::softmax_scratch_bytes(shape.batch, shape.items, shape.dim, {}); });
-  // Scores are made twice, and once each multiplied by the items and by the users: four products of
-  // batch x items x dim. Users, items and their gradients are read and written once.
-  const double rows = double(shape.batch), dim = double(shape.dim);
-  const Work work{.bytes = 8.0 * dim * (rows + double(shape.items)),
-                  .flops = 8.0 * rows * double(shape.items) * dim,
-                  .limit = Limit::sgemm()};
   measure(
-      state, work, place,
-      [&] { benchmark::DoNotOptimize(cpu::softmax(user, item, batch, {}, kTau, grad)); },
+      state, work_against(shape.items, shape, 0), place,
+      [&] { benchmark::DoNotOptimize(cpu::softmax(c.user, c.item, c.batch, {}, kTau, c.grad)); },
       [&](auto stream) {
-        cuda::softmax(user, item, batch, {}, kTau, grad, loss_sum, scratch, stream);
+        cuda::softmax(c.user, c.item, c.batch, {}, kTau, c.grad, c.loss_sum, scratch, stream);
       });
 }
 
 void in_batch_softmax(benchmark::State& state, const Shape& shape, Place& place) {
-  HostMatrix users = HostMatrix::random_unit_rows(shape.users, shape.dim, 1);
-  HostMatrix items = HostMatrix::random_unit_rows(shape.items, shape.dim, 2);
-  HostMatrix row_gradients(shape.batch, shape.dim), item_gradients(shape.items, shape.dim);
-  test::HostBatch drawn = drawn_batch(shape, 1);
-  std::vector<double> row_losses(static_cast<size_t>(shape.batch));
-  double losses = 0;
-  const MatrixView<const float> user = place.put(users.view()), item = place.put(items.view());
-  const BatchView batch = place.put(drawn.view());
+  const SoftmaxCase c(shape, place);
   const CsrView items_of_user = place.put(graph_of(shape).view().items_of_user);
-  const SoftmaxGradientView grad{place.put(row_gradients.view()),
-                                 place.put(VectorView<double>(row_losses.data(), shape.batch)),
-                                 place.put(item_gradients.view())};
-  double* const loss_sum = place.put(VectorView<double>(&losses, 1)).data;
   const VectorView<std::byte> scratch = place.gpu_scratch([&](auto) {
     return cuda::in_batch_softmax_scratch_bytes(shape.batch, shape.items, shape.dim, {});
   });
-  // As above with the batch's distinct positives for items; each row's history is read once.
-  const std::set<int32_t> candidates(drawn.positive.begin(), drawn.positive.end());
-  const double rows = double(shape.batch), dim = double(shape.dim);
+  // The batch's distinct positives stand for the items; each row's history is read once.
+  const std::set<int32_t> candidates(c.drawn.positive.begin(), c.drawn.positive.end());
   double owned = 0;
-  for (int32_t u : drawn.user) owned += double(graph_of(shape).view().items_of_user.degree(u));
-  const Work work{.bytes = 8.0 * dim * (rows + double(candidates.size())) + 4.0 * owned,
-                  .flops = 8.0 * rows * double(candidates.size()) * dim,
-                  .limit = Limit::sgemm()};
+  for (int32_t u : c.drawn.user) owned += double(graph_of(shape).view().items_of_user.degree(u));
   measure(
-      state, work, place,
+      state, work_against(int64_t(candidates.size()), shape, 4.0 * owned), place,
       [&] {
         benchmark::DoNotOptimize(
-            cpu::in_batch_softmax(user, item, batch, items_of_user, {}, kTau, grad));
+            cpu::in_batch_softmax(c.user, c.item, c.batch, items_of_user, {}, kTau, c.grad));
       },
       [&](auto stream) {
-        cuda::in_batch_softmax(user, item, batch, items_of_user, {}, kTau, grad, loss_sum, scratch,
-                               stream);
+        cuda::in_batch_softmax(c.user, c.item, c.batch, items_of_user, {}, kTau, c.grad, c.loss_sum,
+                               scratch, stream);
       });
 }
 

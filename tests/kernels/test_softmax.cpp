@@ -254,6 +254,32 @@ void check_in_batch(const Softmax& on, HostBatch batch, double chance, std::vect
       }
 }
 
+// Unit rows for a batch's users and items.
+struct UnitRows {
+  GuardedMatrix user, item;
+
+  UnitRows(const HostBatch& batch, int64_t dim, uint64_t seed)
+      : user(batch.users, dim), item(batch.items, dim) {
+    std::mt19937_64 random(seed);
+    fill_unit_rows(user, random);
+    fill_unit_rows(item, random);
+  }
+};
+
+// run(n, got) makes the loss and its gradients for the n-th time; dim: of the vectors.
+template <class Run>
+void check_same_bits_each_time(const HostBatch& batch, int64_t dim, int times, Run run) {
+  HostGradient one(batch, dim);
+  const double loss = run(1, one);
+  for (int time = 2; time <= times; ++time) {
+    CAPTURE(time);
+    HostGradient more(batch, dim);
+    CHECK(run(time, more) == loss);
+    CHECK(same_bits(more.user_row.view(), one.user_row.view()));
+    CHECK(same_bits(more.item.view(), one.item.view()));
+  }
+}
+
 }  // namespace
 
 // docs/kernels/softmax.md, "A small example"
@@ -455,36 +481,19 @@ TEST_CASE("softmax: two runs give the same bits", "[kernels]") {
   const Softmax on = GENERATE(from_range(backends()));
   CAPTURE(on.backend);
   HostBatch batch = random_batch("two runs", 50, 300, 140, 1, 22);
-  std::mt19937_64 random(23);
-  GuardedMatrix user(50, 33), item(300, 33);
-  fill_unit_rows(user, random);
-  fill_unit_rows(item, random);
-  HostGradient one(batch, 33), two(batch, 33);
-  const double loss = on.run(user.view(), item.view(), batch.view(), 0.15f, one.view());
-  CHECK(on.run(user.view(), item.view(), batch.view(), 0.15f, two.view()) == loss);
-  CHECK(same_bits(two.user_row.view(), one.user_row.view()));
-  CHECK(same_bits(two.item.view(), one.item.view()));
+  const UnitRows rows(batch, 33, 23);
+  check_same_bits_each_time(batch, 33, 2, [&](int, HostGradient& got) {
+    return on.run(rows.user.view(), rows.item.view(), batch.view(), 0.15f, got.view());
+  });
 }
 
 TEST_CASE("softmax: same bits with 1, 2 and 3 threads", "[kernels][threads]") {
   HostBatch batch = random_batch("threads", 50, 160, 97, 1, 24);
-  std::mt19937_64 random(25);
-  GuardedMatrix user(50, 33), item(160, 33);
-  fill_unit_rows(user, random);
-  fill_unit_rows(item, random);
-  const auto run = [&](int threads, HostGradient& got) {
+  const UnitRows rows(batch, 33, 25);
+  check_same_bits_each_time(batch, 33, 3, [&](int threads, HostGradient& got) {
     const cpu::ThreadsInUse count(threads);
-    return cpu::softmax(user.view(), item.view(), batch.view(), {}, 0.15f, got.view());
-  };
-  HostGradient one(batch, 33);
-  const double loss = run(1, one);
-  for (int threads : {2, 3}) {
-    CAPTURE(threads);
-    HostGradient more(batch, 33);
-    CHECK(run(threads, more) == loss);
-    CHECK(same_bits(more.user_row.view(), one.user_row.view()));
-    CHECK(same_bits(more.item.view(), one.item.view()));
-  }
+    return cpu::softmax(rows.user.view(), rows.item.view(), batch.view(), {}, 0.15f, got.view());
+  });
 }
 
 TEST_CASE("softmax: refuses wrong use", "[kernels]") {
@@ -716,42 +725,22 @@ TEST_CASE("softmax: within a batch, two runs give the same bits", "[kernels]") {
   CAPTURE(on.backend);
   HostBatch batch = random_batch("two runs", 50, 300, 340, 1, 22);
   const HostGraph owned = graph_around(batch, 0.1, 38);
-  std::mt19937_64 random(23);
-  GuardedMatrix user(50, 33), item(300, 33);
-  fill_unit_rows(user, random);
-  fill_unit_rows(item, random);
-  HostGradient one(batch, 33), two(batch, 33);
-  const auto run = [&](HostGradient& got) {
-    return on.run_in_batch(user.view(), item.view(), batch.view(), owned.view().items_of_user,
-                           0.15f, got.view());
-  };
-  const double loss = run(one);
-  CHECK(run(two) == loss);
-  CHECK(same_bits(two.user_row.view(), one.user_row.view()));
-  CHECK(same_bits(two.item.view(), one.item.view()));
+  const UnitRows rows(batch, 33, 23);
+  check_same_bits_each_time(batch, 33, 2, [&](int, HostGradient& got) {
+    return on.run_in_batch(rows.user.view(), rows.item.view(), batch.view(),
+                           owned.view().items_of_user, 0.15f, got.view());
+  });
 }
 
 TEST_CASE("softmax: within a batch, same bits with 1, 2 and 3 threads", "[kernels][threads]") {
   HostBatch batch = random_batch("threads", 50, 160, 297, 1, 24);
   const HostGraph owned = graph_around(batch, 0.2, 39);
-  std::mt19937_64 random(25);
-  GuardedMatrix user(50, 33), item(160, 33);
-  fill_unit_rows(user, random);
-  fill_unit_rows(item, random);
-  const auto run = [&](int threads, HostGradient& got) {
+  const UnitRows rows(batch, 33, 25);
+  check_same_bits_each_time(batch, 33, 3, [&](int threads, HostGradient& got) {
     const cpu::ThreadsInUse count(threads);
-    return cpu::in_batch_softmax(user.view(), item.view(), batch.view(), owned.view().items_of_user,
-                                 {}, 0.15f, got.view());
-  };
-  HostGradient one(batch, 33);
-  const double loss = run(1, one);
-  for (int threads : {2, 3}) {
-    CAPTURE(threads);
-    HostGradient more(batch, 33);
-    CHECK(run(threads, more) == loss);
-    CHECK(same_bits(more.user_row.view(), one.user_row.view()));
-    CHECK(same_bits(more.item.view(), one.item.view()));
-  }
+    return cpu::in_batch_softmax(rows.user.view(), rows.item.view(), batch.view(),
+                                 owned.view().items_of_user, {}, 0.15f, got.view());
+  });
 }
 
 TEST_CASE("softmax: within a batch, refuses wrong use", "[kernels]") {
