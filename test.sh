@@ -5,4 +5,4 @@ cd "$(dirname "$0")"
 ./setup.sh --dev
 cmake --preset cpu -DREC_TESTS=ON -DREC_BENCH=ON
 cmake --build --preset cpu
-ctest --preset cpu "$@"
+ctest --preset cpu -j "$(nproc)" "$@"
