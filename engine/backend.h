@@ -27,6 +27,7 @@
 #include "kernels/common/stored_view.h"
 #include "kernels/common/views.h"
 #include "kernels/language_projection/language_projection.h"
+#include "kernels/propagation/propagation.h"
 #include "kernels/ranking/ranking.h"
 #include "kernels/sampler/sampler.h"
 
@@ -164,8 +165,9 @@ class Backend {
                                const ProjectorView& projector, const ProjectorTape& tape,
                                MatrixView<float> grad_e0, const ProjectorGradientView& grad) = 0;
   // kernels/propagation; its own adjoint.
-  virtual void propagate(const GraphView& graph, int layers, MatrixView<const float> x,
-                         MatrixView<float> scratch, MatrixView<float> e) = 0;
+  virtual void propagate(const GraphView& graph, int layers, const PropagationUsers& users,
+                         MatrixView<const float> x, MatrixView<float> scratch,
+                         MatrixView<float> e) = 0;
   // kernels/normalisation
   virtual void normalise(MatrixView<const float> e, MatrixView<float> n,
                          VectorView<float> norm) = 0;

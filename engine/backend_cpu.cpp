@@ -109,10 +109,11 @@ class CpuBackend final : public Backend {
     cpu::project_language_backward(z.as<float>(), graph, grad_output, grad.layer[0]);
   }
 
-  void propagate(const GraphView& graph, int layers, MatrixView<const float> x,
-                 MatrixView<float> scratch, MatrixView<float> e) override {
+  void propagate(const GraphView& graph, int layers, const PropagationUsers& users,
+                 MatrixView<const float> x, MatrixView<float> scratch,
+                 MatrixView<float> e) override {
     const cpu::ThreadsInUse threads(threads_);
-    cpu::propagate(graph, layers, x, scratch, e);
+    cpu::propagate(graph, layers, users, x, scratch, e);
   }
 
   void normalise(MatrixView<const float> e, MatrixView<float> n, VectorView<float> norm) override {

@@ -210,10 +210,11 @@ class CudaBackend final : public Backend {
     });
   }
 
-  void propagate(const GraphView& graph, int layers, MatrixView<const float> x,
-                 MatrixView<float> scratch, MatrixView<float> e) override {
+  void propagate(const GraphView& graph, int layers, const PropagationUsers& users,
+                 MatrixView<const float> x, MatrixView<float> scratch,
+                 MatrixView<float> e) override {
     const cuda::NvtxRange range("propagate");
-    cuda::propagate(graph, layers, x, scratch, e, stream());
+    cuda::propagate(graph, layers, users, x, scratch, e, stream());
   }
 
   void normalise(MatrixView<const float> e, MatrixView<float> n, VectorView<float> norm) override {

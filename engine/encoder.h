@@ -19,11 +19,13 @@ class Encoder {
   // The parameters it needs, in the order of its slab.
   virtual std::vector<ParameterInfo> parameter_table() const = 0;
 
-  // e [nodes, dim] overwritten.
-  virtual void forward(const Parameters& parameters, MatrixView<float> e) = 0;
-  // After forward with the same parameters: the gradient slab is overwritten;
-  // grad_e is scratch afterwards.
-  virtual void backward(const Parameters& parameters, MatrixView<float> grad_e) = 0;
+  // e [nodes, dim] overwritten; of users who are not wanted it holds no representation, but numbers.
+  virtual void forward(const Parameters& parameters, MatrixView<float> e,
+                       const UserSubset& wanted) = 0;
+  // After forward with the same parameters and users: the gradient slab is overwritten; grad_e,
+  // zero for users who are not wanted, is scratch afterwards.
+  virtual void backward(const Parameters& parameters, MatrixView<float> grad_e,
+                        const UserSubset& wanted) = 0;
 
   // e0 [nodes, dim] of the last forward; backward may take its memory.
   virtual MatrixView<const float> initial() const = 0;

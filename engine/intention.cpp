@@ -285,7 +285,7 @@ TopLists IntentionRanker::rank_exactly(const std::vector<int32_t>& users,
       after.push_back(
           float((1 - alpha) * double(before[c]) + alpha * double(query_of(query, l)[c])));
     backend.upload(moved.view().row(user), after.data(), bytes);
-    propagation.apply(moved.view(), representations.raw());
+    propagation.apply(moved.view(), representations.raw(), {});
     backend.upload(moved.view().row(user), before, bytes);
     representations.make_scored();
     const TopLists one = rank_rows(backend, representations.user(), representations.item(), {user},

@@ -103,14 +103,16 @@ std::vector<ParameterInfo> LanguageEncoder::parameter_table() const {
   return projector_table(shape_, z_.width());
 }
 
-void LanguageEncoder::forward(const Parameters& parameters, MatrixView<float> e) {
+void LanguageEncoder::forward(const Parameters& parameters, MatrixView<float> e,
+                              const UserSubset& wanted) {
   backend_.project(z_.view(), graph_.view(), projector_view(shape_, parameters), tape_, e0_.view());
-  propagation_.apply(e0_.view(), e);
+  propagation_.apply(e0_.view(), e, wanted);
 }
 
-void LanguageEncoder::backward(const Parameters& parameters, MatrixView<float> grad_e) {
-  // Propagation is its own adjoint; e0's memory takes grad_e0, which nothing reads e0 after.
-  propagation_.apply(grad_e, e0_.view());
+void LanguageEncoder::backward(const Parameters& parameters, MatrixView<float> grad_e,
+                               const UserSubset& wanted) {
+  // e0's memory takes grad_e0: nothing reads e0 after.
+  propagation_.apply_adjoint(grad_e, e0_.view(), wanted);
   backend_.project_adjoint(z_.view(), graph_.view(), projector_view(shape_, parameters), tape_,
                            e0_.view(), gradient_view(shape_, parameters));
 }
@@ -123,7 +125,7 @@ void project_vectors(Backend& backend, const ProjectorShape& shape, const Parame
   const LanguageVectors z(backend, vectors, no_users.view());
   LanguageEncoder encoder(backend, graph, z, shape, 0);
   Matrix<float> e(backend, vectors.rows, shape.dim);
-  encoder.forward(parameters, e.view());
+  encoder.forward(parameters, e.view(), {});
   const std::vector<float> host = e.to_host(backend);
   std::copy(host.begin(), host.end(), out);
 }

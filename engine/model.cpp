@@ -90,8 +90,8 @@ int64_t Model::bytes_needed(const Backend& backend, const ModelSettings& setting
   return bytes_of(element) * counts.stored + 4 * (counts.floats + counts.ids) + 8 * counts.offsets;
 }
 
-void Model::embed() {
-  encoder_->forward(parameters_, representations_.raw());
+void Model::embed(const UserSubset& wanted) {
+  encoder_->forward(parameters_, representations_.raw(), wanted);
   representations_.make_scored();
 }
 

@@ -48,8 +48,9 @@ class Model {
   Encoder& encoder() { return *encoder_; }
   Parameters& parameters() { return parameters_; }
 
-  // Runs the encoder; afterwards representations() is up to date with the parameters.
-  void embed();
+  // Runs the encoder; afterwards representations() is up to date with the parameters, but for users
+  // who are not wanted.
+  void embed(const UserSubset& wanted = {});
   const Representations& representations() const { return representations_; }
 
  private:

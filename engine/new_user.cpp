@@ -119,7 +119,7 @@ const Representations& NewUsers::rebuilt(VectorView<const int32_t> history) {
   backend.upload(rebuild_->e0.view().row(train_.rows), e0.data(), sizeof(float) * e0.size());
   const Graph graph(backend, train.view());
   Propagation(backend, graph, model_.settings().propagation_layers, model_.encoder().dim())
-      .apply(rebuild_->e0.view(), rebuild_->representations.raw());
+      .apply(rebuild_->e0.view(), rebuild_->representations.raw(), {});
   rebuild_->representations.make_scored();
   return rebuild_->representations;
 }

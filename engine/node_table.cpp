@@ -28,13 +28,15 @@ std::vector<ParameterInfo> NodeTable::parameter_table() const {
   return table(shape_, graph_.users(), graph_.items());
 }
 
-void NodeTable::forward(const Parameters& parameters, MatrixView<float> e) {
+void NodeTable::forward(const Parameters& parameters, MatrixView<float> e,
+                        const UserSubset& wanted) {
   table_ = node_rows(parameters, parameters.slabs().weight);
-  propagation_.apply(table_, e);
+  propagation_.apply(table_, e, wanted);
 }
 
-void NodeTable::backward(const Parameters& parameters, MatrixView<float> grad_e) {
-  propagation_.apply(grad_e, node_rows(parameters, parameters.slabs().grad));
+void NodeTable::backward(const Parameters& parameters, MatrixView<float> grad_e,
+                         const UserSubset& wanted) {
+  propagation_.apply_adjoint(grad_e, node_rows(parameters, parameters.slabs().grad), wanted);
 }
 
 MatrixView<float> node_rows(const Parameters& parameters, VectorView<float> slab) {

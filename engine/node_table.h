@@ -30,8 +30,10 @@ class NodeTable final : public Encoder {
   int64_t nodes() const override { return graph_.nodes(); }
   int64_t dim() const override { return shape_.dim; }
   std::vector<ParameterInfo> parameter_table() const override;
-  void forward(const Parameters& parameters, MatrixView<float> e) override;
-  void backward(const Parameters& parameters, MatrixView<float> grad_e) override;
+  void forward(const Parameters& parameters, MatrixView<float> e,
+               const UserSubset& wanted) override;
+  void backward(const Parameters& parameters, MatrixView<float> grad_e,
+                const UserSubset& wanted) override;
 
   MatrixView<const float> initial() const override { return table_; }
   Propagation& propagation() override { return propagation_; }

@@ -8,13 +8,19 @@ Propagation::Propagation(Backend& backend, const Graph& graph, int layers, int64
   if (layers > 0) scratch_ = Matrix<float>(backend, 2 * graph.nodes(), dim);
 }
 
-void Propagation::apply(MatrixView<const float> from, MatrixView<float> to) {
-  backend_.propagate(graph_.view(), layers_, from, scratch_.view(), to);
+void Propagation::apply(MatrixView<const float> from, MatrixView<float> to,
+                        const UserSubset& wanted) {
+  backend_.propagate(graph_.view(), layers_, {.wanted = wanted}, from, scratch_.view(), to);
+}
+
+void Propagation::apply_adjoint(MatrixView<const float> grad, MatrixView<float> to,
+                                const UserSubset& wanted) {
+  backend_.propagate(graph_.view(), layers_, {.nonzero = wanted}, grad, scratch_.view(), to);
 }
 
 void Propagation::mean_of_inner_layers(MatrixView<const float> e0, MatrixView<float> mean) {
   require(layers_ >= 1, "encoder: there are no inner layers without propagation");
-  backend_.propagate(graph_.view(), layers_ - 1, e0, scratch_.view(), mean);
+  backend_.propagate(graph_.view(), layers_ - 1, {}, e0, scratch_.view(), mean);
 }
 
 }  // namespace rec

@@ -16,8 +16,10 @@ class Propagation {
   static int64_t floats_per_node(int layers, int64_t dim) { return layers > 0 ? 2 * dim : 0; }
 
   int layers() const { return layers_; }
-  // to [nodes, dim] overwritten. Its own adjoint: gradients go back through the same call.
-  void apply(MatrixView<const float> from, MatrixView<float> to);
+  // to [nodes, dim] overwritten; the rows of users who are not wanted are not finished.
+  void apply(MatrixView<const float> from, MatrixView<float> to, const UserSubset& wanted);
+  // Its adjoint; grad's rows of users who were not wanted must be zero.
+  void apply_adjoint(MatrixView<const float> grad, MatrixView<float> to, const UserSubset& wanted);
   // mean [nodes, dim] = 1/K sum_{k < K} A~^k e0: what a new user's representation on the frozen
   // graph is made of. K must be at least 1.
   void mean_of_inner_layers(MatrixView<const float> e0, MatrixView<float> mean);

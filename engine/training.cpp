@@ -123,7 +123,8 @@ void Training::step_on(VectorView<const int32_t> user, VectorView<const int32_t>
 }
 
 void Training::differentiate(const BatchView& batch) {
-  model_.embed();
+  const UserSubset of_batch{batch.user_start};
+  model_.embed(of_batch);
 
   const int64_t users = model_.graph().users();
   const int64_t items = model_.graph().items();
@@ -135,7 +136,7 @@ void Training::differentiate(const BatchView& batch) {
   model_.representations().gradient_to_raw(grad);
 
   const Parameters& parameters = model_.parameters();
-  model_.encoder().backward(parameters, grad);
+  model_.encoder().backward(parameters, grad, of_batch);
   if (settings_.l2 > 0)
     backend_.batch_l2(node_rows(parameters, parameters.slabs().weight), batch, settings_.l2,
                       node_rows(parameters, parameters.slabs().grad), node_loss_.view(),

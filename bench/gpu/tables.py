@@ -69,7 +69,8 @@ def computed(size):
     first = 2 * 2 * items * width * hidden  # W1 z and its weight's gradient; z has none
     second = 3 * 2 * (users + items) * hidden * dim
     aggregation = 2 * edges * 4 * hidden  # items' rows to users, and back
-    hops = 2 * 2 * 2 * edges * 4 * dim  # forward and backward, two hops, from both ends of an edge
+    # Forward and backward two hops, from both ends of an edge, but one of these from a batch's users alone.
+    hops = 2 * (3 * edges + batch * edges / users) * 4 * dim
     scores = 2 * batch * (1 + negatives) * 4 * dim  # items' rows for the scores; rows for their gradients
     return {"gflop": (first + second) / 1e9, "aggregation_gb": aggregation / 1e9, "hops_gb": hops / 1e9,
             "scores_gb": scores / 1e9, "steps_per_epoch": edges // batch, "ranking_gflop": 2 * users * items * dim / 1e9}

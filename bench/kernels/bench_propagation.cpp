@@ -22,8 +22,8 @@ void propagate(benchmark::State& state, const Shape& shape, Place& place) {
       .flops = meetings * double(shape.dim),
       .limit = Limit::gather(row_bytes, row_bytes * double(shape.users))};
   measure(
-      state, work, place, [&] { cpu::propagate(graph, kLayers, x, scratch, e); },
-      [&](auto stream) { cuda::propagate(graph, kLayers, x, scratch, e, stream); });
+      state, work, place, [&] { cpu::propagate(graph, kLayers, {}, x, scratch, e); },
+      [&](auto stream) { cuda::propagate(graph, kLayers, {}, x, scratch, e, stream); });
 }
 
 [[maybe_unused]] const bool added = add_kernel_bench("propagation", propagate);

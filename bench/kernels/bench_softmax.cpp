@@ -1,41 +1,10 @@
 #include <set>
 
 #include "bench/harness.h"
-#include "kernels/softmax/softmax.h"
+#include "bench/softmax_case.h"
 
 namespace rec::bench {
 namespace {
-
-constexpr float kTau = 0.15f;
-
-// What both kinds read and write. Owns it where the place is the host.
-struct SoftmaxCase {
-  HostMatrix users, items, row_gradients, item_gradients;
-  test::HostBatch drawn;
-  std::vector<double> row_losses;
-  double losses = 0;
-  MatrixView<const float> user, item;
-  BatchView batch;
-  SoftmaxGradientView grad;
-  double* loss_sum;
-
-  SoftmaxCase(const Shape& shape, Place& place)
-      : users(HostMatrix::random_unit_rows(shape.users, shape.dim, 1)),
-        items(HostMatrix::random_unit_rows(shape.items, shape.dim, 2)),
-        row_gradients(shape.batch, shape.dim),
-        item_gradients(shape.items, shape.dim),
-        drawn(drawn_batch(shape, 1)),
-        row_losses(static_cast<size_t>(shape.batch)),
-        user(place.put(users.view())),
-        item(place.put(items.view())),
-        batch(place.put(drawn.view())),
-        grad{place.put(row_gradients.view()),
-             place.put(VectorView<double>(row_losses.data(), shape.batch)),
-             place.put(item_gradients.view())},
-        loss_sum(place.put(VectorView<double>(&losses, 1)).data) {}
-  SoftmaxCase(const SoftmaxCase&) = delete;
-  SoftmaxCase& operator=(const SoftmaxCase&) = delete;
-};
 
 // Scores are made twice, and once each multiplied by the items and by the users: four products of
 // batch x items x dim. Users, items and their gradients are read and written once.
@@ -52,9 +21,12 @@ void softmax(benchmark::State& state, const Shape& shape, Place& place) {
       [&](auto) { return cuda::softmax_scratch_bytes(shape.batch, shape.items, shape.dim, {}); });
   measure(
       state, work_against(shape.items, shape, 0), place,
-      [&] { benchmark::DoNotOptimize(cpu::softmax(c.user, c.item, c.batch, {}, kTau, c.grad)); },
+      [&] {
+        benchmark::DoNotOptimize(cpu::softmax(c.user, c.item, c.batch, {}, kSoftmaxTau, c.grad));
+      },
       [&](auto stream) {
-        cuda::softmax(c.user, c.item, c.batch, {}, kTau, c.grad, c.loss_sum, scratch, stream);
+        cuda::softmax(c.user, c.item, c.batch, {}, kSoftmaxTau, c.grad, c.loss_sum, scratch,
+                      stream);
       });
 }
 
@@ -72,11 +44,11 @@ void in_batch_softmax(benchmark::State& state, const Shape& shape, Place& place)
       state, work_against(int64_t(candidates.size()), shape, 4.0 * owned), place,
       [&] {
         benchmark::DoNotOptimize(
-            cpu::in_batch_softmax(c.user, c.item, c.batch, items_of_user, {}, kTau, c.grad));
+            cpu::in_batch_softmax(c.user, c.item, c.batch, items_of_user, {}, kSoftmaxTau, c.grad));
       },
       [&](auto stream) {
-        cuda::in_batch_softmax(c.user, c.item, c.batch, items_of_user, {}, kTau, c.grad, c.loss_sum,
-                               scratch, stream);
+        cuda::in_batch_softmax(c.user, c.item, c.batch, items_of_user, {}, kSoftmaxTau, c.grad,
+                               c.loss_sum, scratch, stream);
       });
 }
 

@@ -2,12 +2,15 @@
 
 #include <cmath>
 #include <map>
+#include <set>
 #include <stdexcept>
 
 #include <cuda_runtime_api.h>
 
 #include "bench/ranking_case.h"
+#include "bench/softmax_case.h"
 #include "kernels/adam/adam.h"
+#include "kernels/batch_l2/batch_l2.h"
 #include "kernels/bpr/bpr.h"
 #include "kernels/common/cuda_check.h"
 #include "kernels/common/gemm_cuda.h"
@@ -40,8 +43,8 @@ Ledger ledger_of_sampler(const Shape& shape) {
   return {5 * kId * draws, 24 * uses(shape),
           "five ids looked at a draw; 24 bytes a use, to write and sort it"};
 }
-void sampler(const Shape& shape, Place& place) {
-  const SamplerTables tables = place.put(tables_of(shape, SamplingRule::user));
+void draw(const Shape& shape, const SamplerTables& from, Place& place) {
+  const SamplerTables tables = place.put(from);
   test::HostBatch room = empty_batch(shape, shape.negatives);
   const BatchView batch = place.put(room.view());
   TrainingClock clock;
@@ -51,6 +54,38 @@ void sampler(const Shape& shape, Place& place) {
       place.scratch(cuda::draw_batch_scratch_bytes(shape.batch, shape.negatives));
   cuda::draw_batch(tables, there, 0, batch, scratch, bench_stream());
   wait();
+}
+void sampler(const Shape& shape, Place& place) {
+  draw(shape, tables_of(shape, SamplingRule::user), place);
+}
+
+// A draw looks its number up twice: in the user's weights, and in all items'.
+Ledger ledger_of_weighted_sampler(const Shape& shape) {
+  const double draws = double(shape.batch) * double(shape.negatives);
+  const double steps = std::ceil(std::log2(double(shape.edges) / double(shape.users))) +
+                       std::ceil(std::log2(double(shape.items)));
+  return {8 * steps * draws, 24 * uses(shape),
+          "a search among the user's weights and one among all; 24 bytes a use, to write and sort "
+          "it"};
+}
+// An item weighs as much as it has users.
+void weighted_sampler(const Shape& shape, Place& place) {
+  SamplerTables tables = tables_of(shape, SamplingRule::user);
+  const GraphView graph = graph_of(shape).view();
+  std::vector<int64_t> before_item{0}, outside;
+  for (int64_t i = 0; i < shape.items; ++i)
+    before_item.push_back(before_item.back() + graph.users_of_item.degree(i));
+  for (int64_t u = 0; u < shape.users; ++u) {
+    int64_t hers = 0;
+    for (int64_t e = 0; e < graph.items_of_user.degree(u); ++e) {
+      const int32_t item = graph.items_of_user.row(u)[e];
+      outside.push_back(before_item[size_t(item)] - hers);
+      hers += graph.users_of_item.degree(item);
+    }
+  }
+  tables.weights = {{before_item.data(), int64_t(before_item.size())},
+                    {outside.data(), int64_t(outside.size())}};
+  draw(shape, tables, place);
 }
 
 // Random vectors, so narrow that the products, which are not counted, take no time; users split as
@@ -138,20 +173,31 @@ void hidden_layer_backward(const Shape& shape, Place& place) {
   wait();
 }
 
-// Two hops over all edges both ways are four half products; with the last one made for a batch's
-// users alone, three and the batch's rows. Four rows of every node are read or written in between.
+// Two hops over all edges both ways are four half products; forward the last one is made for a
+// batch's users alone, backward the first reads their gradients alone: three and the batch's rows.
+// Four rows of every node are read or written in between.
 Ledger ledger_of_propagation(const Shape& shape) {
   const double batch_edges = double(shape.batch) * double(shape.edges) / double(shape.users);
   return {(3.0 * double(shape.edges) + batch_edges) * row_bytes(shape),
           4.0 * double(shape.nodes()) * row_bytes(shape),
           "three half products and a batch's rows; four rows a node"};
 }
-void propagation(const Shape& shape, Place& place) {
+void propagate(const Shape& shape, const PropagationUsers& users, Place& place) {
   HostMatrix x = HostMatrix::random(shape.nodes(), shape.dim, 1);
   HostMatrix scratch(2 * shape.nodes(), shape.dim), e(shape.nodes(), shape.dim);
-  cuda::propagate(place.put(graph_of(shape).view()), kLayers, place.put(x.view()),
+  cuda::propagate(place.put(graph_of(shape).view()), kLayers, users, place.put(x.view()),
                   place.put(scratch.view()), place.put(e.view()), bench_stream());
   wait();
+}
+UserSubset users_of_batch(const Shape& shape, Place& place) {
+  test::HostBatch batch = drawn_batch(shape, shape.negatives);
+  return {place.put(batch.view()).user_start};
+}
+void propagation(const Shape& shape, Place& place) {
+  propagate(shape, {.nonzero = {}, .wanted = users_of_batch(shape, place)}, place);
+}
+void propagation_backward(const Shape& shape, Place& place) {
+  propagate(shape, {.nonzero = users_of_batch(shape, place), .wanted = {}}, place);
 }
 
 Ledger ledger_of_normalisation(const Shape& shape) {
@@ -220,6 +266,70 @@ void bpr(const Shape& shape, Place& place) {
       place);
 }
 
+// Each of two walks reads both sides' rows and writes a gradient of one; the first leaves every row
+// a scale and a positive's derivative. What is fused asks for no score; each block of owning rows
+// needs all others again, out of L2.
+constexpr double kOwnersOfBlock = 128;
+Ledger ledger_of_softmax(double others, const Shape& shape) {
+  const double rows = double(shape.batch);
+  const double blocks =
+      std::ceil(rows / kOwnersOfBlock) * others + std::ceil(others / kOwnersOfBlock) * rows;
+  return {blocks * row_bytes(shape),
+          2 * (rows + others) * row_bytes(shape) + rows * (2 * kFloat + 8),
+          "the others' rows for every 128 of a walk; own rows read, their gradients written"};
+}
+Ledger ledger_of_full_softmax(const Shape& shape) {
+  return ledger_of_softmax(double(shape.items), shape);
+}
+void full_softmax(const Shape& shape, Place& place) {
+  const SoftmaxCase c(shape, place);
+  cuda::softmax(c.user, c.item, c.batch, {}, kSoftmaxTau, c.grad, c.loss_sum,
+                place.scratch(cuda::softmax_scratch_bytes(shape.batch, shape.items, shape.dim, {})),
+                bench_stream());
+  wait();
+}
+// The batch's distinct positives stand for the items; each row's history is read once.
+Ledger ledger_of_in_batch_softmax(const Shape& shape) {
+  const test::HostBatch drawn = drawn_batch(shape, 1);
+  const std::set<int32_t> candidates(drawn.positive.begin(), drawn.positive.end());
+  Ledger ledger = ledger_of_softmax(double(candidates.size()), shape);
+  for (int32_t u : drawn.user)
+    ledger.gathered += kId * double(graph_of(shape).view().items_of_user.degree(u));
+  ledger.what =
+      "the others' rows for every 128 of a walk; own rows read, their gradients written; histories";
+  return ledger;
+}
+void in_batch_softmax(const Shape& shape, Place& place) {
+  const SoftmaxCase c(shape, place);
+  cuda::in_batch_softmax(
+      c.user, c.item, c.batch, place.put(graph_of(shape).view().items_of_user), {}, kSoftmaxTau,
+      c.grad, c.loss_sum,
+      place.scratch(cuda::in_batch_softmax_scratch_bytes(shape.batch, shape.items, shape.dim, {})),
+      bench_stream());
+  wait();
+}
+
+// Of every node the two ends of its list, and a loss that is written and read; of those that the
+// batch takes a row and its gradient, in and out.
+Ledger ledger_of_batch_l2(const Shape& shape) {
+  test::HostBatch drawn = drawn_batch(shape, 1);
+  int64_t taken = 0;
+  for (int64_t v = 0; v < shape.nodes(); ++v) taken += times_taken(drawn.view(), v) > 0;
+  return {0, 3 * double(taken) * row_bytes(shape) + 32 * double(shape.nodes()),
+          "a row and its gradient, in and out, of nodes in the batch; two ends and a loss of all"};
+}
+void batch_l2(const Shape& shape, Place& place) {
+  HostMatrix x = HostMatrix::random(shape.nodes(), shape.dim, 1);
+  HostMatrix grad = HostMatrix::random(shape.nodes(), shape.dim, 2);
+  test::HostBatch drawn = drawn_batch(shape, 1);
+  std::vector<double> losses(size_t(shape.nodes()));
+  double sum = 0;
+  cuda::batch_l2(place.put(x.view()), place.put(drawn.view()), 1e-4f, place.put(grad.view()),
+                 place.put(VectorView<double>(losses.data(), shape.nodes())),
+                 place.put(VectorView<double>(&sum, 1)).data, bench_stream());
+  wait();
+}
+
 // Every use reads a user's row, its own number and its derivative; items' gradients are written.
 Ledger ledger_of_batch_gradient(const Shape& shape) {
   return {uses(shape) * row_bytes(shape),
@@ -284,6 +394,11 @@ void ranking(const Shape& shape, Place& place) {
              Precision::fp32, bench_stream());
 }
 
+constexpr const char* kWhyShares =
+    "the others are shared out, so that few rows still fill a device: each share reads the own "
+    "rows "
+    "again and writes a sum for every one, which are added up";
+
 }  // namespace
 
 const std::vector<Stage>& stages() {
@@ -292,6 +407,8 @@ const std::vector<Stage>& stages() {
        "a run of equal digits, 16 keys on average, begins anywhere in a sector, and so does a row "
        "of uses; the digits' counts lie tile by tile, a sector each, so that a block sums one "
        "digit's side by side; users drawn and steps of a search lie where they lie"},
+      {"sampler, by popularity", ledger_of_weighted_sampler, weighted_sampler, "",
+       "as the uniform one's, and a step of a search looks at 8 bytes that lie where they lie"},
       {"aggregation", ledger_of_aggregation, aggregation},
       {"aggregation, backward", ledger_of_aggregation_backward, aggregation_backward},
       {"hidden layer", ledger_of_hidden_layer, hidden_layer,
@@ -301,14 +418,21 @@ const std::vector<Stage>& stages() {
        "every block of rows reads its columns of the weight, out of L2; the weight's gradient is "
        "written and read once a group of rows, of which small samples have as many as large ones"},
       {"propagation", ledger_of_propagation, propagation,
-       "the last layer is made for all users, which an evaluation needs and a step does not: a "
-       "fourth half product; the mean so far is written and read between the hops, a fifth row a "
-       "node"},
+       "the mean so far is written and read between the hops, a fifth row a node"},
+      {"propagation, backward", ledger_of_propagation, propagation_backward,
+       "the mean so far is written and read between the hops, a fifth row a node; every user who "
+       "might be of the batch is looked up"},
       {"normalisation", ledger_of_normalisation, normalisation},
       {"normalisation, backward", ledger_of_normalisation_backward, normalisation_backward},
       {"info_nce", ledger_of_info_nce, info_nce},
       {"bpr", ledger_of_bpr, bpr},
       {"batch gradient", ledger_of_batch_gradient, batch_gradient},
+      {"softmax", ledger_of_full_softmax, full_softmax, kWhyShares},
+      {"softmax, within a batch", ledger_of_in_batch_softmax, in_batch_softmax, kWhyShares,
+       "a row's own items are looked up among the candidates, which lie where they lie; what is "
+       "left "
+       "out of 64 scores is 8 bytes of a row each"},
+      {"batch l2", ledger_of_batch_l2, batch_l2},
       {"adam", ledger_of_adam, adam},
       {"ranking", ledger_of_ranking, ranking,
        "the items are shared out, so that few users still fill a device: every share reads its "

@@ -18,6 +18,10 @@ void dots_with_rows(const float* u, MatrixView<const float> x, const int32_t* ro
 // out[c] = sum_j x[rows[j], c]
 void sum_of_rows(MatrixView<const float> x, const int32_t* rows, int64_t count, float* out);
 
+// The same over those j alone whose row some users have: rows are user ids.
+void sum_of_rows(MatrixView<const float> x, const int32_t* rows, int64_t count,
+                 const UserSubset& users, float* out);
+
 // out[c] = sum_j weight[j] x[rows[j], c]
 void weighted_sum_of_rows(MatrixView<const float> x, const int32_t* rows, const float* weight,
                           int64_t count, float* out);

@@ -35,12 +35,10 @@ REC_INTO_CLONES float sum_of_lanes(const Lanes<16>& v) {
   return sum_of_lanes(half);
 }
 
-// Asks for the first `bytes` of the row that will be needed kRowsAhead rows later.
-REC_INTO_CLONES void ask_ahead(MatrixView<const float> x, const int32_t* rows, int64_t j,
-                               int64_t count, int64_t first, int64_t bytes) {
-  if (j + kRowsAhead >= count) return;
-  const char* row = reinterpret_cast<const char*>(x.row(rows[j + kRowsAhead]) + first);
-  for (int64_t byte = 0; byte < bytes; byte += kCacheLine) __builtin_prefetch(row + byte);
+// Asks for what will be needed kRowsAhead rows later.
+REC_INTO_CLONES void ask_for(const float* values, int64_t bytes) {
+  const char* at = reinterpret_cast<const char*>(values);
+  for (int64_t byte = 0; byte < bytes; byte += kCacheLine) __builtin_prefetch(at + byte);
 }
 
 template <int64_t kLanes>
@@ -63,7 +61,7 @@ REC_INTO_CLONES void dots_of_width(const float* u, MatrixView<const float> x, co
   Lanes<kLanes> own[kVectors];
   for (int v = 0; v < kVectors; ++v) load(u + v * kLanes, own[v]);
   for (int64_t j = 0; j < count; ++j) {
-    ask_ahead(x, rows, j, count, 0, kVectors * kLanes * 4);
+    if (j + kRowsAhead < count) ask_for(x.row(rows[j + kRowsAhead]), kVectors * kLanes * 4);
     const float* row = x.row(rows[j]);
     Lanes<kLanes> even = {}, odd = {};
     for (int v = 0; v < kVectors; v += 2) {
@@ -77,15 +75,34 @@ REC_INTO_CLONES void dots_of_width(const float* u, MatrixView<const float> x, co
   }
 }
 
-// Columns first .. first + 16 kVectors of a (weighted) sum of rows, in registers over all the rows.
-template <int64_t kLanes, int kVectors, class Weight>
-REC_INTO_CLONES void sum_columns(MatrixView<const float> x, const int32_t* rows, Weight weight,
+// What sums of rows are made of: a row times weight(j), where it is taken.
+struct EachRow {
+  REC_INTO_CLONES bool takes(int64_t) const { return true; }
+  REC_INTO_CLONES float weight(int64_t) const { return 1.0f; }
+};
+struct WeightedRows {
+  const float* weights;
+  REC_INTO_CLONES bool takes(int64_t) const { return true; }
+  REC_INTO_CLONES float weight(int64_t j) const { return weights[j]; }
+};
+struct RowsOfUsers {
+  const int32_t* rows;
+  UserSubset users;
+  REC_INTO_CLONES bool takes(int64_t j) const { return users.has(rows[j]); }
+  REC_INTO_CLONES float weight(int64_t) const { return 1.0f; }
+};
+
+// Columns first .. first + 16 kVectors of a sum of rows, in registers over all the rows.
+template <int64_t kLanes, int kVectors, class Terms>
+REC_INTO_CLONES void sum_columns(MatrixView<const float> x, const int32_t* rows, Terms terms,
                                  int64_t count, int64_t first, float* out) {
   Lanes<kLanes> sum[kVectors] = {};
   for (int64_t j = 0; j < count; ++j) {
-    ask_ahead(x, rows, j, count, first, kVectors * kLanes * 4);
+    if (j + kRowsAhead < count && terms.takes(j + kRowsAhead))
+      ask_for(x.row(rows[j + kRowsAhead]) + first, kVectors * kLanes * 4);
+    if (!terms.takes(j)) continue;
     const float* row = x.row(rows[j]) + first;
-    const float w = weight(j);
+    const float w = terms.weight(j);
     for (int v = 0; v < kVectors; ++v) {
       Lanes<kLanes> values;
       load(row + v * kLanes, values);
@@ -95,16 +112,17 @@ REC_INTO_CLONES void sum_columns(MatrixView<const float> x, const int32_t* rows,
   for (int v = 0; v < kVectors; ++v) store(sum[v], out + first + v * kLanes);
 }
 
-template <int64_t kLanes, class Weight>
-REC_INTO_CLONES void sum_all_columns(MatrixView<const float> x, const int32_t* rows, Weight weight,
+template <int64_t kLanes, class Terms>
+REC_INTO_CLONES void sum_all_columns(MatrixView<const float> x, const int32_t* rows, Terms terms,
                                      int64_t count, float* out) {
   int64_t c = 0;
   for (; c + kColumns <= x.cols; c += kColumns)
-    sum_columns<kLanes, kColumns / kLanes>(x, rows, weight, count, c, out);
-  for (; c + kLanes <= x.cols; c += kLanes) sum_columns<kLanes, 1>(x, rows, weight, count, c, out);
+    sum_columns<kLanes, kColumns / kLanes>(x, rows, terms, count, c, out);
+  for (; c + kLanes <= x.cols; c += kLanes) sum_columns<kLanes, 1>(x, rows, terms, count, c, out);
   for (; c < x.cols; ++c) {
     float sum = 0.0f;
-    for (int64_t j = 0; j < count; ++j) sum += weight(j) * x.row(rows[j])[c];
+    for (int64_t j = 0; j < count; ++j)
+      if (terms.takes(j)) sum += terms.weight(j) * x.row(rows[j])[c];
     out[c] = sum;
   }
 }
@@ -118,7 +136,7 @@ REC_INTO_CLONES void all_dots(const float* u, MatrixView<const float> x, const i
     default: break;
   }
   for (int64_t j = 0; j < count; ++j) {
-    ask_ahead(x, rows, j, count, 0, x.cols * 4);
+    if (j + kRowsAhead < count) ask_for(x.row(rows[j + kRowsAhead]), x.cols * 4);
     out[j] = dot_of<kLanes>(u, x.row(rows[j]), x.cols);
   }
 }
@@ -137,16 +155,22 @@ REC_SIMD_CLONES void dots_with_rows(const float* u, MatrixView<const float> x, c
 
 REC_SIMD_CLONES void sum_of_rows(MatrixView<const float> x, const int32_t* rows, int64_t count,
                                  float* out) {
-  const auto one = [](int64_t) { return 1.0f; };
-  lanes_of_cpu() == kWide ? sum_all_columns<kWide>(x, rows, one, count, out)
-                          : sum_all_columns<kNarrow>(x, rows, one, count, out);
+  lanes_of_cpu() == kWide ? sum_all_columns<kWide>(x, rows, EachRow{}, count, out)
+                          : sum_all_columns<kNarrow>(x, rows, EachRow{}, count, out);
+}
+
+REC_SIMD_CLONES void sum_of_rows(MatrixView<const float> x, const int32_t* rows, int64_t count,
+                                 const UserSubset& users, float* out) {
+  const RowsOfUsers terms{rows, users};
+  lanes_of_cpu() == kWide ? sum_all_columns<kWide>(x, rows, terms, count, out)
+                          : sum_all_columns<kNarrow>(x, rows, terms, count, out);
 }
 
 REC_SIMD_CLONES void weighted_sum_of_rows(MatrixView<const float> x, const int32_t* rows,
                                           const float* weight, int64_t count, float* out) {
-  const auto of_row = [weight](int64_t j) { return weight[j]; };
-  lanes_of_cpu() == kWide ? sum_all_columns<kWide>(x, rows, of_row, count, out)
-                          : sum_all_columns<kNarrow>(x, rows, of_row, count, out);
+  const WeightedRows terms{weight};
+  lanes_of_cpu() == kWide ? sum_all_columns<kWide>(x, rows, terms, count, out)
+                          : sum_all_columns<kNarrow>(x, rows, terms, count, out);
 }
 
 REC_SIMD_CLONES void scale_row(float a, const float* x, float* y, int64_t n) {

@@ -81,4 +81,13 @@ struct GraphView {
   constexpr int64_t nodes() const { return users() + items(); }
 };
 
+// Some of the users, as the grouping of a batch's rows by user tells them (BatchView::user_start):
+// those who have rows. Without a grouping, everyone.
+struct UserSubset {
+  VectorView<const int64_t> row_start = {};  // [users + 1], or empty
+
+  constexpr bool is_everyone() const { return row_start.size == 0; }
+  constexpr bool has(int64_t u) const { return is_everyone() || row_start[u + 1] > row_start[u]; }
+};
+
 }  // namespace rec

@@ -32,9 +32,9 @@ struct Side {
 
 }  // namespace
 
-void propagate(const GraphView& graph, int layers, MatrixView<const float> x,
-               MatrixView<float> scratch, MatrixView<float> e) {
-  require_propagation_shapes(graph, layers, x, scratch, e);
+void propagate(const GraphView& graph, int layers, const PropagationUsers& subsets,
+               MatrixView<const float> x, MatrixView<float> scratch, MatrixView<float> e) {
+  require_propagation_shapes(graph, layers, subsets, x, scratch, e);
   const int64_t users = graph.users(), nodes = graph.nodes();
   const Side sides[] = {{graph.items_of_user, graph.user_scale, 0, users},
                         {graph.users_of_item, graph.item_scale, users, 0}};
@@ -57,16 +57,24 @@ void propagate(const GraphView& graph, int layers, MatrixView<const float> x,
     for (int k = 0; k < layers; ++k) {
       const MatrixView<float> z = scratch.rows_from((k % 2) * nodes, nodes);
       const MatrixView<float> next = scratch.rows_from((1 - k % 2) * nodes, nodes);
-      const MatrixView<const float> so_far = k == 0 ? x : MatrixView<const float>(e);
-      const float mean_scale = k + 1 == layers ? mean : 1.0f;
+      const bool first = k == 0, last = k + 1 == layers;
+      const float mean_scale = last ? mean : 1.0f;
+      const MatrixView<const float> so_far = first ? x : MatrixView<const float>(e);
 #pragma omp barrier
       for (const Side& side : sides) {
+        const bool to_users = side.first_node == 0;
         const MatrixView<const float> source =
             z.rows_from(side.first_neighbour, side.neighbours.cols);
 #pragma omp for schedule(dynamic, kRowsPerTurn) nowait
         for (int64_t r = 0; r < side.neighbours.rows; ++r) {
           const int64_t node = side.first_node + r;
-          sum_of_rows(source, side.neighbours.row(r), side.neighbours.degree(r), next.row(node));
+          const int32_t* neighbours = side.neighbours.row(r);
+          int64_t degree = side.neighbours.degree(r);
+          if (last && to_users && !subsets.wanted.has(r)) degree = 0;
+          if (first && !to_users && !subsets.nonzero.is_everyone())
+            sum_of_rows(source, neighbours, degree, subsets.nonzero, next.row(node));
+          else
+            sum_of_rows(source, neighbours, degree, next.row(node));
           close_row(side.scale[r], so_far.row(node), mean_scale, next.row(node), e.row(node),
                     x.cols);
         }

@@ -28,6 +28,8 @@ struct Hop {
   int lanes;            // for a row: a power of two, so that a warp reads kWarpSize / lanes rows
   int64_t long_groups;  // blocks that look for long rows, each for every slice
   int64_t slices;
+  UserSubset nonzero;  // of the first hop
+  UserSubset wanted;   // of the last hop, else everyone
 };
 
 // A node with what its sum needs of the other side.
@@ -38,7 +40,15 @@ struct Row {
   int64_t degree;
   MatrixView<const float> source;
   const float* source_scale;  // D^-1/2 of the source's rows
+  UserSubset nonzero;         // of the source's rows, where they are users
 };
+
+// Of the neighbours that the hop adds up.
+__device__ int64_t degree_of(const Hop& hop, int64_t node) {
+  const GraphView& graph = hop.graph;
+  if (node >= graph.users()) return graph.users_of_item.degree(node - graph.users());
+  return hop.wanted.has(node) ? graph.items_of_user.degree(node) : 0;
+}
 
 __device__ Row row_of(const Hop& hop, int64_t node) {
   const GraphView& graph = hop.graph;
@@ -47,21 +57,26 @@ __device__ Row row_of(const Hop& hop, int64_t node) {
     return {node,
             graph.user_scale[node],
             graph.items_of_user.row(node),
-            graph.items_of_user.degree(node),
+            degree_of(hop, node),
             hop.source.rows_from(users, items),
-            graph.item_scale.data};
+            graph.item_scale.data,
+            UserSubset()};
   const int64_t item = node - users;
   return {node,
           graph.item_scale[item],
           graph.users_of_item.row(item),
-          graph.users_of_item.degree(item),
+          degree_of(hop, node),
           hop.source.rows_from(0, users),
-          graph.user_scale.data};
+          graph.user_scale.data,
+          hop.nonzero};
 }
 
-__device__ int64_t degree_of(const GraphView& graph, int64_t node) {
-  return node < graph.users() ? graph.items_of_user.degree(node)
-                              : graph.users_of_item.degree(node - graph.users());
+// The neighbour at `place`; -1 if there is none, or nothing to add.
+template <bool First>
+__device__ __forceinline__ int32_t neighbour_at(const Row& row, int64_t place) {
+  if (place >= row.degree) return -1;
+  const int32_t id = row.neighbours[place];
+  return !First || row.nonzero.has(id) ? id : -1;
 }
 
 // Width columns from `col` of the neighbours first, first + step, first + 2 step, ... added up.
@@ -72,10 +87,7 @@ __device__ __forceinline__ Floats<Width> sum_of_neighbours(const Row& row, int64
   Floats<Width> sum = {};
   int32_t id[kInFlight];
 #pragma unroll
-  for (int j = 0; j < kInFlight; ++j) {
-    const int64_t place = first + j * step;
-    id[j] = place < row.degree ? row.neighbours[place] : -1;
-  }
+  for (int j = 0; j < kInFlight; ++j) id[j] = neighbour_at<First>(row, first + j * step);
   for (int64_t at = first; at < row.degree; at += kInFlight * step) {
     Floats<Width> value[kInFlight] = {};
     float scale[kInFlight];
@@ -85,10 +97,8 @@ __device__ __forceinline__ Floats<Width> sum_of_neighbours(const Row& row, int64
       if (id[j] >= 0) value[j] = load<Width>(row.source.row(id[j]) + col);
     }
 #pragma unroll
-    for (int j = 0; j < kInFlight; ++j) {
-      const int64_t place = at + (kInFlight + j) * step;
-      id[j] = place < row.degree ? row.neighbours[place] : -1;
-    }
+    for (int j = 0; j < kInFlight; ++j)
+      id[j] = neighbour_at<First>(row, at + (kInFlight + j) * step);
 #pragma unroll
     for (int j = 0; j < kInFlight; ++j)
 #pragma unroll
@@ -154,7 +164,7 @@ __device__ void slices_of_long_rows(const Hop& hop) {
   const int thread = int(threadIdx.x), warp = thread / kWarpSize, lane = thread % kWarpSize;
   const int64_t mine = node_of(thread);
   const unsigned votes =
-      __ballot_sync(kFullWarp, mine < hop.e.rows && degree_of(hop.graph, mine) > kLongRow);
+      __ballot_sync(kFullWarp, mine < hop.e.rows && degree_of(hop, mine) > kLongRow);
   if (lane == 0) is_long[warp] = votes;
   __syncthreads();
   const int64_t col = slice * kSliceCols + thread % kLanes * Width;
@@ -199,9 +209,10 @@ __global__ __launch_bounds__(kThreads) void copy_rows(MatrixView<const float> x,
 
 }  // namespace
 
-void propagate(const GraphView& graph, int layers, MatrixView<const float> x,
-               MatrixView<float> scratch, MatrixView<float> e, Stream stream) {
-  require_propagation_shapes(graph, layers, x, scratch, e);
+void propagate(const GraphView& graph, int layers, const PropagationUsers& users,
+               MatrixView<const float> x, MatrixView<float> scratch, MatrixView<float> e,
+               Stream stream) {
+  require_propagation_shapes(graph, layers, users, x, scratch, e);
   const int64_t nodes = graph.nodes(), row_blocks = ceil_div(nodes, kWarps);
   if (layers == 0) {
     launch(copy_rows, unsigned(row_blocks), kThreads, 0, stream, x, e);
@@ -223,6 +234,8 @@ void propagate(const GraphView& graph, int layers, MatrixView<const float> x,
       hop.so_far = k == 0 ? x : MatrixView<const float>(e);
       hop.next = last ? MatrixView<float>() : scratch.rows_from(k % 2 * nodes, nodes);
       hop.mean_scale = last ? 1.0f / float(layers + 1) : 1.0f;
+      hop.nonzero = k == 0 ? users.nonzero : UserSubset();
+      hop.wanted = last ? users.wanted : UserSubset();
       launch(k == 0 ? propagate_hop<Width, true> : propagate_hop<Width, false>, blocks, kThreads, 0,
              stream, hop);
     }

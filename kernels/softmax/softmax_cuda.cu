@@ -404,7 +404,8 @@ __global__ __launch_bounds__(kThreads, blocks_at_once(Narrow)) void sum_weighted
 #pragma unroll
         for (int j = 0; j < kShareOther; ++j) {
           const bool there = column(j) < here;
-          const RowSoftmax row = there ? scratch.row[first + column(j)] : RowSoftmax{0, 0, 0, -1};
+          const RowSoftmax row =
+              there ? load_whole(&scratch.row[first + column(j)]) : RowSoftmax{0, 0, 0, -1};
           Positives::Word left_out = 0;  // own_row(i) in bit 4 i
           if (Which == Against::batch && there && first_own + first_row < own.count)
             left_out = positives.word(first + column(j), first_own + first_row) >>
@@ -515,7 +516,8 @@ __global__ __launch_bounds__(kThreads) void finish_rows(
     user_row(row, c) = float((sum - others * double(items.row(positive[b])[c])) * scale);
   }
   if (lane > 0) return;
-  scratch.row[b] = {largest, float(scale), float(-others * scale), positive[b]};
+  store_whole(&scratch.row[b],
+              RowSoftmax{largest, float(scale), float(-others * scale), positive[b]});
   // Where the positive is the largest, of_positive - 1 is exactly 0 and no digit is lost.
   row_loss[row] =
       (double(largest) - double(score)) * scales.inverse_tau + log1p(others + (of_positive - 1.0));

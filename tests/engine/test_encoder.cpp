@@ -77,10 +77,11 @@ struct OneStep {
     settings.batch = batch.rows();
     settings.negatives = batch.negatives;
     Training training(model, settings);
+    model.embed();  // a step finishes its batch's users alone
+    e = to_host(*backend, model.representations().raw());
     const BatchView view = batch.view();
     training.step_on(view.user, view.positive, view.negative);
     grad = to_host(*backend, slabs.grad);
-    e = to_host(*backend, model.representations().raw());
     loss = training.clock().loss_sum;
   }
 };

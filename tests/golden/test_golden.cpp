@@ -86,7 +86,7 @@ void check_steps(Model& model, const Fixture& fixture) {
     REQUIRE(std::abs(loss - want_loss) <= bound * std::abs(want_loss));
     check_array(step + "grad_e", to_host(backend, training.gradient()),
                 fixture.doubles(step + "grad_e"), bound);
-    backend.propagate(model.graph().view(), model.settings().propagation_layers,
+    backend.propagate(model.graph().view(), model.settings().propagation_layers, {},
                       training.gradient(), scratch.view(), grad_e0.view());
     check_array(step + "grad_e0", grad_e0.to_host(backend), fixture.doubles(step + "grad_e0"),
                 bound);

@@ -71,8 +71,8 @@ TEST_CASE("offsets beyond 2^31: propagation", "[kernels]") {
   const FarMatrix<float> far_x(x.view()), far_scratch(2 * nodes, kDim), far_e(nodes, kDim);
   for (int layers : {0, 2}) {
     CAPTURE(layers);
-    cpu::propagate(graph.view(), layers, x.view(), scratch.view(), e.view());
-    cpu::propagate(far_graph.view(), layers, far_x.view(), far_scratch.view(), far_e.view());
+    cpu::propagate(graph.view(), layers, {}, x.view(), scratch.view(), e.view());
+    cpu::propagate(far_graph.view(), layers, {}, far_x.view(), far_scratch.view(), far_e.view());
     CHECK(same_bits(far_e.view(), e.view()));
   }
 }

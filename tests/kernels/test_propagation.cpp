@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <limits>
 #include <random>
 #include <string>
 #include <vector>
@@ -20,8 +21,8 @@ namespace {
 
 struct Propagation {
   std::string backend;
-  std::function<void(const GraphView&, int, MatrixView<const float>, MatrixView<float>,
-                     MatrixView<float>)>
+  std::function<void(const GraphView&, int, const PropagationUsers&, MatrixView<const float>,
+                     MatrixView<float>, MatrixView<float>)>
       run;
 };
 std::vector<Propagation> backends() {
@@ -87,13 +88,14 @@ Expected plain_propagation(const GraphView& graph, int layers, MatrixView<const 
 }
 
 GuardedMatrix propagated(const Propagation& on, const HostGraph& graph, int layers,
-                         const GuardedMatrix& x, bool aligned = false) {
+                         const GuardedMatrix& x, bool aligned = false,
+                         const PropagationUsers& users = {}) {
   const int64_t nodes = graph.view().nodes(), dim = x.view().cols;
   const int64_t scratch_rows = layers == 0 ? 0 : 2 * nodes;
   GuardedMatrix e = aligned ? GuardedMatrix::aligned(nodes, dim) : GuardedMatrix(nodes, dim, 5);
   GuardedMatrix scratch =
       aligned ? GuardedMatrix::aligned(scratch_rows, dim) : GuardedMatrix(scratch_rows, dim, 1);
-  on.run(graph.view(), layers, x.view(), scratch.view(), e.view());
+  on.run(graph.view(), layers, users, x.view(), scratch.view(), e.view());
   CHECK(e.guards_untouched());
   CHECK(scratch.guards_untouched());
   return e;
@@ -200,6 +202,64 @@ TEST_CASE("propagation: the same bits again, and the CPU's values", "[kernels]")
   }
 }
 
+// What training leaves out. Forward: of users outside the batch, the last layer. Backward: reads of
+// their gradients, which are zero (here: not a number, where the first hop must not look).
+TEST_CASE("propagation: of a batch's users, the bits that everyone's have", "[kernels]") {
+  const Propagation on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  std::mt19937_64 random(66);
+  std::vector<HostGraph> graphs = awkward_graphs();
+  graphs.push_back(items_of_degrees({1, 3, 64, 255, 256, 257, 300, 0, 700}));
+  for (const HostGraph& graph : graphs) {
+    const int64_t users = graph.view().users();
+    std::vector<int64_t> row_start{0};
+    for (int64_t u = 0; u < users; ++u)
+      row_start.push_back(row_start.back() + (random() % 3 == 0 ? 1 + int64_t(random() % 2) : 0));
+    const UserSubset batch{{row_start.data(), users + 1}};
+    for (int64_t dim : {5, 64})
+      for (int layers : {1, 2, 3}) {
+        CAPTURE(graph.name, dim, layers);
+        const GuardedMatrix x = normal_rows(graph.view().nodes(), dim, 67, dim == 64);
+        const GuardedMatrix full = propagated(on, graph, layers, x, dim == 64);
+        const GuardedMatrix part =
+            propagated(on, graph, layers, x, dim == 64, {.nonzero = {}, .wanted = batch});
+        const GuardedMatrix before = propagated(on, graph, layers - 1, x, dim == 64);
+        Agreement left_out;
+        bool same = true;
+        for (int64_t n = 0; n < graph.view().nodes(); ++n) {
+          if (n >= users || batch.has(n)) {
+            same = same &&
+                   std::equal(full.view().row(n), full.view().row(n) + dim, part.view().row(n));
+            continue;
+          }
+          for (int64_t c = 0; c < dim; ++c)
+            left_out.compare(part.view()(n, c), double(before.view()(n, c)) * layers / (layers + 1),
+                             rounding_bound(3, std::abs(before.view()(n, c))), "user ", n,
+                             ", column ", c);
+        }
+        CHECK(same);
+        INFO(left_out.text());
+        CHECK(left_out.holds());
+
+        GuardedMatrix zero = normal_rows(graph.view().nodes(), dim, 68, dim == 64);
+        GuardedMatrix poison = normal_rows(graph.view().nodes(), dim, 68, dim == 64);
+        for (int64_t u = 0; u < users; ++u) {
+          if (batch.has(u)) continue;
+          std::fill_n(zero.view().row(u), dim, 0.0f);
+          std::fill_n(poison.view().row(u), dim, std::numeric_limits<float>::quiet_NaN());
+        }
+        const PropagationUsers nonzero{.nonzero = batch, .wanted = {}};
+        CHECK(same_bits(propagated(on, graph, layers, zero, dim == 64, nonzero).view(),
+                        propagated(on, graph, layers, zero, dim == 64).view()));
+        if (layers > 1) continue;  // a second hop reads what the first made of a user's own row
+        const int64_t items = graph.view().items();
+        CHECK(same_bits(
+            propagated(on, graph, 1, poison, dim == 64, nonzero).view().rows_from(users, items),
+            propagated(on, graph, 1, zero, dim == 64).view().rows_from(users, items)));
+      }
+  }
+}
+
 // <P x, y> = <x, P y>: what lets the backward pass call the same function.
 TEST_CASE("propagation: is its own transpose", "[kernels]") {
   const Propagation on = GENERATE(from_range(backends()));
@@ -245,13 +305,19 @@ TEST_CASE("propagation: refuses shapes that do not match", "[kernels]") {
   const HostGraph graph = make_graph("small", {{0}, {1}}, 2);
   GuardedMatrix x(4, 3), e(4, 3), scratch(8, 3), narrow(4, 2), few(3, 3), little(7, 3);
   const auto call = [&](int layers, GuardedMatrix& from, GuardedMatrix& work, GuardedMatrix& to) {
-    on.run(graph.view(), layers, from.view(), work.view(), to.view());
+    on.run(graph.view(), layers, {}, from.view(), work.view(), to.view());
   };
   CHECK_NOTHROW(call(2, x, scratch, e));
   CHECK_THROWS_AS(call(-1, x, scratch, e), std::invalid_argument);
   CHECK_THROWS_AS(call(2, few, scratch, e), std::invalid_argument);
   CHECK_THROWS_AS(call(2, x, scratch, narrow), std::invalid_argument);
   CHECK_THROWS_AS(call(2, x, little, e), std::invalid_argument);
+  const int64_t start_of_one[] = {0, 1};
+  const UserSubset one_user{{start_of_one, 2}};
+  for (const PropagationUsers& users : {PropagationUsers{.nonzero = one_user, .wanted = {}},
+                                        PropagationUsers{.nonzero = {}, .wanted = one_user}})
+    CHECK_THROWS_AS(on.run(graph.view(), 2, users, x.view(), scratch.view(), e.view()),
+                    std::invalid_argument);
 }
 
 }  // namespace rec::test

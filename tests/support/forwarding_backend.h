@@ -54,9 +54,10 @@ class ForwardingBackend : public Backend {
                        MatrixView<float> grad_e0, const ProjectorGradientView& grad) override {
     work([&] { worker_->project_adjoint(z, graph, projector, tape, grad_e0, grad); });
   }
-  void propagate(const GraphView& graph, int layers, MatrixView<const float> x,
-                 MatrixView<float> scratch, MatrixView<float> e) override {
-    work([&] { worker_->propagate(graph, layers, x, scratch, e); });
+  void propagate(const GraphView& graph, int layers, const PropagationUsers& users,
+                 MatrixView<const float> x, MatrixView<float> scratch,
+                 MatrixView<float> e) override {
+    work([&] { worker_->propagate(graph, layers, users, x, scratch, e); });
   }
   void normalise(MatrixView<const float> e, MatrixView<float> n, VectorView<float> norm) override {
     work([&] { worker_->normalise(e, n, norm); });

@@ -63,10 +63,11 @@ class PrivateMemoryBackend final : public ForwardingBackend {
       require_own(grad.layer[l].weight, grad.layer[l].bias);
     ForwardingBackend::project_adjoint(z, graph, projector, tape, grad_e0, grad);
   }
-  void propagate(const GraphView& graph, int layers, MatrixView<const float> x,
-                 MatrixView<float> scratch, MatrixView<float> e) override {
-    require_own(graph, x, scratch, e);
-    ForwardingBackend::propagate(graph, layers, x, scratch, e);
+  void propagate(const GraphView& graph, int layers, const PropagationUsers& users,
+                 MatrixView<const float> x, MatrixView<float> scratch,
+                 MatrixView<float> e) override {
+    require_own(graph, users.nonzero.row_start, users.wanted.row_start, x, scratch, e);
+    ForwardingBackend::propagate(graph, layers, users, x, scratch, e);
   }
   void normalise(MatrixView<const float> e, MatrixView<float> n, VectorView<float> norm) override {
     require_own(e, n, norm);
