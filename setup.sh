@@ -39,7 +39,7 @@ fetch_cuda_headers() {
 }
 
 build_packages=(g++ cmake ninja-build pkg-config git libfmt-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev
-                libopenblas-dev librandom123-dev libxxhash-dev libboost-dev)
+                libopenblas-dev librandom123-dev libxxhash-dev libboost-dev zlib1g-dev libzstd-dev robin-map-dev)
 dev_packages=(catch2 libbenchmark-dev clang-14 libomp-14-dev clang-format-14 python3 python3-venv)
 if [ "${1:-}" = --dev ]; then
   install_packages "${build_packages[@]}" "${dev_packages[@]}"

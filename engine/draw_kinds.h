@@ -13,6 +13,7 @@ enum class DrawKind : uint32_t {
   intention_target = 0xFFFFFFFCu,
   intention_noise = 0xFFFFFFFBu,
   cold_split = 0xFFFFFFFAu,
+  split = 0xFFFFFFF9u,
 };
 
 }  // namespace rec

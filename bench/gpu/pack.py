@@ -29,8 +29,8 @@ OPENBLAS = f"{LIBRARIES}/openblas-pthread"
 
 PACKAGES = ("libfmt-dev", "libfmt9", "libcli11-dev", "libtomlplusplus-dev", "libtomlplusplus3", "nlohmann-json3-dev",
             "libopenblas-pthread-dev", "libopenblas0-pthread", "libgfortran5", "libquadmath0", "librandom123-dev",
-            "libxxhash-dev", "libxxhash0", "libboost1.74-dev", "catch2", "libbenchmark-dev", "libbenchmark1debian",
-            "pkgconf-bin", "libpkgconf3")
+            "libxxhash-dev", "libxxhash0", "zlib1g-dev", "zlib1g", "libzstd-dev", "libzstd1", "robin-map-dev",
+            "libboost1.74-dev", "catch2", "libbenchmark-dev", "libbenchmark1debian", "pkgconf-bin", "libpkgconf3")
 KEPT = re.compile(r"^usr/(include|lib|share/(cmake|pkgconfig|[^/]*/cmake))/|^usr/bin/pkgconf$")
 # The parts of Boost that Boost.Math includes.
 BOOST = ("assert|concept|config|container|core|detail|exception|iterator|lexical_cast|math|move|mpl|numeric|predef|"
@@ -40,10 +40,11 @@ LEFT_OUT = re.compile(r"/openblas-pthread/(lib(blas|lapack)\.|.*\.a$)"
                       rf"|^usr/include/boost/(?!({BOOST})/)[^/]*/|/cmake/[Bb]oost")
 NEEDED_FILES = ("usr/include/fmt/format.h", "usr/include/CLI/CLI.hpp", "usr/include/toml++/toml.h",
                 "usr/include/nlohmann/json.hpp", "usr/include/Random123/philox.h", "usr/include/xxhash.h",
+                "usr/include/zlib.h", "usr/include/zstd.h", "usr/include/tsl/robin_map.h", f"{LIBRARIES}/libz.so",
                 "usr/include/boost/math/distributions/students_t.hpp",
                 "usr/include/catch2/catch.hpp", "usr/include/benchmark/benchmark.h", "usr/bin/pkgconf",
                 f"{OPENBLAS}/libopenblas.so", f"{OPENBLAS}/pkgconfig/openblas.pc", f"{LIBRARIES}/pkgconfig/libxxhash.pc",
-                f"{LIBRARIES}/pkgconfig/tomlplusplus.pc")
+                f"{LIBRARIES}/pkgconfig/tomlplusplus.pc", f"{LIBRARIES}/pkgconfig/zlib.pc", f"{LIBRARIES}/pkgconfig/libzstd.pc")
 # What every machine with a C++ compiler has.
 OF_THE_MACHINE = re.compile(r"^(libc|libm|libstdc\+\+|libgcc_s|libpthread|librt|libdl|ld-linux-x86-64)\.so")
 
@@ -87,6 +88,10 @@ def take_file(source, name, stage):
         return
     target = stage / name
     target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_symlink() and os.readlink(source).startswith(f"/lib/{TRIPLET}/"):  # of the same folder, see above
+        target.unlink(missing_ok=True)
+        target.symlink_to(pathlib.Path(os.readlink(source)).name)
+        return
     shutil.copy2(source, target, follow_symlinks=False)
 
 

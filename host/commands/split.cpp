@@ -7,6 +7,7 @@
 #include "host/commands/commands.h"
 #include "host/commands/shared_options.h"
 #include "host/dataset/cold_split.h"
+#include "host/dataset/dataset_writer.h"
 
 namespace rec {
 namespace {
@@ -27,7 +28,7 @@ int run_split(const Options& options) {
   const bool items = options.cold == "items";
   const ColdSplit split =
       cold_split(data, items ? Cold::items : Cold::users, options.share, options.seed);
-  write_dataset(options.folder, data, split);
+  write_dataset(options.folder, data, {split.train.view(), split.valid.view(), split.test.view()});
   fmt::print("{}: {} of {} {} with training interactions are cold (share {}, seed {})\n",
              options.folder, split.chosen, split.among, options.cold, options.share, options.seed);
   fmt::print("moved          {} interactions to {}\n", split.moved, items ? "test" : "valid");

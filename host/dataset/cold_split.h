@@ -23,9 +23,4 @@ struct ColdSplit {
 // chooses none or leaves nothing to train on.
 ColdSplit cold_split(const Dataset& data, Cold cold, double share, uint64_t seed);
 
-// A dataset folder with these splits, and everything else of data's: language vectors (float32), what
-// made them, tables and config.toml. It appears whole or not at all. Refuses a folder that is there
-// already, unless it is empty.
-void write_dataset(const std::string& folder, const Dataset& data, const ColdSplit& splits);
-
 }  // namespace rec

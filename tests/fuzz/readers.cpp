@@ -1,5 +1,8 @@
 #include "tests/fuzz/readers.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
@@ -10,6 +13,7 @@
 #include "host/formats/interactions.h"
 #include "host/formats/npy.h"
 #include "host/formats/safetensors.h"
+#include "host/prepare/record_reader.h"
 
 namespace rec::test {
 namespace {
@@ -36,6 +40,21 @@ void promise_ascending(const HostCsr& m) {
       promise(e == m.row_start[size_t(r)] || m.col[size_t(e) - 1] < item);
     }
 }
+
+// Bytes as a file that lies in memory alone.
+class MemoryFile {
+ public:
+  explicit MemoryFile(std::string_view bytes) : file_(::memfd_create("fuzz", 0)) {
+    promise(file_ >= 0 && ::write(file_, bytes.data(), bytes.size()) == ssize_t(bytes.size()));
+  }
+  ~MemoryFile() { ::close(file_); }
+  MemoryFile(const MemoryFile&) = delete;
+  MemoryFile& operator=(const MemoryFile&) = delete;
+  std::string path() const { return "/proc/self/fd/" + std::to_string(file_); }
+
+ private:
+  int file_;
+};
 
 }  // namespace
 
@@ -88,6 +107,21 @@ void fuzz_safetensors(std::string_view bytes) {
       promise(file.find(tensor.name) != nullptr);
     }
   });
+}
+
+void fuzz_records(std::string_view bytes) {
+  const MemoryFile file(bytes);
+  for (const Dialect& dialect :
+       {Dialect{}, Dialect{";", true, true, true}, Dialect{"::", false}, Dialect{"\t", false}}) {
+    read_or_refuse([&] {
+      RecordReader reader(file.path(), dialect);
+      for (int64_t line = 0; reader.next(); line = reader.line()) {
+        promise(reader.line() > line && !reader.fields().empty());
+        for (const std::string_view field : reader.fields())
+          promise(first_invalid_utf8(field) == std::string_view::npos);
+      }
+    });
+  }
 }
 
 }  // namespace rec::test

@@ -11,5 +11,6 @@ void fuzz_text(std::string_view bytes);  // interactions and id tables
 void fuzz_npy(std::string_view bytes);
 void fuzz_toml(std::string_view bytes);  // as a file and as a --set
 void fuzz_safetensors(std::string_view bytes);
+void fuzz_records(std::string_view bytes);  // delimited text, also compressed
 
 }  // namespace rec::test

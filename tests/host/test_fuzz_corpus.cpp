@@ -11,6 +11,7 @@ TEST_CASE("fuzz corpus: every file is read or refused") {
   const std::filesystem::path corpus = std::filesystem::path(REC_TESTS_FOLDER) / "fuzz/corpus";
   for (const auto& [name, read] : std::vector<std::pair<std::string, void (*)(std::string_view)>>{
            {"text", fuzz_text},
+           {"records", fuzz_records},
            {"npy", fuzz_npy},
            {"toml", fuzz_toml},
            {"safetensors", fuzz_safetensors}}) {

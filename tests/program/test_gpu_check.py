@@ -353,8 +353,9 @@ class Pack(unittest.TestCase):
         configured = run("--preset", "cpu", "-B", build, "-C", self.prefix / "pack.cmake", program="cmake")
         self.assertEqual(configured.returncode, 0, configured.stdout + configured.stderr)
         cache = (build / "CMakeCache.txt").read_text()
-        for name in ("fmt_DIR", "CLI11_DIR", "nlohmann_json_DIR", "Catch2_DIR", "benchmark_DIR", "RANDOM123_INCLUDE_DIR", "BOOST_INCLUDE_DIR",
-                     "pkgcfg_lib_openblas_openblas", "pkgcfg_lib_tomlplusplus_tomlplusplus", "pkgcfg_lib_xxhash_xxhash"):
+        for name in ("fmt_DIR", "CLI11_DIR", "nlohmann_json_DIR", "tsl-robin-map_DIR", "Catch2_DIR", "benchmark_DIR", "RANDOM123_INCLUDE_DIR", "BOOST_INCLUDE_DIR",
+                     "pkgcfg_lib_openblas_openblas", "pkgcfg_lib_tomlplusplus_tomlplusplus", "pkgcfg_lib_xxhash_xxhash",
+                     "pkgcfg_lib_zlib_z", "pkgcfg_lib_zstd_zstd"):
             self.assertRegex(cache, rf"(?m)^{name}:\w+={self.prefix}/")
 
     def test_boost_is_there_as_far_as_it_is_included(self):

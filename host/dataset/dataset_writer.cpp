@@ -1,0 +1,131 @@
+#include "host/dataset/dataset_writer.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <system_error>
+#include <utility>
+
+#include "host/formats/atomic_file.h"
+#include "host/formats/file_error.h"
+#include "host/formats/mapped_file.h"
+
+namespace rec {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Text on its way into a file, a few at a time.
+class TextFile {
+ public:
+  explicit TextFile(const std::string& path) : file_(path) {}
+  template <class... Arguments>
+  void add(fmt::format_string<Arguments...> format, Arguments&&... arguments) {
+    fmt::format_to(std::back_inserter(text_), format, std::forward<Arguments>(arguments)...);
+    constexpr size_t kKept = size_t{1} << 20;
+    if (text_.size() > kKept) flush();
+  }
+  void commit() {
+    flush();
+    file_.commit();
+  }
+
+ private:
+  void flush() {
+    file_.write(text_);
+    text_.clear();
+  }
+  AtomicFile file_;
+  std::string text_;
+};
+
+// "user item item ..." a line. empty_too: also users without items.
+void write_split(const std::string& path, CsrView split, bool empty_too) {
+  TextFile file(path);
+  for (int64_t u = 0; u < split.rows; ++u) {
+    if (split.degree(u) == 0 && !empty_too) continue;
+    file.add("{}", u);
+    for (int64_t e = 0; e < split.degree(u); ++e) file.add(" {}", split.row(u)[e]);
+    file.add("\n");
+  }
+  file.commit();
+}
+
+void write_table(const std::string& file, const char* what, const IdTable& table) {
+  if (table.size() == 0) return;
+  TextFile text(file);
+  text.add("{}\toriginal_id\ttitle\n", what);
+  for (int64_t i = 0; i < table.size(); ++i)
+    text.add("{}\t{}\t{}\n", i, table.original_id[size_t(i)], table.title[size_t(i)]);
+  text.commit();
+}
+
+void write_files(const std::string& folder, const Dataset& data, const SplitViews& splits,
+                 const std::vector<ExtraFile>& extra) {
+  // Every user has a line in train.txt, so that none is missing from all splits.
+  write_split(folder + "/train.txt", splits.train, /*empty_too=*/true);
+  write_split(folder + "/valid.txt", splits.valid, /*empty_too=*/false);
+  write_split(folder + "/test.txt", splits.test, /*empty_too=*/false);
+  write_table(folder + "/items.tsv", "item", data.item_table);
+  write_table(folder + "/users.tsv", "user", data.user_table);
+  if (data.has_language()) {
+    write_npy(folder + "/item_language.npy", data.language.view());
+    nlohmann::ordered_json json = {{"width", data.language.width()}};
+    if (!data.language_model.model.empty()) json["model"] = data.language_model.model;
+    if (!data.language_model.basis.empty()) json["basis"] = data.language_model.basis;
+    write_whole_file(folder + "/item_language.json", json.dump(2) + "\n");
+  }
+  if (!data.config_path.empty())
+    write_whole_file(folder + "/config.toml", MappedFile(data.config_path).bytes());
+  for (const ExtraFile& file : extra) write_whole_file(folder + "/" + file.name, file.text);
+}
+
+// A folder beside its place while it is written.
+class UnfinishedFolder {
+ public:
+  explicit UnfinishedFolder(const std::string& place)
+      : place_(place), path_(place + ".part" + std::to_string(::getpid())) {
+    remove_leftovers_of(place);
+    make_folder(path_);
+  }
+  ~UnfinishedFolder() {
+    std::error_code ignored;
+    if (!path_.empty()) fs::remove_all(path_, ignored);
+  }
+  UnfinishedFolder(const UnfinishedFolder&) = delete;
+  UnfinishedFolder& operator=(const UnfinishedFolder&) = delete;
+
+  const std::string& path() const { return path_; }
+  void commit() {
+    std::error_code failed;
+    fs::rename(path_, place_, failed);  // an empty folder gives way
+    if (failed) throw FileError(place_, "cannot be put in its place (" + failed.message() + ")");
+    path_.clear();
+  }
+
+ private:
+  std::string place_, path_;
+};
+
+}  // namespace
+
+void require_free_folder(const std::string& folder) {
+  std::error_code ignored;
+  if (is_there(folder) && !(fs::is_directory(folder, ignored) && fs::is_empty(folder, ignored)))
+    throw FileError(folder, "is there already and not empty; choose another folder with --out");
+}
+
+void write_dataset(const std::string& folder, const Dataset& data, const SplitViews& splits,
+                   const std::vector<ExtraFile>& extra) {
+  fs::path place = fs::path(folder).lexically_normal();
+  if (place.filename().empty()) place = place.parent_path();  // a slash at the end
+  require_free_folder(folder);
+  UnfinishedFolder unfinished(place.string());
+  write_files(unfinished.path(), data, splits, extra);
+  unfinished.commit();
+}
+
+}  // namespace rec

@@ -1,0 +1,873 @@
+"""rec_engine prepare: datasets from raw files, against the same worked out here with plain Python.
+
+Logs are rows of user, item, rating and time, made here from a seed. --split 1:0:0 puts every interaction into train,
+so that all of a dataset can be told beforehand.
+"""
+
+import csv
+import gzip
+import io
+import json
+import math
+import os
+import pathlib
+import pwd
+import random
+import resource
+import shutil
+import subprocess
+import time
+import unittest
+from collections import Counter, defaultdict
+from fractions import Fraction
+
+from engine_program import PROGRAM, ROOT, ProgramTest, content_of, run
+
+SEED = 7
+ALL_IN_TRAIN = ["--split", "1:0:0"]
+PARTS = ("train", "valid", "test")
+RAW = pathlib.Path(os.environ.get("REC_SHARED_DATA", ROOT.parent / "shared/data")) / "raw"
+ORDINARY_USER = "nobody"
+
+
+def prepare(source, out, *more, **options):
+    return run("prepare", source, "--out", out, *more, **options)
+
+
+def write_files(folder, files):
+    folder.mkdir(exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    return folder
+
+
+def joined(rows, delimiter):
+    return "".join(delimiter.join(map(str, row)) + "\n" for row in rows)
+
+
+def quoted(rows, delimiter=",", **options):
+    text = io.StringIO()
+    csv.writer(text, delimiter=delimiter, lineterminator="\n", **options).writerows(rows)
+    return text.getvalue()
+
+
+def table_of(folder, name):
+    """Original ids and titles of items.tsv or users.tsv."""
+    rows = [line.split("\t") for line in (folder / name).read_text(newline="\n").split("\n")[1:-1]]
+    assert [int(number) for number, _, _ in rows] == list(range(len(rows)))
+    return [id for _, id, _ in rows], [title for _, _, title in rows]
+
+
+def part_of(folder, part):
+    """Pairs of original ids."""
+    users, _ = table_of(folder, "users.tsv")
+    items, _ = table_of(folder, "items.tsv")
+    lines = [[int(word) for word in line.split()] for line in (folder / f"{part}.txt").read_text().splitlines()]
+    return [(users[line[0]], items[item]) for line in lines for item in line[1:]]
+
+
+def parts_of(folder):
+    return {part: part_of(folder, part) for part in PARTS}
+
+
+def first_come(values):
+    return list(dict.fromkeys(values))
+
+
+def steps_printed(stdout):
+    """step -> the numbers of its row, of the table's rows below its header."""
+    rows = {}
+    for line in stdout.splitlines()[1:]:
+        if ": " in line:
+            break
+        rows[line[:24].rstrip()] = [int(word) for word in line[24:].split()]
+    return rows
+
+
+# ---- what a dataset must be ----
+
+def random_log(rng, users, items, interactions):
+    """Repeats and ties of time are wanted; ids are text, and numbers would not keep their zeros."""
+    people = [f"{n:03}" for n in range(users)]
+    things = [f"i/{n}" for n in range(items)]
+    return [(people[int(users * rng.random() ** 2)], things[int(items * rng.random() ** 2)], rng.randrange(1, 11) / 2,
+             1_500_000_000 + 3600 * rng.randrange(20_000)) for _ in range(interactions)]
+
+
+def without_repeats(log, which, by_time=False):
+    groups = defaultdict(list)
+    for n, (user, item, _, when) in enumerate(log):
+        groups[user, item].append((when if by_time else 0, n))
+    chosen = sorted((max if which == "last" else min)(group)[1] for group in groups.values())
+    if which != "sum":
+        return [log[n] for n in chosen]
+    return [(*log[n][:2], sum(log[m][2] for _, m in groups[log[n][:2]]), log[n][3]) for n in chosen]
+
+
+def without_rare(log, place, least):
+    count = Counter(row[place] for row in log)
+    return [row for row in log if count[row[place]] >= least]
+
+
+def core_of(log, of_user, of_item):
+    while True:
+        smaller = without_rare(without_rare(log, 0, of_user), 1, of_item)
+        if smaller == log:
+            return log
+        log = smaller
+
+
+def shares_of(n, parts):
+    """By largest remainder, the first of equal ones; one at least to train, from the larger of the others."""
+    exact = [Fraction(n * part, sum(parts)) for part in parts]
+    shares = [math.floor(share) for share in exact]
+    for part in sorted(range(3), key=lambda part: shares[part] - exact[part])[:n - sum(shares)]:
+        shares[part] += 1
+    if shares[0] == 0:
+        shares = [1, shares[1] - 1, shares[2]] if shares[1] > shares[2] else [1, shares[1], shares[2] - 1]
+    return shares
+
+
+def split_by_time(log, shares):
+    """Parts as pairs of ids, without the items of valid and test that nobody has in train, and how many those are."""
+    hers = defaultdict(list)
+    for user, item, _, when in log:
+        hers[user].append((when, item))
+    parts = {part: [] for part in PARTS}
+    for user, rows in hers.items():
+        rows.sort(key=lambda row: row[0])
+        train, valid, _ = shares(len(rows))
+        for n, (_, item) in enumerate(rows):
+            parts["train" if n < train else "valid" if n < train + valid else "test"].append((user, item))
+    trained = {item for _, item in parts["train"]}
+    kept = {part: {pair for pair in pairs if pair[1] in trained} for part, pairs in parts.items()}
+    return kept, len(log) - sum(map(len, kept.values()))
+
+
+# ---- formats ----
+
+LATIN = {"10": "Toy Story (1995)", "0010": 'The "best" of it', "x y": "Crème brûlée", "4": "it's", "-5": "Ünder, the"}
+UNICODE = {**LATIN, "😀": "🎬 fin", "שלום": "سلام עולם", "é": "e\u0301 and é"}
+QUOTED = {**UNICODE, "q1": "a, b; c|d::e", "q2": "two\nlines", "q3": "a\ttab", "q4": '"all"', "q5": "CR\r\nLF"}
+USERS = ["007", "7", "u 3", "Ünal", "9"]
+HEADER = ["user_id", "item_id", "rating", "timestamp"]
+
+
+def small_log(titles):
+    """Every user with most of the items, in no order, and no pair twice."""
+    rng = random.Random(SEED)
+    pairs = [(user, item) for user in USERS for item in titles if rng.random() < 0.8]
+    rng.shuffle(pairs)
+    return [(user, item, rng.randrange(1, 6), 880_000_000 + rng.randrange(10**6)) for user, item in pairs]
+
+
+def recbole(log, titles):
+    return {"shop.inter": joined([[f"{name}:token" for name in HEADER], *log], "\t"),
+            "shop.item": joined([["item_id:token", "class:token_seq", "title:token_seq"],
+                                 *([item, "toys", title] for item, title in titles.items())], "\t")}
+
+
+def custom(name, delimiter, header=True):
+    def files(log, titles):
+        return {name: quoted([HEADER] * header + log, delimiter),
+                "things.csv": quoted([["kind", "item_id", "title"], *(["x", *row] for row in titles.items())])}
+    return files
+
+
+def movielens_csv(log, titles):
+    return {"ratings.csv": quoted([["userId", "movieId", "rating", "timestamp"], *log]),
+            "movies.csv": quoted([["movieId", "title", "genres"], *([*row, "Drama|War"] for row in titles.items())])}
+
+
+def movielens_dat(log, titles):
+    return {"ratings.dat": joined(log, "::").encode("latin-1"),
+            "movies.dat": joined(([*row, "Drama|War"] for row in titles.items()), "::").encode("latin-1")}
+
+
+def movielens_100k(log, titles):
+    # u.data is known to hold nothing but ASCII and UTF-8; its ids are numbers in the original.
+    return {"u.data": joined(log, "\t"),
+            "u.item": joined(([*row, "01-Jan-1995", "", 0, 1] for row in titles.items()), "|").encode("latin-1")}
+
+
+def books(name):
+    def files(log, titles):
+        # Titles with \" for a quote; users and ratings as the original has them.
+        escaped = [[item, title.replace('"', '\\"'), "somebody"] for item, title in titles.items()]
+        lines = [["ISBN", "Book-Title", "Book-Author"], *escaped]
+        ratings = quoted([["User-ID", "ISBN", "Book-Rating"], *(row[:3] for row in log)], ";", quoting=csv.QUOTE_ALL)
+        return {"BX-Book-Ratings.csv": ratings.encode("latin-1"),
+                name: "".join(";".join(f'"{field}"' for field in line) + "\n" for line in lines).encode("latin-1")}
+    return files
+
+
+# name, titles, the files, where the interactions lie, more arguments, the format told
+FORMATS = [
+    ("RecBole", UNICODE, recbole, "", [], "recbole"),
+    ("RecBole by its file", UNICODE, recbole, "shop.inter", [], "recbole"),
+    ("CSV", QUOTED, custom("log.csv", ","), "log.csv", ["--items", "things.csv"], "csv"),
+    ("CSV without header", QUOTED, custom("log.csv", ",", header=False), "log.csv", ["--items", "things.csv"], "csv"),
+    ("TSV", QUOTED, custom("log.tsv", "\t"), "log.tsv", ["--items", "things.csv"], "csv"),
+    ("semicolons", QUOTED, custom("log.txt", ";"), "log.txt", ["--items", "things.csv"], "csv"),
+    ("bars, said", QUOTED, custom("log.txt", "|"), "log.txt", ["--items", "things.csv", "--delimiter", "|"], "csv"),
+    ("MovieLens, CSV", QUOTED, movielens_csv, "", [], "movielens"),
+    ("MovieLens, ::", LATIN, movielens_dat, "", [], "movielens"),
+    ("MovieLens 100K", LATIN, movielens_100k, "", [], "movielens"),
+    ("Book-Crossing", LATIN, books("BX-Books.csv"), "", [], "book-crossing"),
+    ("Book-Crossing, underscore", LATIN, books("BX_Books.csv"), "", [], "book-crossing"),
+]
+COMPRESSIONS = {".gz": lambda content: gzip.compress(content[:99]) + gzip.compress(content[99:])}
+if shutil.which("zstd"):
+    COMPRESSIONS[".zst"] = lambda content: subprocess.run(["zstd", "-c"], input=content, check=True, capture_output=True).stdout
+
+
+class PrepareTest(ProgramTest):
+    def setUp(self):
+        super().setUp()
+        self.outputs = 0
+
+    def prepared(self, source, *more, **options):
+        """A dataset made of the source, and what the program said."""
+        self.outputs += 1
+        out = self.folder / f"out{self.outputs}"
+        result = self.check_succeeds(prepare(source, out, *more, **options))
+        self.assertNotIn("warning", result.stderr)
+        return out, result
+
+    def write_log(self, log):
+        return write_files(self.folder / "log", {"log.csv": quoted([HEADER, *log])}) / "log.csv"
+
+    def check_numbering(self, data, log):
+        """Users and items of the dataset, in the order in which the log first names those kept."""
+        for place, name in ((0, "users.tsv"), (1, "items.tsv")):
+            ids, _ = table_of(data, name)
+            kept = set(ids)
+            self.assertEqual(ids, first_come(row[place] for row in log if row[place] in kept))
+
+    def check_all_in_train(self, data, log):
+        train = part_of(data, "train")
+        self.assertEqual(len(train), len(log))
+        self.assertEqual(set(train), {row[:2] for row in log})
+        self.check_numbering(data, log)
+        for part in ("valid", "test"):
+            self.assertEqual(part_of(data, part), [])
+        self.assertEqual([len(table_of(data, name)[0]) for name in ("users.tsv", "items.tsv")],
+                         [len({row[place] for row in log}) for place in (0, 1)])
+
+
+class Formats(PrepareTest):
+    def check_dataset(self, data, log, titles):
+        self.check_all_in_train(data, log)
+        items, named = table_of(data, "items.tsv")
+        expected = [titles[item].replace("\r\n", " ").replace("\n", " ").replace("\t", " ") for item in items]
+        self.assertEqual([name.encode() for name in named], [title.encode() for title in expected])
+        users, named = table_of(data, "users.tsv")
+        self.assertEqual(named, users, "users go by their ids")
+
+    def test_every_format(self):
+        for name, titles, files, place, more, known in FORMATS:
+            with self.subTest(name):
+                log = small_log(titles)
+                folder = write_files(self.folder / name, files(log, titles))
+                data, result = self.prepared(folder / place, *more, *ALL_IN_TRAIN, cwd=folder)
+                self.check_dataset(data, log, titles)
+                self.assertEqual(result.stdout.split()[0], known)
+                self.assertEqual(json.loads((data / "manifest.json").read_text())["format"], known)
+                self.check_succeeds(run("info", data))
+
+    def test_compressed_files(self):
+        plain, _ = self.prepared(write_files(self.folder / "plain", movielens_csv(small_log(QUOTED), QUOTED)))
+        for suffix, compress in COMPRESSIONS.items():
+            with self.subTest(suffix):
+                files = movielens_csv(small_log(QUOTED), QUOTED)
+                folder = write_files(self.folder / suffix,
+                                     {name + suffix: compress(text.encode()) for name, text in files.items()})
+                data, _ = self.prepared(folder)
+                for file, content in content_of(plain).items():
+                    if file != "manifest.json":  # names the files
+                        self.assertEqual((data / file).read_bytes(), content, file)
+        if ".zst" not in COMPRESSIONS:
+            self.skipTest("zstd was not tried: there is no program of that name")
+
+    def test_a_given_split(self):
+        log = small_log(UNICODE)
+        given = {"train": log[:20], "valid": log[20:26], "test": log[26:]}
+        header = [f"{name}:token" for name in HEADER]
+        folder = write_files(self.folder / "given", {
+            **{f"shop.{part}.inter": joined([header, *rows], "\t") for part, rows in given.items()},
+            "shop.item": recbole(log, UNICODE)["shop.item"]})
+        data, result = self.prepared(folder)
+        trained = {row[1] for row in given["train"]}
+        for part, pairs in parts_of(data).items():
+            self.assertEqual(set(pairs), {row[:2] for row in given[part] if row[1] in trained}, part)
+        items, named = table_of(data, "items.tsv")
+        self.assertEqual(set(items), trained)
+        self.assertEqual(named, [UNICODE[item] for item in items])
+        self.assertIn("--split given", steps_printed(result.stdout))
+        again, result = self.prepared(folder, *ALL_IN_TRAIN)
+        self.assertEqual(set(part_of(again, "train")), {row[:2] for row in log}, "another split when asked for")
+
+    def test_columns_by_name_and_by_number(self):
+        log = small_log(QUOTED)
+        rows = [["when", "what", "buyer", "stars"], *([when, item, user, rating] for user, item, rating, when in log)]
+        file = write_files(self.folder / "shop", {"shop.csv": quoted(rows)}) / "shop.csv"
+        expected = without_repeats([row for row in log if row[2] >= 3], "first")
+        for columns in (["buyer", "what", "when"], ["3", "what", "1"]):
+            with self.subTest(columns):
+                data, result = self.prepared(file, "--user-col", columns[0], "--item-col", columns[1], "--time-col",
+                                             columns[2], "--min-rating", "3", *ALL_IN_TRAIN)
+                self.check_all_in_train(data, expected)
+                self.assertIn("items go by their ids", result.stdout)
+                items, named = table_of(data, "items.tsv")
+                self.assertEqual(named, items)
+
+    def test_titles_of_several_columns(self):
+        rows = [["id", "brand", "name"], ["a", "Acme", "Anvil"], ["b", "", "Bolt"], ["a", "later", "line"]]
+        folder = write_files(self.folder / "shop", {"things.csv": quoted(rows), "log.csv": "u,a\nu,b\nv,c\n"})
+        data, result = self.prepared(folder / "log.csv", "--items", folder / "things.csv", "--title-cols", "brand,3",
+                                     "--title-separator", " - ", *ALL_IN_TRAIN)
+        self.assertEqual(table_of(data, "items.tsv"), (["a", "b", "c"], ["Acme - Anvil", "Bolt", "c"]))
+        self.assertIn("1 items have no title and go by their ids: c", result.stdout)
+        self.assertEqual(json.loads((data / "manifest.json").read_text())["without_title"], ["c"])
+
+
+# ---- filters ----
+
+MIDDLE, LATE = 1_530_000_000, 1_546_300_800  # 2018-06-26T08:00:00, 2019-01-01
+
+
+def rated(least):
+    return lambda log: [row for row in log if row[2] >= least]
+
+
+def timed(since=0, until=2**62):
+    return lambda log: [row for row in log if since <= row[3] < until]
+
+
+def distinct(which="first", by_time=False):
+    return lambda log: without_repeats(log, which, by_time)
+
+
+def rare(place, least):
+    return lambda log: without_rare(log, place, least)
+
+
+def core(of_user, of_item):
+    return lambda log: core_of(log, of_user, of_item)
+
+
+BY_TIME = ["--time-col", "timestamp"]
+# arguments, then step -> what it leaves, in the order in which they are done
+FILTERS = [
+    ([], {"--dedup first": distinct()}),
+    (["--dedup", "last"], {"--dedup last": distinct("last")}),
+    (BY_TIME, {"--dedup first": distinct("first", by_time=True)}),
+    (["--dedup", "last", *BY_TIME], {"--dedup last": distinct("last", by_time=True)}),
+    (["--dedup", "sum"], {"--dedup sum": distinct("sum")}),
+    (["--min-rating", "3.5"], {"--min-rating 3.5": rated(3.5), "--dedup first": distinct()}),
+    (["--min-rating", "6", "--dedup", "sum"], {"--dedup sum": distinct("sum"), "--min-rating 6": rated(6)}),
+    (["--since", MIDDLE], {f"--since {MIDDLE}": timed(MIDDLE), "--dedup first": distinct()}),
+    (["--since", "2019-01-01"], {"--since 2019-01-01": timed(LATE), "--dedup first": distinct()}),
+    (["--until", "2019-01-01"], {"--until 2019-01-01": timed(0, LATE), "--dedup first": distinct()}),
+    (["--until", "2018-06-26T08:00:00Z"], {"--until 2018-06-26T08:00": timed(0, MIDDLE), "--dedup first": distinct()}),
+    (["--since", MIDDLE, "--until", LATE],
+     {f"--since {MIDDLE} --unti": timed(MIDDLE, LATE), "--dedup first": distinct()}),
+    (["--min-item-once", 9], {"--dedup first": distinct(), "--min-item-once 9": rare(1, 9)}),
+    (["--min-user-once", 20], {"--dedup first": distinct(), "--min-user-once 20": rare(0, 20)}),
+    (["--min-item-once", 9, "--min-user-once", 20],
+     {"--dedup first": distinct(), "--min-item-once 9": rare(1, 9), "--min-user-once 20": rare(0, 20)}),
+    (["--k-core", "10"], {"--dedup first": distinct(), "--k-core 10": core(10, 10)}),
+    (["--k-core", "18,12"], {"--dedup first": distinct(), "--k-core 18,12": core(18, 12)}),
+    (["--min-rating", "2", "--since", MIDDLE, "--dedup", "last", "--min-item-once", 4, "--min-user-once", 6,
+      "--k-core", "5,6", *BY_TIME],
+     {"--min-rating 2": rated(2), f"--since {MIDDLE}": timed(MIDDLE), "--dedup last": distinct("last", by_time=True),
+      "--min-item-once 4": rare(1, 4), "--min-user-once 6": rare(0, 6), "--k-core 5,6": core(5, 6)}),
+]
+
+
+class Filters(PrepareTest):
+    def setUp(self):
+        super().setUp()
+        self.log = random_log(random.Random(SEED), users=120, items=150, interactions=3000)
+        self.file = self.write_log(self.log)
+
+    def test_every_filter(self):
+        for arguments, steps in FILTERS:
+            with self.subTest(arguments):
+                data, result = self.prepared(self.file, *arguments, *ALL_IN_TRAIN)
+                kept, expected = self.log, {f"{len(self.log)} lines read": [0, len(self.log)]}
+                for step, filtered in steps.items():
+                    before, kept = kept, filtered(kept)
+                    expected[step] = [len(before) - len(kept), len(kept)]
+                    if not step.startswith(("--since", "--until")) and step != "--min-rating 3.5" and step != "--min-rating 2":
+                        expected[step] += [len({row[place] for row in kept}) for place in (0, 1)]
+                self.assertGreater(len(kept), 100, "the test should leave something")
+                self.assertLess(len(kept), len(self.log))
+                self.check_all_in_train(data, kept)
+                users, items = (len({row[place] for row in kept}) for place in (0, 1))
+                expected["--split 1:0:0"] = [0, len(kept), users, items]
+                self.assertEqual(steps_printed(result.stdout), expected)
+                manifest = json.loads((data / "manifest.json").read_text())
+                self.assertEqual({step["step"][:24].rstrip(): list(step.values())[1:] for step in manifest["steps"]}, expected)
+                self.assertEqual([manifest[key] for key in ("lines", "users", "items", *PARTS)],
+                                 [len(self.log), users, items, len(kept), 0, 0])
+
+    def test_the_filters_are_tried_where_they_matter(self):
+        once = without_repeats(self.log, "first")
+        self.assertLess(len(core_of(once, 18, 12)), len(without_rare(without_rare(once, 0, 18), 1, 12)))
+        self.assertNotEqual(without_repeats(self.log, "first"), without_repeats(self.log, "first", by_time=True))
+        self.assertLess(len(once), len(self.log) - 300)
+
+    def test_the_options_in_the_manifest(self):
+        data, _ = self.prepared(self.file, "--min-rating", "2", "--k-core", "5,6", "--dedup", "last", "--seed", "3")
+        manifest = json.loads((data / "manifest.json").read_text())
+        self.assertEqual(manifest["options"], {"min-rating": 2, "dedup": "last", "k-core": "5,6", "split": "4:3:3", "seed": 3})
+        self.assertEqual([(each["file"], each["bytes"]) for each in manifest["sources"]],
+                         [("log.csv", self.file.stat().st_size)])
+
+
+# ---- splits ----
+
+class Splits(PrepareTest):
+    def setUp(self):
+        super().setUp()
+        self.log = without_repeats(random_log(random.Random(SEED), users=60, items=300, interactions=900), "first")
+        self.file = self.write_log(self.log)
+
+    def removed(self, result, split):
+        return steps_printed(result.stdout)[f"--split {split}"][0]
+
+    def check_parts(self, data, log, removed):
+        """No pair in two parts; what is missing are items that nobody has in train; every user has one there."""
+        parts = parts_of(data)
+        pairs = [pair for part in parts.values() for pair in part]
+        self.assertEqual(len(pairs), len(set(pairs)))
+        missing = {row[:2] for row in log} - set(pairs)
+        self.assertEqual(len(log) - len(pairs), removed)
+        self.assertEqual(len(missing), removed)
+        trained = {item for _, item in parts["train"]}
+        self.assertTrue(trained.isdisjoint(item for _, item in missing))
+        self.assertEqual(set(table_of(data, "items.tsv")[0]), trained)
+        self.assertEqual({user for user, _ in parts["train"]}, {row[0] for row in log})
+        self.check_numbering(data, log)
+        manifest = json.loads((data / "manifest.json").read_text())
+        self.assertEqual([manifest[part] for part in PARTS], [len(parts[part]) for part in PARTS])
+        return parts
+
+    def test_shares_of_every_user(self):
+        rng = random.Random(SEED)
+        log = [(f"{n}-{copy}", item, 1, 1) for n in range(1, 26) for copy in range(6)
+               for item in rng.sample([f"i{item}" for item in range(25)], n)]
+        file = self.write_log(log)
+        for parts in ((4, 3, 3), (8, 1, 1), (1, 4, 5), (1, 5, 4), (1, 1, 0)):
+            with self.subTest(parts):
+                data, result = self.prepared(file, "--split", ":".join(map(str, parts)))
+                found = self.check_parts(data, log, removed=0)
+                sizes = {part: Counter(user for user, _ in pairs) for part, pairs in found.items()}
+                for user, n in Counter(row[0] for row in log).items():
+                    self.assertEqual([sizes[part][user] for part in PARTS], shares_of(n, parts), user)
+
+    def test_items_without_training_leave(self):
+        for parts in ((4, 3, 3), (8, 1, 1)):
+            with self.subTest(parts):
+                split = ":".join(map(str, parts))
+                data, result = self.prepared(self.file, "--split", split)
+                removed = self.removed(result, split)
+                self.assertGreater(removed, 10)
+                found = self.check_parts(data, self.log, removed)
+                sizes = {part: Counter(user for user, _ in pairs) for part, pairs in found.items()}
+                for user, n in Counter(row[0] for row in self.log).items():
+                    train, valid, test = shares_of(n, parts)
+                    self.assertEqual(sizes["train"][user], train)
+                    self.assertLessEqual(sizes["valid"][user], valid)
+                    self.assertLessEqual(sizes["test"][user], test)
+
+    def test_seeds(self):
+        splits = [[], ["--split", "temporal"], ["--split", "cold-items"]]
+        for split in splits:
+            with self.subTest(split):
+                one, result = self.prepared(self.file, *split)
+                same, again = self.prepared(self.file, *split)
+                self.assertEqual(content_of(one), content_of(same))
+                self.assertEqual(result.stdout.replace(str(one), ""), again.stdout.replace(str(same), ""))
+        one, other = (self.prepared(self.file, "--seed", seed)[0] for seed in (101, 102))
+        self.assertEqual(content_of(one), content_of(self.prepared(self.file)[0]), "101 is what it is without --seed")
+        self.assertNotEqual(set(part_of(one, "train")), set(part_of(other, "train")))
+
+    def test_by_time(self):
+        for split, shares in (("temporal", lambda n: shares_of(n, (8, 1, 1))),
+                              ("temporal:4:3:3", lambda n: shares_of(n, (4, 3, 3))),
+                              ("leave-one-out", lambda n: [n - (n > 1) - (n > 2), int(n > 2), int(n > 1)])):
+            with self.subTest(split):
+                expected, removed = split_by_time(self.log, shares)
+                data, result = self.prepared(self.file, "--split", split)
+                self.assertEqual(self.removed(result, split), removed)
+                found = self.check_parts(data, self.log, removed)
+                self.assertEqual({part: set(pairs) for part, pairs in found.items()}, expected)
+
+    def test_leave_one_out_of_short_users(self):
+        log = [("a", "x", 1, 3), ("a", "y", 1, 2), ("a", "z", 1, 1), ("b", "z", 1, 2), ("b", "x", 1, 1), ("c", "y", 1, 1)]
+        data, _ = self.prepared(self.write_log(log), "--split", "leave-one-out")
+        self.assertEqual(parts_of(data), {"train": [("a", "z"), ("b", "x"), ("c", "y")], "valid": [("a", "y")],
+                                          "test": [("a", "x"), ("b", "z")]})
+
+    def test_cold_items(self):
+        warm, _ = self.prepared(self.file)
+        data, result = self.prepared(self.file, "--split", "cold-items", "--cold-share", "0.2")
+        before = {part: set(pairs) for part, pairs in parts_of(warm).items()}
+        after = {part: set(pairs) for part, pairs in parts_of(data).items()}
+        trained = {item for _, item in before["train"]}
+        cold = trained - {item for _, item in after["train"]}
+        self.assertEqual(len(cold), round(0.2 * len(trained)))
+        self.assertEqual(table_of(data, "items.tsv"), table_of(warm, "items.tsv"))
+        moved = {pair for part in ("train", "valid") for pair in before[part] if pair[1] in cold}
+        self.assertEqual(after["test"], before["test"] | moved)
+        self.assertEqual([after[part] for part in ("train", "valid")], [before[part] - moved for part in ("train", "valid")])
+
+    def test_cold_users(self):
+        warm, _ = self.prepared(self.file)
+        data, result = self.prepared(self.file, "--split", "cold-users", "--cold-share", "0.2")
+        before = {part: set(pairs) for part, pairs in parts_of(warm).items()}
+        after = {part: set(pairs) for part, pairs in parts_of(data).items()}
+        users = {user for user, _ in before["train"]}
+        cold = users - {user for user, _ in after["train"]}
+        self.assertEqual(len(cold), round(0.2 * len(users)))
+        moved = {pair for pair in before["train"] if pair[0] in cold}
+        self.assertEqual(after, {"train": before["train"] - moved, "valid": before["valid"] | moved, "test": before["test"]})
+
+
+# ---- the raw folders ----
+
+class RawFolders(PrepareTest):
+    def raw(self, name):
+        if not (RAW / name).is_dir():
+            self.skipTest(f"{name} was not tried: {RAW / name} is not there")
+        return RAW / name
+
+    def test_ml_latest_small(self):
+        folder = self.raw("ml-latest-small")
+        with open(folder / "ratings.csv", newline="", encoding="utf-8") as file:
+            log = [(row["userId"], row["movieId"]) for row in csv.DictReader(file)]
+        with open(folder / "movies.csv", newline="", encoding="utf-8") as file:
+            titles = {row["movieId"]: row["title"] for row in csv.DictReader(file)}
+        data, result = self.prepared(folder, *ALL_IN_TRAIN)
+        self.assertEqual(steps_printed(result.stdout)["--dedup first"], [0, 100836, 610, 9724])
+        self.check_all_in_train(data, log)
+        items, named = table_of(data, "items.tsv")
+        self.assertEqual(named, [titles[item] for item in items])
+
+    def test_a_damaged_time(self):
+        folder, out = self.raw("ml-latest-small"), self.folder / "out"
+        self.check_refusal(prepare(folder, out, "--split", "temporal"), "ratings.csv:522", "84743496 https:", "--split temporal"[:0])
+        self.assertFalse(out.exists())
+        data, result = self.prepared(folder, "--split", "temporal", "--skip-bad-lines", "1")
+        self.assertEqual(steps_printed(result.stdout)["100836 lines read"], [1, 100835])
+        self.assertIn("ratings.csv:522", result.stderr)
+
+    def test_ml_100k_as_two_formats(self):
+        folder = self.raw("ml-100k")
+        header, body = (folder / "ml-100k.inter").read_bytes().split(b"\n", 1)
+        other = write_files(self.folder / "ml", {"u.data": body, "u.item": (folder / "u.item").read_bytes()})
+        atomic, result = self.prepared(folder / "ml-100k.inter")
+        plain, _ = self.prepared(other)
+        for part in PARTS:
+            self.assertEqual((atomic / f"{part}.txt").read_bytes(), (plain / f"{part}.txt").read_bytes())
+        for name in ("users.tsv", "items.tsv"):
+            self.assertEqual(table_of(atomic, name)[0], table_of(plain, name)[0])
+        rows = [line.split("\t") for line in body.decode().splitlines()]
+        self.assertEqual(steps_printed(result.stdout)["--dedup first"],
+                         [0, len(rows), len({row[0] for row in rows}), len({row[1] for row in rows})])
+
+
+# ---- hurt files and bad options ----
+
+LINES = [f"u{n % 5},i{n % 7},{n % 5 + 1},{1000 + n}\n" for n in range(60)]
+GOOD = "user_id,item_id,rating,timestamp\n" + "".join(LINES)
+PLACE = 31  # the hurt line's number
+
+
+def line(text):
+    """The good file with another line 31."""
+    lines = GOOD.splitlines(keepends=True)
+    lines[PLACE - 1] = text + "\n"
+    return "".join(lines)
+
+
+def raw_line(content):
+    return line("HERE").encode().replace(b"HERE", content)
+
+
+def damaged_gzip():
+    content = bytearray(gzip.compress(GOOD.encode()))
+    content[len(content) // 2] ^= 0xFF
+    return bytes(content)
+
+
+ITEMS = "item_id,title\n" + "".join(f"i{n},Title {n}\n" for n in range(7))
+RATED, TIMED = ["--min-rating", "1"], ["--split", "temporal"]
+# name, the file or the files, arguments, words of the one line
+REFUSED = [
+    ("a quote never closed", line('u1,"i2,3,1030'), [], ["log.csv:31", "never closed"]),
+    ("text behind a closing quote", line('u1,"i2"x,3,1030'), [], ["log.csv:31", "behind the closing quote"]),
+    ("too few columns", line("u1,i2,3"), [], ["log.csv:31", "3 columns", "4"]),
+    ("too many columns", line("u1,i2,3,4,5"), [], ["log.csv:31", "5 columns", "4"]),
+    ("one column", line("u1"), [], ["log.csv:31", "1 columns"]),
+    ("too few columns, no header", "u,a,1,2\nu,b\n", [], ["log.csv:2", "2 columns", "4"]),
+    ("a rating of 1e400", line("u1,i2,1e400,1030"), RATED, ["log.csv:31", "1e400", "too large"]),
+    ("a rating that is no number", line("u1,i2,NaN,1030"), RATED, ["log.csv:31", "NaN", "not a number"]),
+    ("an infinite rating", line("u1,i2,inf,1030"), RATED, ["log.csv:31", "inf", "not a number"]),
+    ("a rating in words", line("u1,i2,good,1030"), ["--dedup", "sum"], ["log.csv:31", "good", "not a number"]),
+    ("an empty rating", line("u1,i2,,1030"), RATED, ["log.csv:31", "rating ''"]),
+    ("a time in words", line("u1,i2,3,yesterday"), TIMED, ["log.csv:31", "yesterday", "neither a number nor a date"]),
+    ("a date that is none", line("u1,i2,3,2018-02-30"), TIMED, ["log.csv:31", "2018-02-30"]),
+    ("a time of 1e300", line("u1,i2,3,1e300"), TIMED, ["log.csv:31", "1e300"]),
+    ("no user", line(",i2,3,1030"), [], ["log.csv:31", "no user id"]),
+    ("no item", line("u1,,3,1030"), [], ["log.csv:31", "no item id"]),
+    ("a NUL byte", raw_line(b"u1,i\x002,3,1030"), [], ["log.csv:31", "NUL"]),
+    ("a NUL byte behind a line end in quotes", raw_line(b'u1,"i\n\x002",3,1030'), [], ["log.csv:32", "NUL"]),
+    ("Latin-1", raw_line("u1,café,3,1030".encode("latin-1")), [], ["log.csv:31", "not UTF-8", "--encoding latin1"]),
+    ("UTF-16", GOOD.encode("utf-16"), [], ["log.csv:1", "UTF-16"]),
+    ("UTF-16 the other way", GOOD.encode("utf-16-be"), [], ["log.csv:1", "NUL"]),
+    ("gzip cut short", {"log.csv.gz": gzip.compress(GOOD.encode())[:-20]}, [], ["log.csv.gz", "fetch it again"]),
+    ("gzip damaged", {"log.csv.gz": damaged_gzip()}, [], ["log.csv.gz", "damaged"]),
+    ("gzip with a wrong sum", {"log.csv.gz": gzip.compress(GOOD.encode())[:-8] + bytes(8)}, [], ["log.csv.gz", "damaged"]),
+    ("zstd's first bytes alone", {"log.csv.zst": b"\x28\xb5\x2f\xfd"}, [], ["log.csv.zst"]),
+    ("gzip's first bytes alone", {"log.csv.gz": b"\x1f\x8b"}, [], ["log.csv.gz"]),
+    ("empty", "", [], ["log.csv", "is empty"]),
+    ("empty lines", "\n\n\n", [], ["log.csv", "is empty"]),
+    ("header only", GOOD.splitlines()[0] + "\n", [], ["log.csv", "no interaction"]),
+    ("a tab in an id", line('u1,"i\t2",3,1030'), [], ["log.csv:31", "tab"]),
+    ("a line end in an id", line('"u\n1",i2,3,1030'), [], ["log.csv:31", "line end"]),
+    ("the header again", line(GOOD.splitlines()[0]), RATED, ["log.csv:31", "'rating'", "not a number"]),
+    ("a user column that is not there", GOOD, ["--user-col", "user_it"], ["log.csv:1", "user_it", "nearest is 'user_id'"]),
+    ("an item column that is not there", GOOD, ["--item-col", "9"], ["log.csv:1", "'9'", "--item-col"]),
+    ("a column of no header", "u,a\nu,b\n", ["--no-header", "--user-col", "user"], ["log.csv:1", "--user-col", "1 to 2"]),
+    ("users and items in one column", GOOD, ["--user-col", "item_id"], ["log.csv:1", "one column"]),
+    ("columns that nobody knows", "buyer,what,price\na,b,1\n", [], ["log.csv:1", "--user-col", "'what'"]),
+    ("no column of items", "user_id,what\na,b\n", [], ["log.csv:1", "--item-col", "'what'"]),
+    ("ratings that are not there", "user_id,item_id\na,b\n", RATED, ["log.csv", "--rating-col"]),
+    ("times that are not there", "user_id,item_id\na,b\n", TIMED, ["log.csv", "--time-col"]),
+    ("another delimiter", GOOD, ["--delimiter", ";"], ["log.csv:1", "';'" if False else "user_id,item_id"]),
+    ("--k-core 0", GOOD, ["--k-core", "0"], ["--k-core '0'"]),
+    ("--k-core 5,0", GOOD, ["--k-core", "5,0"], ["--k-core '5,0'"]),
+    ("--k-core in words", GOOD, ["--k-core", "many"], ["--k-core 'many'"]),
+    ("--k-core of three", GOOD, ["--k-core", "1,2,3"], ["--k-core '1,2,3'"]),
+    ("--k-core that leaves nothing", GOOD, ["--k-core", "50"], ["--k-core 50", "no interaction is left"]),
+    ("--split of two parts", GOOD, ["--split", "1:2"], ["--split '1:2'", "4:3:3"]),
+    ("--split of four parts", GOOD, ["--split", "1:2:3:4"], ["--split '1:2:3:4'"]),
+    ("--split without train", GOOD, ["--split", "0:1:1"], ["--split '0:1:1'"]),
+    ("--split of negative parts", GOOD, ["--split", "4:-1:3"], ["--split '4:-1:3'"]),
+    ("--split of parts that are no number", GOOD, ["--split", "1:nan:1"], ["--split '1:nan:1'"]),
+    ("--split of huge parts", GOOD, ["--split", "1e308:1e308:1e308"], ["--split '1e308:1e308:1e308'"]),
+    ("--split by a word", GOOD, ["--split", "nonsense"], ["--split 'nonsense'", "leave-one-out"]),
+    ("--split temporal by a word", GOOD, ["--split", "temporal:late"], ["--split 'temporal:late'"]),
+    ("--cold-share 0", GOOD, ["--split", "cold-items", "--cold-share", "0"], ["-share 0", "chooses none"]),
+    ("--cold-share 1", GOOD, ["--split", "cold-users", "--cold-share", "1"], ["-share 1", "leaves nothing"]),
+    ("--since a word", GOOD, ["--since", "spring"], ["--since 'spring'", "2018-01-31"]),
+    ("--until a date that is none", GOOD, ["--until", "2018-13-01"], ["--until '2018-13-01'"]),
+    ("--since that leaves nothing", GOOD, ["--since", "2018-01-01"], ["log.csv", "no interaction"]),
+    ("--min-rating that leaves nothing", GOOD, ["--min-rating", "6"], ["log.csv", "no interaction"]),
+    ("--min-rating that is no number", GOOD, ["--min-rating", "nan"], ["--min-rating"]),
+    ("--min-item-once that leaves nothing", GOOD, ["--min-item-once", "99"], ["--min-item-once 99", "no interaction is left"]),
+    ("--title-cols without items", GOOD, ["--title-cols", "title"], ["--title-cols", "--items"]),
+    ("--title-cols that are not there", {"log.csv": GOOD, "items.csv": ITEMS},
+     ["--items", "items.csv", "--title-cols", "titel"], ["items.csv:1", "titel", "nearest is 'title'"]),
+    ("items that are not there", GOOD, ["--items", "items.csv"], ["items.csv", "cannot be opened"]),
+    ("items without ids", {"log.csv": GOOD, "items.csv": "name,title\na,b\n"}, ["--items", "items.csv"],
+     ["items.csv:1", "item ids"]),
+    ("items without titles", {"log.csv": GOOD, "items.csv": "item_id,price\na,b\n"}, ["--items", "items.csv"],
+     ["items.csv:1", "--title-cols"]),
+    ("items with too few columns", {"log.csv": GOOD, "items.csv": ITEMS + "i9\n"}, ["--items", "items.csv"],
+     ["items.csv:9", "1 columns"]),
+    ("items in Latin-1", {"log.csv": GOOD, "items.csv": ITEMS.encode() + b"i1,caf\xe9\n"}, ["--items", "items.csv"],
+     ["items.csv:9", "not UTF-8"]),
+    ("items empty", {"log.csv": GOOD, "items.csv": ""}, ["--items", "items.csv"], ["items.csv", "is empty"]),
+]
+
+# name, the folder's files, words
+REFUSED_FOLDERS = [
+    ("nothing that is known", {"log.csv": GOOD}, ["no file of interactions", "ratings.csv"]),
+    ("empty", {}, ["no file of interactions"]),
+    ("a dataset", {"train.txt": "0 1\n"}, ["dataset folder already"]),
+    ("several .inter files", {"a.inter": "user_id:token\titem_id:token\n", "b.inter": "user_id:token\titem_id:token\n"},
+     ["several", "a.inter", "b.inter"]),
+    ("MovieLens twice", {"ratings.csv": GOOD, "u.data": GOOD}, ["several", "ratings.csv", "u.data"]),
+]
+
+# name, the file, arguments, the interactions read
+ACCEPTED = [
+    ("as it is", GOOD, [], 60),
+    ("a negative time", line("u1,i2,3,-1030"), TIMED, 60),
+    ("a time with a fraction", line("u1,i2,3,1030.5"), TIMED, 60),
+    ("a date", line("u1,i2,3,2018-01-31"), TIMED, 60),
+    ("CRLF", GOOD.replace("\n", "\r\n"), RATED, 60),
+    ("a byte order mark", b"\xef\xbb\xbf" + GOOD.encode(), [], 60),
+    ("a byte order mark before a quote", b"\xef\xbb\xbf" + GOOD.replace("user_id", '"user_id"').encode(), [], 60),
+    ("empty lines", GOOD.replace("\n", "\n\n"), [], 60),
+    ("no line end at the end", GOOD.rstrip(), TIMED, 60),
+    ("Latin-1, said", raw_line("u1,café,3,1030".encode("latin-1")), ["--encoding", "latin1"], 60),
+    ("ratings that nobody asks for", line("u1,i2,1e400,1030"), [], 60),
+    ("times that nobody asks for", line("u1,i2,3,yesterday"), [], 60),
+    ("no header, said", "user_id,item_id\na,b\n", ["--no-header"], 2),
+    ("quotes around everything", quoted(csv.reader(GOOD.splitlines()), quoting=csv.QUOTE_ALL), RATED, 60),
+    ("names in capital letters", GOOD.replace("user_id", "User_ID"), RATED, 60),
+    ("a space between columns", GOOD.replace(",", " "), RATED, 60),
+    ("gzip by its bytes", gzip.compress(GOOD.encode()), RATED, 60),
+]
+
+# What the parser of the command line refuses in its own words.
+SYNTAX = [
+    (["--format", "parquet"], ["--format", "parquet", "recbole"]),
+    (["--encoding", "utf-16"], ["--encoding", "utf-16", "latin1"]),
+    (["--dedup", "none"], ["--dedup", "none", "first"]),
+    (["--min-rating", "high"], ["--min-rating", "high"]),
+    (["--min-item-once", "0"], ["--min-item-once", "0"]),
+    (["--min-user-once", "-3"], ["--min-user-once", "-3"]),
+    (["--skip-bad-lines", "-1"], ["--skip-bad-lines", "-1"]),
+    (["--seed", "x"], ["--seed", "x"]),
+]
+
+
+class HurtFiles(PrepareTest):
+    def source(self, name, files):
+        return write_files(self.folder / name, files if isinstance(files, dict) else {"log.csv": files})
+
+    def check_nothing_is_left(self, folder, result, *words):
+        before = {file.name for file in folder.iterdir()}
+        self.check_refusal(result, *words)
+        self.assertEqual({file.name for file in folder.iterdir()}, before)
+        self.assertEqual([file.name for file in self.folder.iterdir() if "out" in file.name or ".part" in file.name], [])
+
+    def test_refused_files_and_options(self):
+        self.assertGreaterEqual(len(REFUSED), 40)
+        for number, (name, files, arguments, words) in enumerate(REFUSED):
+            with self.subTest(name):
+                folder = self.source(f"case{number}", files)
+                file = folder / next(iter(files) if isinstance(files, dict) else iter(["log.csv"]))
+                result = prepare(file, self.folder / "out", *arguments, cwd=folder)
+                self.check_nothing_is_left(folder, result, *words)
+
+    def test_refused_folders(self):
+        for number, (name, files, words) in enumerate(REFUSED_FOLDERS):
+            with self.subTest(name):
+                folder = self.source(f"case{number}", files)
+                self.check_nothing_is_left(folder, prepare(folder, self.folder / "out"), folder, *words)
+
+    def test_accepted(self):
+        for number, (name, files, arguments, interactions) in enumerate(ACCEPTED):
+            with self.subTest(name):
+                _, result = self.prepared(self.source(f"case{number}", files) / "log.csv", *arguments)
+                self.assertEqual(steps_printed(result.stdout)[f"{interactions} lines read"], [0, interactions])
+
+    def test_command_line_syntax(self):
+        file = self.source("good", GOOD) / "log.csv"
+        for arguments, words in SYNTAX:
+            with self.subTest(arguments):
+                result = prepare(file, self.folder / "out", *arguments)
+                self.assertGreater(result.returncode, 100)
+                sentence, advice = result.stderr.splitlines()
+                for word in words:
+                    self.assertIn(word, sentence)
+                self.assertIn("--help", advice)
+                self.assertFalse((self.folder / "out").exists())
+
+    def test_a_line_of_five_gigabytes(self):
+        folder = self.source("huge", line("u1,i2"))
+        os.truncate(folder / "log.csv", 5 << 30)
+        begin = time.monotonic()
+        result = prepare(folder / "log.csv", self.folder / "out", "--skip-bad-lines", "9")
+        self.assertLess(time.monotonic() - begin, 5)
+        self.assertLess(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, 1 << 20, "kilobytes, of all runs")
+        self.check_refusal(self.last_line(result), "log.csv:62", "longer than 16 MB")
+        self.assertFalse((self.folder / "out").exists())
+
+    def last_line(self, result):
+        """Behind the lines that were passed over."""
+        *skipped, last = result.stderr.splitlines(keepends=True)
+        self.assertTrue(all(each.startswith("skipped ") for each in skipped), result.stderr)
+        result.stderr = last
+        return result
+
+    def test_where_the_output_goes(self):
+        folder = self.source("good", GOOD)
+        for name, out, words in (("a folder that is not empty", folder, [folder, "not empty"]),
+                                 ("a file", folder / "log.csv", ["log.csv", "not empty"]),
+                                 ("under a file", folder / "log.csv/out", ["log.csv/out"])):
+            with self.subTest(name):
+                self.check_nothing_is_left(folder, prepare(folder / "log.csv", out), *words)
+        empty = self.folder / "empty"
+        empty.mkdir()
+        self.check_succeeds(prepare(folder / "log.csv", empty))
+        self.assertEqual(set(content_of(empty)), {"train.txt", "valid.txt", "test.txt", "items.tsv", "users.tsv", "manifest.json"})
+
+    def test_a_source_that_is_not_there(self):
+        folder = self.source("good", GOOD)
+        result = prepare(folder / "lgo.csv", self.folder / "out")
+        self.check_nothing_is_left(folder, result, "lgo.csv", "not there")
+
+    def test_a_source_that_may_not_be_read(self):
+        folder = self.source("good", GOOD)
+        (folder / "log.csv").chmod(0)
+        as_user = {}
+        if os.geteuid() == 0:
+            self.folder.chmod(0o755)
+            # The program may lie where an ordinary user cannot reach it.
+            user = pwd.getpwnam(ORDINARY_USER)
+            as_user = {"program": shutil.copy2(PROGRAM, self.folder / "rec_engine"), "user": user.pw_uid,
+                       "group": user.pw_gid, "extra_groups": []}
+        result = prepare(folder / "log.csv", self.folder / "out", **as_user)
+        self.check_nothing_is_left(folder, result, "log.csv", "Permission denied")
+
+
+class BadLines(PrepareTest):
+    def setUp(self):
+        super().setUp()
+        lines = GOOD.splitlines(keepends=True)
+        lines[9] = "u1,i2,many,1030\n"
+        lines[19] = "u1,i2\n"
+        lines[29] = ',i2,3,1030\n'
+        lines[39] = 'u1,"i2"x,3,1030\n'
+        lines[49] = "u1,i\0,3,1030\n"
+        self.places = [10, 20, 30, 40, 50]
+        items = ITEMS.splitlines(keepends=True)
+        items[4] = "i3\n"
+        self.log = write_files(self.folder / "log", {"log.csv": "".join(lines), "items.csv": "".join(items)}) / "log.csv"
+
+    def test_they_are_counted_and_listed(self):
+        data, result = self.prepared(self.log, *RATED, "--skip-bad-lines", "5")
+        self.assertEqual(steps_printed(result.stdout)["60 lines read"], [5, 55])
+        manifest = json.loads((data / "manifest.json").read_text())
+        self.assertEqual(manifest["lines"], 60)
+        for told in (result.stderr.splitlines(), manifest["skipped"]):
+            self.assertEqual(len(told), 5)
+            for place, sentence in zip(self.places, told):
+                self.assertIn(f"log.csv:{place}: ", sentence)
+
+    def test_one_more_is_refused(self):
+        result = prepare(self.log, self.folder / "out", *RATED, "--skip-bad-lines", "4")
+        self.check_refusal(result, "log.csv:50", "NUL")
+        self.assertFalse((self.folder / "out").exists())
+
+    def test_lines_of_items_count_too(self):
+        items = ["--items", self.log.parent / "items.csv"]
+        result = prepare(self.log, self.folder / "out", *RATED, *items, "--skip-bad-lines", "5")
+        self.check_refusal(result, "items.csv:5")
+        data, result = self.prepared(self.log, *RATED, *items, "--skip-bad-lines", "6")
+        self.assertEqual(len(json.loads((data / "manifest.json").read_text())["skipped"]), 6)
+        self.assertIn("1 items have no title and go by their ids: i3", result.stdout)
+
+    def test_text_that_is_cut_within_a_letter(self):
+        file = write_files(self.folder / "long", {"log.csv": line("u1,i2,x" + "é" * 40 + ",1030")}) / "log.csv"
+        data, result = self.prepared(file, *RATED, "--skip-bad-lines", "1")
+        self.assertIn("log.csv:31", json.loads((data / "manifest.json").read_text())["skipped"][0])
+
+    def test_many_are_not_all_printed(self):
+        file = write_files(self.folder / "many", {"log.csv": GOOD + "u1\n" * 30}) / "log.csv"
+        data, result = self.prepared(file, "--skip-bad-lines", "30")
+        self.assertEqual(result.stderr.splitlines()[-1], "skipped 10 more lines, which manifest.json names")
+        self.assertEqual(len(result.stderr.splitlines()), 21)
+        self.assertEqual(len(json.loads((data / "manifest.json").read_text())["skipped"]), 30)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
