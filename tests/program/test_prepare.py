@@ -53,7 +53,7 @@ def quoted(rows, delimiter=",", **options):
 
 def table_of(folder, name):
     """Original ids and titles of items.tsv or users.tsv."""
-    rows = [line.split("\t") for line in (folder / name).read_text(newline="\n").split("\n")[1:-1]]
+    rows = [line.split("\t") for line in (folder / name).read_bytes().decode().split("\n")[1:-1]]
     assert [int(number) for number, _, _ in rows] == list(range(len(rows)))
     return [id for _, id, _ in rows], [title for _, _, title in rows]
 
@@ -377,7 +377,7 @@ FILTERS = [
     (["--min-item-once", 9, "--min-user-once", 20],
      {"--dedup first": distinct(), "--min-item-once 9": rare(1, 9), "--min-user-once 20": rare(0, 20)}),
     (["--k-core", "10"], {"--dedup first": distinct(), "--k-core 10": core(10, 10)}),
-    (["--k-core", "18,12"], {"--dedup first": distinct(), "--k-core 18,12": core(18, 12)}),
+    (["--k-core", "14,9"], {"--dedup first": distinct(), "--k-core 14,9": core(14, 9)}),
     (["--min-rating", "2", "--since", MIDDLE, "--dedup", "last", "--min-item-once", 4, "--min-user-once", 6,
       "--k-core", "5,6", *BY_TIME],
      {"--min-rating 2": rated(2), f"--since {MIDDLE}": timed(MIDDLE), "--dedup last": distinct("last", by_time=True),
@@ -396,10 +396,12 @@ class Filters(PrepareTest):
             with self.subTest(arguments):
                 data, result = self.prepared(self.file, *arguments, *ALL_IN_TRAIN)
                 kept, expected = self.log, {f"{len(self.log)} lines read": [0, len(self.log)]}
+                is_read = False  # what is left out on the way is not counted by users and items
                 for step, filtered in steps.items():
                     before, kept = kept, filtered(kept)
+                    is_read = is_read or step.startswith("--dedup")
                     expected[step] = [len(before) - len(kept), len(kept)]
-                    if not step.startswith(("--since", "--until")) and step != "--min-rating 3.5" and step != "--min-rating 2":
+                    if is_read:
                         expected[step] += [len({row[place] for row in kept}) for place in (0, 1)]
                 self.assertGreater(len(kept), 100, "the test should leave something")
                 self.assertLess(len(kept), len(self.log))
@@ -414,7 +416,7 @@ class Filters(PrepareTest):
 
     def test_the_filters_are_tried_where_they_matter(self):
         once = without_repeats(self.log, "first")
-        self.assertLess(len(core_of(once, 18, 12)), len(without_rare(without_rare(once, 0, 18), 1, 12)))
+        self.assertLess(len(core_of(once, 14, 9)), len(without_rare(without_rare(once, 0, 18), 1, 12)))
         self.assertNotEqual(without_repeats(self.log, "first"), without_repeats(self.log, "first", by_time=True))
         self.assertLess(len(once), len(self.log) - 300)
 
@@ -558,7 +560,7 @@ class RawFolders(PrepareTest):
 
     def test_a_damaged_time(self):
         folder, out = self.raw("ml-latest-small"), self.folder / "out"
-        self.check_refusal(prepare(folder, out, "--split", "temporal"), "ratings.csv:522", "84743496 https:", "--split temporal"[:0])
+        self.check_refusal(prepare(folder, out, "--split", "temporal"), "ratings.csv:522", "84743496 https:")
         self.assertFalse(out.exists())
         data, result = self.prepared(folder, "--split", "temporal", "--skip-bad-lines", "1")
         self.assertEqual(steps_printed(result.stdout)["100836 lines read"], [1, 100835])
@@ -647,7 +649,7 @@ REFUSED = [
     ("no column of items", "user_id,what\na,b\n", [], ["log.csv:1", "--item-col", "'what'"]),
     ("ratings that are not there", "user_id,item_id\na,b\n", RATED, ["log.csv", "--rating-col"]),
     ("times that are not there", "user_id,item_id\na,b\n", TIMED, ["log.csv", "--time-col"]),
-    ("another delimiter", GOOD, ["--delimiter", ";"], ["log.csv:1", "';'" if False else "user_id,item_id"]),
+    ("another delimiter", GOOD, ["--delimiter", ";"], ["log.csv:1", "';'", "--delimiter"]),
     ("--k-core 0", GOOD, ["--k-core", "0"], ["--k-core '0'"]),
     ("--k-core 5,0", GOOD, ["--k-core", "5,0"], ["--k-core '5,0'"]),
     ("--k-core in words", GOOD, ["--k-core", "many"], ["--k-core 'many'"]),
@@ -732,11 +734,11 @@ class HurtFiles(PrepareTest):
     def source(self, name, files):
         return write_files(self.folder / name, files if isinstance(files, dict) else {"log.csv": files})
 
-    def check_nothing_is_left(self, folder, result, *words):
-        before = {file.name for file in folder.iterdir()}
-        self.check_refusal(result, *words)
-        self.assertEqual({file.name for file in folder.iterdir()}, before)
-        self.assertEqual([file.name for file in self.folder.iterdir() if "out" in file.name or ".part" in file.name], [])
+    def check_refused(self, folder, source, out, arguments, words, **options):
+        """Nothing comes to be where the source lies or the output would."""
+        before = {file for each in (folder, self.folder) for file in each.iterdir()}
+        self.check_refusal(prepare(source, out, *arguments, **options), *words)
+        self.assertEqual({file for each in (folder, self.folder) for file in each.iterdir()}, before)
 
     def test_refused_files_and_options(self):
         self.assertGreaterEqual(len(REFUSED), 40)
@@ -744,14 +746,13 @@ class HurtFiles(PrepareTest):
             with self.subTest(name):
                 folder = self.source(f"case{number}", files)
                 file = folder / next(iter(files) if isinstance(files, dict) else iter(["log.csv"]))
-                result = prepare(file, self.folder / "out", *arguments, cwd=folder)
-                self.check_nothing_is_left(folder, result, *words)
+                self.check_refused(folder, file, self.folder / f"out{number}", arguments, words, cwd=folder)
 
     def test_refused_folders(self):
         for number, (name, files, words) in enumerate(REFUSED_FOLDERS):
             with self.subTest(name):
                 folder = self.source(f"case{number}", files)
-                self.check_nothing_is_left(folder, prepare(folder, self.folder / "out"), folder, *words)
+                self.check_refused(folder, folder, self.folder / f"out{number}", [], [folder, *words])
 
     def test_accepted(self):
         for number, (name, files, arguments, interactions) in enumerate(ACCEPTED):
@@ -794,7 +795,7 @@ class HurtFiles(PrepareTest):
                                  ("a file", folder / "log.csv", ["log.csv", "not empty"]),
                                  ("under a file", folder / "log.csv/out", ["log.csv/out"])):
             with self.subTest(name):
-                self.check_nothing_is_left(folder, prepare(folder / "log.csv", out), *words)
+                self.check_refused(folder, folder / "log.csv", out, [], words)
         empty = self.folder / "empty"
         empty.mkdir()
         self.check_succeeds(prepare(folder / "log.csv", empty))
@@ -802,8 +803,7 @@ class HurtFiles(PrepareTest):
 
     def test_a_source_that_is_not_there(self):
         folder = self.source("good", GOOD)
-        result = prepare(folder / "lgo.csv", self.folder / "out")
-        self.check_nothing_is_left(folder, result, "lgo.csv", "not there")
+        self.check_refused(folder, folder / "lgo.csv", self.folder / "out", [], ["lgo.csv", "not there"])
 
     def test_a_source_that_may_not_be_read(self):
         folder = self.source("good", GOOD)
@@ -815,8 +815,7 @@ class HurtFiles(PrepareTest):
             user = pwd.getpwnam(ORDINARY_USER)
             as_user = {"program": shutil.copy2(PROGRAM, self.folder / "rec_engine"), "user": user.pw_uid,
                        "group": user.pw_gid, "extra_groups": []}
-        result = prepare(folder / "log.csv", self.folder / "out", **as_user)
-        self.check_nothing_is_left(folder, result, "log.csv", "Permission denied")
+        self.check_refused(folder, folder / "log.csv", self.folder / "out", [], ["log.csv", "Permission denied"], **as_user)
 
 
 class BadLines(PrepareTest):
