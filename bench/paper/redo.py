@@ -34,6 +34,7 @@ DATASETS = {"debian-deps": runs.ROOT / "data/debian-deps",
 LANGUAGE = {name: "all-MiniLM-L6-v2" for name in ("amazon-scientific", "ml-1m", "yelp")}
 BASELINES = ("popularity", "pop-random", "random", "emb-knn")
 CHOSEN_BY = "recall@20"
+CHOSEN_ON = "amazon-scientific"  # whose choices hold for datasets that have none of their own
 SAMPLED_NEGATIVES = 19
 # One set of settings for all zero-shot models, over a dataset's config.toml, so that single and joint ones agree.
 ZERO_SHOT = {"model": "alpharec", "batch": 4096, "epochs": 500}
@@ -52,14 +53,21 @@ class Work:
         self.language = stated or LANGUAGE.get(name, "not stated")
 
     @property
+    def chosen_on(self):
+        """The dataset that this one's settings were chosen on."""
+        return self.name if self.name in records.read_chosen(self.options.chosen) else CHOSEN_ON
+
+    @property
     def chosen(self):
-        return records.read_chosen(self.options.chosen).get(self.name, {})
+        return records.read_chosen(self.options.chosen).get(self.chosen_on, {})
 
     def epochs(self, settings):
         return self.options.epochs or settings["epochs"]
 
     def record(self, table, content, split="test", ranking="all items"):
         head = {"language_model": self.language, "split": split, "ranking": ranking, "best_epoch_by": "validation"}
+        if content["chosen"]:
+            head["chosen_on"] = self.chosen_on
         file = records.write(self.options.results, table, self.name, {**head, **content})
         print(f"    recorded in {file}", flush=True)
 

@@ -144,8 +144,8 @@ def facts_text(table, record):
     if seeds:
         texts += [f"seeds {', '.join(map(str, seeds))}", f"at most {max(run['epochs_at_most'] for run in trained)} epochs"]
     if not table.name.startswith("select_") and table.name != "zero_shot":
-        texts.append(f"settings chosen on validation ({chosen})" if chosen else
-                     "default settings, none chosen for this dataset")
+        texts.append(f"settings chosen on the validation split of {record['chosen_on']} ({chosen})" if chosen else
+                     "default settings, none chosen")
     if "best" in record:
         texts.append(f"best: {record['best']}")
     program = record["program"]

@@ -108,6 +108,13 @@ class Redone(ProgramTest):
             result = self.check_succeeds(self.redo("tau", "--data", "yelp"))
         self.assertEqual(result.stdout.count("trained already"), 6, result.stdout)
 
+    def test_a_dataset_without_choices_takes_those_of_amazon_scientific(self):
+        self.results.mkdir()
+        (self.results / "chosen.json").write_text(json.dumps({"amazon-scientific": {"alpharec": {"lr": 0.002}}}))
+        self.check_succeeds(self.redo("tau", "--data", "yelp"))
+        self.assertEqual(runs.settings_of(self.folder / "runs/yelp/tau/tau=0.3,seed=101")["lr"], 0.002)
+        self.assertEqual(self.record("tau-yelp")["chosen_on"], "amazon-scientific")
+
     def test_what_fails_is_reported_and_the_rest_goes_on(self):
         self.check_succeeds(self.redo("layers", "--data", "yelp"))
         config = self.folder / "runs/yelp/layers/layers=2,seed=101/config.toml"
