@@ -81,12 +81,15 @@ IdTable parse_id_table(std::string_view text, const std::string& name, int64_t f
       throw FileError(name, row.line,
                       "id " + std::to_string(row.id) + " is taken: the first new one is " +
                           std::to_string(first));
-    if (row.id - first >= int64_t(rows.size()))
-      throw FileError(
-          name, row.line,
-          "id " + std::to_string(row.id) + " leaves a gap: " + std::to_string(rows.size()) +
-              " lines must carry the ids " + std::to_string(first) + ", " +
-              std::to_string(first + 1) + ", " + std::to_string(first + 2) + ", ... each once");
+    if (row.id - first >= int64_t(rows.size())) {
+      const std::string from = std::to_string(first);
+      const std::string wanted = rows.size() == 1
+                                     ? "the only line must carry the id " + from
+                                     : std::to_string(rows.size()) + " lines must carry the ids " +
+                                           from + ", " + std::to_string(first + 1) +
+                                           (rows.size() == 2 ? "" : ", ...") + " each once";
+      throw FileError(name, row.line, "id " + std::to_string(row.id) + " leaves a gap: " + wanted);
+    }
     const auto id = static_cast<size_t>(row.id - first);
     if (taken[id])
       throw FileError(name, row.line, "id " + std::to_string(row.id) + " stands twice");

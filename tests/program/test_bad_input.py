@@ -386,7 +386,7 @@ REFUSED_RUNS = [
      ["recommend", "RUN", "--users", "1", "--intent-item", "it77", "--alpha", "0.5"], ["no item 'it77'"]),
     ("several strengths for recommend", lambda run_folder: None,
      ["recommend", "RUN", "--users", "1", "--intent-item", "it3", "--alpha", "0:1:0.5"], ["0:1:0.5", "one value"]),
-    ("new items that go on elsewhere", new_items("21\tnew\tNew\n"), NEW, ["new.tsv:1", "id 21 leaves a gap", "20, 21"]),
+    ("new items that go on elsewhere", new_items("21\tnew\tNew\n"), NEW, ["new.tsv:1", "id 21 leaves a gap", "must carry the id 20"]),
     ("new items numbered as the dataset's", new_items("item\toriginal_id\ttitle\n19\tnew\tNew\n"), NEW,
      ["new.tsv:2", "id 19 is taken", "20"]),
     ("a new item with an old id", new_items("20\tit7\tNew\n"), NEW, ["new.tsv", "'it7'", "already"]),
