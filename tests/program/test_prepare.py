@@ -419,6 +419,14 @@ class Filters(PrepareTest):
                 self.assertEqual([manifest[key] for key in ("lines", "users", "items", *PARTS)],
                                  [len(self.log), users, items, len(kept), 0, 0])
 
+    def test_ratings_that_are_no_whole_halves(self):
+        log = [("a", "x", 4.1, 1), ("a", "y", 3.3, 1), ("b", "x", 2, 1), ("b", "x", 2.1, 2), ("b", "y", 4.0, 1)]
+        file = self.write_log(log)
+        for dedup, kept in (("first", {("a", "x")}), ("sum", {("a", "x"), ("b", "x")})):
+            with self.subTest(dedup):
+                data, _ = self.prepared(file, "--min-rating", "4.1", "--dedup", dedup, *ALL_IN_TRAIN)
+                self.assertEqual(set(part_of(data, "train")), kept)
+
     def test_the_filters_are_tried_where_they_matter(self):
         once = without_repeats(self.log, "first")
         self.assertLess(len(core_of(once, 14, 9)), len(without_rare(without_rare(once, 0, 14), 1, 9)))
@@ -669,8 +677,8 @@ REFUSED = [
     ("--split of huge parts", GOOD, ["--split", "1e308:1e308:1e308"], ["--split '1e308:1e308:1e308'"]),
     ("--split by a word", GOOD, ["--split", "nonsense"], ["--split 'nonsense'", "leave-one-out"]),
     ("--split temporal by a word", GOOD, ["--split", "temporal:late"], ["--split 'temporal:late'"]),
-    ("--cold-share 0", GOOD, ["--split", "cold-items", "--cold-share", "0"], ["-share 0", "chooses none"]),
-    ("--cold-share 1", GOOD, ["--split", "cold-users", "--cold-share", "1"], ["-share 1", "leaves nothing"]),
+    ("--cold-share 0", GOOD, ["--split", "cold-items", "--cold-share", "0"], ["--cold-share 0", "chooses none"]),
+    ("--cold-share 1", GOOD, ["--split", "cold-users", "--cold-share", "1"], ["--cold-share 1", "leaves nothing"]),
     ("--since a word", GOOD, ["--since", "spring"], ["--since 'spring'", "2018-01-31"]),
     ("--until a date that is none", GOOD, ["--until", "2018-13-01"], ["--until '2018-13-01'"]),
     ("--since that leaves nothing", GOOD, ["--since", "2018-01-01"], ["log.csv", "no interaction"]),
@@ -687,6 +695,8 @@ REFUSED = [
      ["items.csv:1", "--title-cols"]),
     ("items with too few columns", {"log.csv": GOOD, "items.csv": ITEMS + "i9\n"}, ["--items", "items.csv"],
      ["items.csv:9", "1 columns"]),
+    ("items with too many columns", {"log.csv": GOOD, "items.csv": ITEMS + "i1,Matrix, The\n"}, ["--items", "items.csv"],
+     ["items.csv:9", "3 columns"]),
     ("items in Latin-1", {"log.csv": GOOD, "items.csv": ITEMS.encode() + b"i1,caf\xe9\n"}, ["--items", "items.csv"],
      ["items.csv:9", "not UTF-8"]),
     ("items empty", {"log.csv": GOOD, "items.csv": ""}, ["--items", "items.csv"], ["items.csv", "is empty"]),
@@ -699,6 +709,11 @@ REFUSED_FOLDERS = [
     ("a dataset", {"train.txt": "0 1\n"}, ["dataset folder already"]),
     ("several .inter files", {"a.inter": "user_id:token\titem_id:token\n", "b.inter": "user_id:token\titem_id:token\n"},
      ["several", "a.inter", "b.inter"]),
+    ("two datasets that are split", {"a.train.inter": "user_id:token\titem_id:token\n1\t2\n",
+                                     "b.train.inter": "user_id:token\titem_id:token\n1\t2\n"}, ["a.train.inter", "b.train.inter"]),
+    ("a part of a split twice", {"a.train.inter": "user_id:token\titem_id:token\n1\t2\n",
+                                 "a.train.inter.gz": gzip.compress(b"user_id:token\titem_id:token\n1\t2\n")},
+     ["a.train.inter", "a.train.inter.gz"]),
     ("MovieLens twice", {"ratings.csv": GOOD, "u.data": GOOD}, ["several", "ratings.csv", "u.data"]),
 ]
 
@@ -810,6 +825,17 @@ class HurtFiles(PrepareTest):
     def test_a_source_that_is_not_there(self):
         folder = self.source("good", GOOD)
         self.check_refused(folder, folder / "lgo.csv", self.folder / "out", [], ["lgo.csv", "not there"])
+
+    def test_a_pipe_is_read_whole_or_refused(self):
+        lines = 200_000  # more than a buffer holds
+        folder = self.source("long", "user_id,item_id\n" + "".join(f"u{n % 1000},i{n // 1000}\n" for n in range(lines)))
+        with subprocess.Popen(["cat", folder / "log.csv"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as cat:
+            pipe = cat.stdout.fileno()
+            result = prepare(f"/dev/fd/{pipe}", self.folder / "out", pass_fds=[pipe])
+        if result.returncode == 0:
+            self.assertEqual(steps_printed(result.stdout)[f"{lines} lines read"], [0, lines])
+        else:
+            self.check_refusal(result, f"/dev/fd/{pipe}", "pipe")
 
     def test_a_source_that_may_not_be_read(self):
         folder = self.source("good", GOOD)
