@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -35,7 +36,7 @@ struct Options {
   std::optional<double> least_rating;
   int64_t item_once = 1, user_once = 1, most_bad_lines = 0;
   std::string split;  // "": as the source has it, else 4:3:3
-  double cold_share = 0.1;
+  std::optional<double> cold_share;
   uint64_t seed = 101;
   bool quiet = false;
 };
@@ -55,14 +56,14 @@ std::pair<int64_t, int64_t> core_of(const std::string& word) {
   return {user, item};
 }
 
-std::optional<int64_t> time_given(const std::string& word, const char* option) {
+std::optional<TimeLimit> limit_given(const std::string& word, const char* option) {
   if (word.empty()) return std::nullopt;
   const std::optional<int64_t> time = parsed_time(word);
   if (!time)
     throw std::invalid_argument(fmt::format(
         "{} '{}': must be a number, as the source has them, or a date such as 2018-01-31", option,
         word));
-  return time;
+  return TimeLimit{*time, word.find('-', 1) != std::string::npos};
 }
 
 std::vector<std::string> words_of(const std::string& list) {
@@ -122,11 +123,12 @@ Reading read_all(const Source& source, const Options& options, const SplitPlan& 
   ReadingOptions reading;
   if (!sums) reading.least_rating = options.least_rating;
   reading.keep_ratings = sums;
-  reading.since = time_given(options.since, "--since");
-  reading.until = time_given(options.until, "--until");
+  reading.since = limit_given(options.since, "--since");
+  reading.until = limit_given(options.until, "--until");
   // Times are read where something asks for them; the first and the last of repeated interactions
   // are then those by time, else by line.
   reading.keep_times = plan.rule == SplitRule::temporal || plan.rule == SplitRule::leave_one_out ||
+                       reading.since || reading.until ||
                        !options.source.column[size_t(Column::time)].empty();
   reading.most_bad_lines = options.most_bad_lines;
   constexpr int64_t kThousandths = 1000;
@@ -214,7 +216,7 @@ Json options_json(const Options& options) {
   add("title-separator", options.title_separator, options.title_separator != " ");
   add("delimiter", options.source.delimiter, !options.source.delimiter.empty());
   add("encoding", options.source.encoding, !options.source.encoding.empty());
-  add("no-header", true, options.source.no_header);
+  add("header", options.source.header > 0, options.source.header != 0);
   if (options.least_rating) json["min-rating"] = *options.least_rating;
   add("since", options.since, !options.since.empty());
   add("until", options.until, !options.until.empty());
@@ -223,7 +225,7 @@ Json options_json(const Options& options) {
   add("min-user-once", options.user_once, options.user_once > 1);
   add("k-core", options.core, !options.core.empty());
   json["split"] = options.split;
-  add("cold-share", options.cold_share, options.split.rfind("cold-", 0) == 0);
+  if (options.cold_share) json["share"] = *options.cold_share;
   json["seed"] = options.seed;
   add("skip-bad-lines", options.most_bad_lines, options.most_bad_lines > 0);
   return json;
@@ -250,6 +252,13 @@ int run_prepare(Options options) {
   SplitPlan plan =
       split_plan(cold_items || cold_users || options.split.empty() ? "4:3:3" : options.split);
   plan.seed = options.seed;
+  if (options.cold_share && !cold_items && !cold_users)
+    throw std::invalid_argument(
+        "--share is of --split cold-items and cold-users alone; leave it out");
+  if (cold_items || cold_users) options.cold_share = options.cold_share.value_or(0.1);
+  if (options.least_rating && !std::isfinite(*options.least_rating))
+    throw std::invalid_argument(
+        fmt::format("--min-rating {}: must be a number", *options.least_rating));
   if (!options.core.empty()) core_of(options.core);
   require_free_folder(options.folder);
   options.source.title_columns = words_of(options.title_columns);
@@ -288,7 +297,7 @@ int run_prepare(Options options) {
   ColdSplit cold;
   if (cold_items || cold_users) {
     cold =
-        cold_split(data, cold_items ? Cold::items : Cold::users, options.cold_share, options.seed);
+        cold_split(data, cold_items ? Cold::items : Cold::users, *options.cold_share, options.seed);
     views = {cold.train.view(), cold.valid.view(), cold.test.view()};
   }
   const auto entries = [](const CsrView& m) { return m.row_start[m.rows]; };
@@ -308,7 +317,9 @@ int run_prepare(Options options) {
                          {"valid", entries(views.valid)},
                          {"test", entries(views.test)},
                          {"without_title", without_title}};
-  write_dataset(options.folder, data, views, {{"manifest.json", manifest.dump(1) + "\n"}});
+  write_dataset(
+      options.folder, data, views,
+      {{"manifest.json", manifest.dump(1, ' ', false, Json::error_handler_t::replace) + "\n"}});
 
   fmt::print("{}: {} users, {} items; {} train, {} valid, {} test\n", options.folder, data.users,
              data.items, entries(views.train), entries(views.valid), entries(views.test));
@@ -338,7 +349,8 @@ Command add_prepare(CLI::App& app) {
     command->add_option(kOptions[c], options->source.column[c],
                         "column, by its name or its number from 1");
   command->add_option("--delimiter", options->source.delimiter, "between columns");
-  command->add_flag("--no-header", options->source.no_header, "the first line is an interaction");
+  command->add_flag("--header{1},--no-header{-1}", options->source.header,
+                    "whether the first line names the columns");
   command->add_option("--encoding", options->source.encoding, "of SOURCE and of the items")
       ->check(CLI::IsMember({"utf-8", "latin1"}));
   command->add_option("--items", options->source.items, "file of items: ids and titles");
@@ -349,7 +361,9 @@ Command add_prepare(CLI::App& app) {
   command->add_option("--since", options->since, "leave out what is earlier: a time or a date");
   command->add_option("--until", options->until, "leave out what is not earlier");
   command
-      ->add_option("--dedup", options->dedup, "which of a user's interactions with one item stays")
+      ->add_option("--dedup", options->dedup,
+                   "which of a user's interactions with one item stays: by time where times "
+                   "are read, else by line; sum: of the ratings")
       ->check(CLI::IsMember({"first", "last", "sum"}))
       ->capture_default_str();
   constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
@@ -366,7 +380,7 @@ Command add_prepare(CLI::App& app) {
   command->add_option("--split", options->split,
                       "TRAIN:VALID:TEST, temporal[:TRAIN:VALID:TEST], leave-one-out, cold-items or "
                       "cold-users; as SOURCE is split, else 4:3:3");
-  command->add_option("--cold-share", options->cold_share,
+  command->add_option("--share", options->cold_share,
                       "of the items or users, with --split cold-...");
   command->add_option("--seed", options->seed, "of the split")
       ->check(CLI::Range(int64_t{0}, kMost))

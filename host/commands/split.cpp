@@ -19,9 +19,6 @@ struct Options {
 };
 
 int run_split(const Options& options) {
-  if (!(options.share > 0 && options.share < 1))
-    throw std::invalid_argument(
-        fmt::format("--share {}: must be above 0 and below 1", options.share));
   DatasetOptions reading;
   reading.language = options.language;
   const Dataset data = load_dataset(options.data, reading);

@@ -37,6 +37,8 @@ std::vector<uint8_t> choose(const Dataset& data, Cold cold, double share, uint64
   }
   found.among = int64_t(draws.size());
   found.chosen = std::llround(share * double(draws.size()));
+  if (!(share > 0 && share < 1))
+    throw std::invalid_argument(fmt::format("--share {}: must be above 0 and below 1", share));
   const std::string what = fmt::format("--share {} of {} {} with training interactions", share,
                                        found.among, name_of(cold));
   if (found.chosen < 1) throw std::invalid_argument(what + " chooses none; give a larger one");

@@ -43,7 +43,9 @@ class Gzip final : public Decompressor {
   ~Gzip() override { inflateEnd(&stream_); }
 
   Moved move(const char* from, size_t bytes, char* to, size_t room) override {
-    if (whole_) {  // another member follows the one that ended
+    if (whole_) {  // zeros that fill a block up, or another member, follow the one that ended
+      const size_t zeros = std::min(std::string_view(from, bytes).find_first_not_of('\0'), bytes);
+      if (zeros > 0 || bytes == 0) return {zeros, 0};
       if (inflateReset(&stream_) != Z_OK) throw std::bad_alloc();
       whole_ = false;
     }
@@ -92,16 +94,14 @@ ByteSource::ByteSource(std::string path) : path_(std::move(path)), chunk_(new ch
   if (::stat(path_.c_str(), &facts) != 0)
     throw FileError(path_, "cannot be opened (" + system_reason() + ")");
   if (S_ISDIR(facts.st_mode)) throw FileError(path_, "is a folder where a file is expected");
+  if (!S_ISREG(facts.st_mode))
+    throw FileError(path_,
+                    "is a pipe or a device, which cannot be read twice; put it into a file first");
   file_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
   if (file_ < 0) throw FileError(path_, "cannot be opened (" + system_reason() + ")");
   try {
     bytes_ = facts.st_size;
-    // A pipe may give fewer bytes at once than the signature has.
-    while (chunk_end_ < kZstd.size()) {
-      const size_t more = read_file(chunk_.get() + chunk_end_, kChunkBytes - chunk_end_);
-      if (more == 0) break;
-      chunk_end_ += more;
-    }
+    chunk_end_ = read_file(chunk_.get(), kChunkBytes);
     const std::string_view begin(chunk_.get(), chunk_end_);
     if (begin.substr(0, kGzip.size()) == kGzip) decompressor_ = std::make_unique<Gzip>();
     if (begin.substr(0, kZstd.size()) == kZstd) decompressor_ = std::make_unique<Zstd>();

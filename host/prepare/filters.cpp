@@ -47,11 +47,11 @@ int64_t drop_repeats(InteractionLog& log, Dedup which) {
         const bool later = log.time.empty() || log.time[*next] >= log.time[chosen];
         const bool earlier = !log.time.empty() && log.time[*next] < log.time[chosen];
         if (which == Dedup::last ? later : which == Dedup::first && earlier) chosen = *next;
-        if (which == Dedup::sum) sum += double(log.rating[*next]);
+        if (which == Dedup::sum) sum += log.rating[*next];
         stays[*next] = 0;
       }
       stays[chosen] = 1;
-      if (which == Dedup::sum) log.rating[chosen] = float(sum);
+      if (which == Dedup::sum) log.rating[chosen] = sum;
       at = next;
     }
   }
@@ -59,7 +59,7 @@ int64_t drop_repeats(InteractionLog& log, Dedup which) {
 }
 
 int64_t drop_ratings_below(InteractionLog& log, double least) {
-  return log.keep_if([&](int64_t n) { return double(log.rating[size_t(n)]) >= least; });
+  return log.keep_if([&](int64_t n) { return log.rating[size_t(n)] >= least; });
 }
 
 int64_t drop_rare_items(InteractionLog& log, int64_t least) {

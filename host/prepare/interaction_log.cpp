@@ -13,20 +13,15 @@
 namespace rec {
 namespace {
 
-std::string shortened(std::string_view text) {
-  constexpr size_t kShown = 40;
-  return text.size() <= kShown ? std::string(text) : std::string(text.substr(0, kShown)) + "...";
-}
-
 double finite_number(const RecordReader& reader, std::string_view text, const char* what) {
   double value = 0;
   const char* last = text.data() + text.size();
   const auto [rest, error] = std::from_chars(text.data(), last, value);
   if (error == std::errc::result_out_of_range)
     reader.refuse(
-        fmt::format("the {} '{}' is too large or too small for a number", what, shortened(text)));
+        fmt::format("the {} '{}' is too large or too small for a number", what, excerpt(text)));
   if (error != std::errc() || rest != last || !std::isfinite(value))
-    reader.refuse(fmt::format("the {} '{}' is not a number", what, shortened(text)));
+    reader.refuse(fmt::format("the {} '{}' is not a number", what, excerpt(text)));
   return value;
 }
 
@@ -34,7 +29,7 @@ int64_t time_of(const RecordReader& reader, std::string_view text) {
   const std::optional<int64_t> time = parsed_time(text);
   if (!time)
     reader.refuse(fmt::format("the time '{}' is neither a number nor a date such as 2018-01-31",
-                              shortened(text)));
+                              excerpt(text)));
   return *time;
 }
 
@@ -42,7 +37,16 @@ void require_id(const RecordReader& reader, std::string_view id, const char* wha
   if (id.empty()) reader.refuse(fmt::format("has no {} id; every interaction needs one", what));
   if (id.find_first_of("\t\n\r") != std::string_view::npos)
     reader.refuse(fmt::format("the {} id '{}' holds a tab or a line end, which no id may", what,
-                              shortened(id)));
+                              excerpt(id)));
+}
+
+// As many columns as the header has, or as are looked at where there is none.
+void require_width(const RecordReader& reader, size_t header, int last) {
+  const size_t columns = reader.fields().size();
+  if (header > 0 ? columns != header : int(columns) <= last)
+    reader.refuse(fmt::format("has {} columns, not {}", columns,
+                              header > 0 ? fmt::format("the {} of the header", header)
+                                         : fmt::format("at least {}", last + 1)));
 }
 
 SourceFacts facts_of(const RecordReader& reader) {
@@ -52,18 +56,27 @@ SourceFacts facts_of(const RecordReader& reader) {
 }
 
 // Calls take() for every record; what is wrong with one goes to bad_lines while there is room.
+// Returns how many there were, bad ones too.
 template <class Take>
-void for_each_record(RecordReader& reader, int64_t most_bad_lines,
-                     std::vector<std::string>& bad_lines, Take take) {
-  for (bool more = true; more;) {
+int64_t for_each_record(RecordReader& reader, int64_t most_bad_lines,
+                        std::vector<std::string>& bad_lines, Take take) {
+  for (int64_t records = 0;; ++records) {
     try {
-      more = reader.next();
-      if (more) take();
+      if (!reader.next()) return records;
+      take();
     } catch (const FileError& bad) {
       if (!reader.can_go_on() || int64_t(bad_lines.size()) >= most_bad_lines) throw;
       bad_lines.emplace_back(bad.what());
     }
   }
+}
+
+// A blank for each tab and line end.
+void make_one_line(std::string& text) {
+  for (size_t at = text.find("\r\n"); at != std::string::npos; at = text.find("\r\n", at))
+    text.erase(at, 1);
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return c == '\t' || c == '\n' || c == '\r'; }, ' ');
 }
 
 class Reader {
@@ -72,13 +85,18 @@ class Reader {
 
   void read(const InteractionFile& file, const std::function<void(int64_t)>& told) {
     RecordReader records(file.path, file.dialect);
-    if (file.has_header && !records.next()) return;
-    const size_t columns = file.has_header ? records.fields().size() : 0;
     require_columns(file);
-    constexpr int64_t kLinesBetween = 1 << 16;
-    for_each_record(records, options_.most_bad_lines, reading_.bad_lines, [&] {
-      if (++reading_.lines % kLinesBetween == 0) told(records.source().bytes_read());
-      take(file, records, columns);
+    std::vector<std::string> header;
+    if (file.has_header && records.next())
+      header.assign(records.fields().begin(), records.fields().end());
+    int64_t until_told = 0;
+    reading_.lines += for_each_record(records, options_.most_bad_lines, reading_.bad_lines, [&] {
+      constexpr int64_t kLinesBetween = 1 << 16;
+      if (--until_told < 0) {
+        told(records.source().bytes_read());
+        until_told = kLinesBetween;
+      }
+      take(file, records, header);
     });
     told(records.source().bytes_read());
     reading_.sources.push_back(facts_of(records));
@@ -96,13 +114,13 @@ class Reader {
                       "needs times (--since, --until, --split temporal and leave-one-out)");
   }
 
-  void take(const InteractionFile& file, const RecordReader& records, size_t columns) {
+  void take(const InteractionFile& file, const RecordReader& records,
+            const std::vector<std::string>& header) {
     const std::vector<std::string_view>& fields = records.fields();
     const int last = *std::max_element(file.place.begin(), file.place.end());
-    if (columns > 0 ? fields.size() != columns : int(fields.size()) <= last)
-      records.refuse(fmt::format("has {} columns, not {}", fields.size(),
-                                 columns > 0 ? fmt::format("the {} of the header", columns)
-                                             : fmt::format("at least {}", last + 1)));
+    require_width(records, header.size(), last);
+    if (std::equal(fields.begin(), fields.end(), header.begin(), header.end()))
+      records.refuse("is the header once more; take that line out");
     const std::string_view user = fields[size_t(file.at(Column::user))],
                            item = fields[size_t(file.at(Column::item))];
     require_id(records, user, "user");
@@ -117,7 +135,8 @@ class Reader {
       ++reading_.below_rating;
       return;
     }
-    if ((options_.since && time < *options_.since) || (options_.until && time >= *options_.until)) {
+    if ((options_.since && is_before(time, *options_.since)) ||
+        (options_.until && !is_before(time, *options_.until))) {
       ++reading_.outside_time;
       return;
     }
@@ -126,8 +145,14 @@ class Reader {
     log.user.push_back(log.users.number_of(user));
     log.item.push_back(log.items.number_of(item));
     if (options_.keep_times) log.time.push_back(time);
-    if (options_.keep_ratings) log.rating.push_back(float(rating));
+    if (options_.keep_ratings) log.rating.push_back(rating);
     if (file.split) log.split.push_back(uint8_t(*file.split));
+  }
+
+  // A date stands for seconds; times of thousands of years are milliseconds.
+  static bool is_before(int64_t time, const TimeLimit& limit) {
+    constexpr int64_t kMilliseconds = 100'000'000'000;
+    return (limit.is_date && std::abs(time) >= kMilliseconds ? time / 1000 : time) < limit.time;
   }
 
   const ReadingOptions& options_;
@@ -159,12 +184,11 @@ Titles read_titles(const ItemFile& file, const IdDictionary& items, const std::s
   titles.title.resize(size_t(items.size()));
   std::vector<uint8_t> has_come(size_t(items.size()), 0);
   RecordReader records(file.path, file.dialect);
-  if (file.has_header) records.next();
+  const size_t header = file.has_header && records.next() ? records.fields().size() : 0;
   const int last = std::max(file.id, *std::max_element(file.text.begin(), file.text.end()));
   for_each_record(records, most_bad_lines, bad_lines, [&] {
     const std::vector<std::string_view>& fields = records.fields();
-    if (int(fields.size()) <= last)
-      records.refuse(fmt::format("has {} columns, not at least {}", fields.size(), last + 1));
+    require_width(records, header, last);
     const int32_t item = items.find(fields[size_t(file.id)]);
     if (item < 0) {
       ++titles.unknown;
@@ -179,8 +203,7 @@ Titles read_titles(const ItemFile& file, const IdDictionary& items, const std::s
       if (!title.empty()) title += separator;
       title += text;
     }
-    for (char& c : title)
-      if (c == '\t' || c == '\n' || c == '\r') c = ' ';
+    make_one_line(title);
   });
   titles.source = facts_of(records);
   return titles;

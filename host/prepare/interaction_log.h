@@ -1,5 +1,5 @@
 // Interactions as a source has them, line after line, before anything is filtered: ids in memory
-// once, and 8 bytes an interaction, 8 more where times are asked for and 4 where ratings are.
+// once, and 8 bytes an interaction, 8 more where times are asked for and 8 where ratings are.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -17,7 +17,7 @@ struct InteractionLog {
   IdDictionary users, items;
   std::vector<int32_t> user, item;
   std::vector<int64_t> time;   // seconds or whatever the source counts; empty where not kept
-  std::vector<float> rating;   // empty where not kept
+  std::vector<double> rating;  // empty where not kept
   std::vector<uint8_t> split;  // as Split; empty where the source is not split
 
   int64_t size() const { return int64_t(user.size()); }
@@ -26,9 +26,14 @@ struct InteractionLog {
   int64_t keep_if(Keep keep);
 };
 
+struct TimeLimit {
+  int64_t time = 0;
+  bool is_date = false;  // it was given as one
+};
+
 struct ReadingOptions {
   std::optional<double> least_rating;
-  std::optional<int64_t> since, until;  // from `since` on, before `until`
+  std::optional<TimeLimit> since, until;  // from `since` on, before `until`
   bool keep_times = false, keep_ratings = false;
   int64_t most_bad_lines = 0;  // passed over; one more is refused
 };

@@ -7,6 +7,7 @@
 
 #include "host/formats/file_error.h"
 #include "host/formats/id_table.h"
+#include "host/prepare/object_line.h"
 
 namespace rec {
 namespace {
@@ -40,6 +41,17 @@ void add_latin1(std::string_view text, std::string& utf8) {
 }
 
 }  // namespace
+
+std::string excerpt(std::string_view text) {
+  constexpr size_t kShown = 40;
+  size_t end = std::min(text.size(), kShown);
+  while (end > 0 && end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80)
+    --end;
+  std::string shown(text.substr(0, end));
+  std::replace_if(
+      shown.begin(), shown.end(), [](char c) { return c == '\n' || c == '\r' || c == '\t'; }, ' ');
+  return end < text.size() ? shown + "..." : shown;
+}
 
 RecordReader::RecordReader(const std::string& path, const Dialect& dialect)
     : source_(path), dialect_(dialect), buffer_(kBufferBytes) {}
@@ -122,6 +134,7 @@ bool RecordReader::next() {
 
 void RecordReader::split(std::string_view line) {
   fields_.clear();
+  if (dialect_.objects) return split_object(line);
   if (dialect_.quotes && line.find('"') != std::string_view::npos) return split_quoted(line);
   const std::string& delimiter = dialect_.delimiter;
   for (;;) {
@@ -132,6 +145,13 @@ void RecordReader::split(std::string_view line) {
   }
 }
 
+void RecordReader::split_object(std::string_view line) {
+  if (!read_object(line, dialect_.keys, values_))
+    refuse(fmt::format("is neither a JSON object nor what Python prints of a dict: '{}'",
+                       excerpt(line)));
+  fields_.assign(values_.begin(), values_.end());
+}
+
 void RecordReader::add_line(size_t position) {
   std::string_view more;
   const int64_t lines = line_ - record_line_;
@@ -139,7 +159,7 @@ void RecordReader::add_line(size_t position) {
     can_go_on_ = false;
     refuse(
         fmt::format("the quote before '{}' is never closed; close it, or double it inside of text",
-                    quoted_.substr(position, 20)));
+                    excerpt(std::string_view(quoted_).substr(position))));
   }
   if (more.find('\0') != std::string_view::npos)
     throw FileError(source_.path(), line_, "holds a NUL byte; the file is damaged or not text");
@@ -189,7 +209,7 @@ void RecordReader::split_quoted(std::string_view line) {
       if (at < quoted_.size() && quoted_.compare(at, delimiter.size(), delimiter) != 0)
         refuse(
             fmt::format("text stands behind the closing quote: '{}'; double a quote inside of text",
-                        quoted_.substr(at, 20)));
+                        excerpt(std::string_view(quoted_).substr(at))));
     } else {
       const size_t end = std::min(quoted_.find(delimiter, at), quoted_.size());
       unquoted_.append(quoted_, at, end - at);

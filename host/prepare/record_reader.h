@@ -1,9 +1,11 @@
-// The records of a delimited text file, one after another: CSV, TSV and their relatives, plain or
-// compressed, of any size in little memory.
+// The records of a text file, one after another, plain or compressed, of any size in little memory:
+// lines of delimited fields (CSV, TSV and their relatives), or of one object each (JSON, or what
+// Python prints of a dict).
 //
 // Accepted: CRLF, a UTF-8 byte order mark, empty lines (passed over), quoted fields with doubled
 // quotes, delimiters and line ends inside. Refused with the line: bytes that are not UTF-8, NUL, a
-// quote that is not closed, text behind a closing quote, a record longer than 16 MB.
+// quote that is not closed, text behind a closing quote, a line without an object where objects are
+// expected, a record longer than 16 MB.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -19,13 +21,20 @@ struct Dialect {
   bool quotes = true;             // "..." may stand around a field
   bool backslash_quotes = false;  // \" inside of quotes is a quote
   bool latin1 = false;            // else UTF-8
+  // A line is an object, and its fields are the values of `keys` (prepare/object_line.h); without
+  // keys, the object's own keys.
+  bool objects = false;
+  std::vector<std::string> keys = {};
 };
+
+// The begin of a text as a refusal shows it: on one line, whole letters.
+std::string excerpt(std::string_view text);
 
 class RecordReader {
  public:
   RecordReader(const std::string& path, const Dialect& dialect);
 
-  // The next record, or false at the end. Throws FileError; bad_line() then says whether reading can
+  // The next record, or false at the end. Throws FileError; can_go_on() then says whether reading can
   // go on behind that line.
   bool next();
   // Of the last record, valid until the next call of next(): UTF-8, quotes taken off.
@@ -41,6 +50,7 @@ class RecordReader {
   void fill();
   void split(std::string_view line);
   void split_quoted(std::string_view line);
+  void split_object(std::string_view line);
   // One more line behind an open quote, added to quoted_.
   void add_line(size_t position);
 
@@ -51,9 +61,10 @@ class RecordReader {
   bool at_end_ = false, can_go_on_ = true;
   int64_t line_ = 0, record_line_ = 0;
   std::vector<std::string_view> fields_;
-  std::string converted_;  // a line of Latin-1 as UTF-8
-  std::string quoted_;     // a record with line ends inside of quotes
-  std::string unquoted_;   // its fields without quotes
+  std::string converted_;            // a line of Latin-1 as UTF-8
+  std::string quoted_;               // a record with line ends inside of quotes
+  std::string unquoted_;             // its fields without quotes
+  std::vector<std::string> values_;  // of an object
 };
 
 }  // namespace rec

@@ -4,6 +4,7 @@
 //   recbole      NAME.inter, or NAME.train.inter, NAME.valid.inter, NAME.test.inter; NAME.item
 //   movielens    ratings.csv and movies.csv; ratings.dat and movies.dat; u.data and u.item
 //   book-crossing  BX-Book-Ratings.csv and BX_Books.csv or BX-Books.csv
+//   jsonl        an object a line: JSON, or what Python prints of a dict (Amazon reviews, Steam)
 //   csv          one file of any name: its first line names the columns, or they are user, item,
 //                rating, time in that order
 #pragma once
@@ -51,7 +52,7 @@ struct SourceOptions {
   std::vector<std::string> title_columns;    // names, or numbers from 1; empty: as found
   std::string delimiter;                     // "": as found
   std::string encoding;                      // "utf-8", "latin1"; "": as the format has it
-  bool no_header = false;
+  int header = 0;                            // 1: the first line names columns; -1: it does not
 };
 
 extern const std::vector<std::string> kSourceFormats;

@@ -29,7 +29,8 @@ std::array<double, 3> parts_of(const std::string& text, const std::string& word)
   for (size_t p = 0; p < parts.size(); ++p) {
     const auto [rest, error] = std::from_chars(at, last, parts[p]);
     const bool is_last = p + 1 == parts.size();
-    if (error != std::errc() || !(parts[p] >= 0) || !std::isfinite(parts[p]) ||
+    constexpr double kLargest = 1e9;
+    if (error != std::errc() || !(parts[p] >= 0) || parts[p] > kLargest ||
         (is_last ? rest != last : rest == last || *rest != ':'))
       refuse_plan(word);
     at = rest + 1;

@@ -126,6 +126,24 @@ TEST_CASE("records: what is refused is named with its line") {
              Catch::Contains(":2: is longer than 16 MB"));
 }
 
+TEST_CASE("records: an object a line, as JSON or as Python prints it") {
+  Dialect objects;
+  objects.objects = true;
+  CHECK(records_of("{\"a\": 1, \"b\": {\"c\": 2}}\n{}\n", objects) ==
+        std::vector<Fields>{{"a", "b"}, {}});
+  objects.keys = {"b", "a"};
+  CHECK(records_of("{\"a\": \"x\\u00e9\", \"b\": 1.50}\n"
+                   "{\"b\": [\"p\", [\"q\", 3], {\"a\": \"r\"}], \"c\": {\"a\": 4}}\n"
+                   "{\"a\": null, \"b\": true}\n",
+                   objects) ==
+        std::vector<Fields>{{"1.50", "x\xC3\xA9"}, {"p q 3", ""}, {"true", ""}});
+  CHECK(records_of("{'a': \"it's\", 'b': None}\n{u'b': u'\\xe9 \\'\"', u'a': True}\n", objects) ==
+        std::vector<Fields>{{"", "it's"}, {"\xC3\xA9 '\"", "true"}});
+  for (const char* line : {"1", "[1]", "\"a\"", "{\"a\": 1", "{\"a\" 1}", "{} {}", "{'a': 1",
+                           "{'a': '1}", "{\"a\": \"\\ud800\"}", "x"})
+    CHECK_THROWS_WITH(records_of(line, objects), Catch::Contains(":1: is neither a JSON object"));
+}
+
 TEST_CASE("compressed bytes are read as if they were plain") {
   const TemporaryFolder folder;
   std::string text;
@@ -194,7 +212,7 @@ TEST_CASE("filters: one of repeated interactions stays") {
     CHECK(drop_repeats(log, which) == 2);
     return log.rating;
   };
-  using Ratings = std::vector<float>;
+  using Ratings = std::vector<double>;
   CHECK(dropped(Dedup::first, false) == Ratings{1, 2, 4});
   CHECK(dropped(Dedup::last, false) == Ratings{2, 4, 5});
   CHECK(dropped(Dedup::first, true) == Ratings{2, 3, 4});
