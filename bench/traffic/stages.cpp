@@ -177,7 +177,8 @@ void hidden_layer_backward(const Shape& shape, Place& place) {
 // batch's users alone, backward the first reads their gradients alone: three and the batch's rows.
 // Four rows of every node are read or written in between.
 Ledger ledger_of_propagation(const Shape& shape) {
-  const double batch_edges = double(shape.batch) * double(shape.edges) / double(shape.users);
+  const double users_drawn = -std::expm1(-double(shape.batch) / double(shape.users));  // a share
+  const double batch_edges = users_drawn * double(shape.edges);
   return {(3.0 * double(shape.edges) + batch_edges) * row_bytes(shape),
           4.0 * double(shape.nodes()) * row_bytes(shape),
           "three half products and a batch's rows; four rows a node"};

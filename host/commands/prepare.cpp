@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <filesystem>
 #include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -63,7 +64,7 @@ std::optional<TimeLimit> limit_given(const std::string& word, const char* option
     throw std::invalid_argument(fmt::format(
         "{} '{}': must be a number, as the source has them, or a date such as 2018-01-31", option,
         word));
-  return TimeLimit{*time, word.find('-', 1) != std::string::npos};
+  return TimeLimit{*time, parsed_date(word).has_value()};
 }
 
 std::vector<std::string> words_of(const std::string& list) {
@@ -204,14 +205,12 @@ std::string some_of(const std::vector<std::string>& words) {
 }
 
 Json options_json(const Options& options) {
-  constexpr std::array<const char*, kColumns> kNames = {"user-col", "item-col", "rating-col",
-                                                        "time-col"};
   Json json;
   const auto add = [&](const char* name, const auto& value, bool is_given) {
     if (is_given) json[name] = value;
   };
   for (size_t c = 0; c < kColumns; ++c)
-    add(kNames[c], options.source.column[c], !options.source.column[c].empty());
+    add(kColumnOptions[c] + 2, options.source.column[c], !options.source.column[c].empty());
   add("title-cols", options.title_columns, !options.title_columns.empty());
   add("title-separator", options.title_separator, options.title_separator != " ");
   add("delimiter", options.source.delimiter, !options.source.delimiter.empty());
@@ -228,6 +227,29 @@ Json options_json(const Options& options) {
   if (options.cold_share) json["share"] = *options.cold_share;
   json["seed"] = options.seed;
   add("skip-bad-lines", options.most_bad_lines, options.most_bad_lines > 0);
+  return json;
+}
+
+// How each file of interactions was understood: for manifest.json, and in words for the screen.
+Json understood(const Source& source, std::vector<std::string>& sentences) {
+  constexpr std::array<const char*, kColumns> kWhat = {"user", "item", "rating", "time"};
+  Json json = Json::array();
+  for (const InteractionFile& file : source.interactions) {
+    const std::string name = std::filesystem::path(file.path).filename().string();
+    Json columns;
+    std::vector<std::string> words;
+    for (size_t c = 0; c < kColumns; ++c) {
+      if (file.name[c].empty()) continue;
+      columns[kWhat[c]] = file.name[c];
+      words.push_back(fmt::format("{} is {}", kWhat[c], file.name[c]));
+    }
+    sentences.push_back(fmt::format("{}: {}", name, fmt::join(words, ", ")));
+    json.push_back({{"file", name},
+                    {"columns", columns},
+                    {"delimiter", file.dialect.objects ? "" : file.dialect.delimiter},
+                    {"header", file.has_header},
+                    {"encoding", file.dialect.latin1 ? "latin1" : "utf-8"}});
+  }
   return json;
 }
 
@@ -255,7 +277,10 @@ int run_prepare(Options options) {
   if (options.cold_share && !cold_items && !cold_users)
     throw std::invalid_argument(
         "--share is of --split cold-items and cold-users alone; leave it out");
-  if (cold_items || cold_users) options.cold_share = options.cold_share.value_or(0.1);
+  if (cold_items || cold_users) {
+    options.cold_share = options.cold_share.value_or(kDefaultColdShare);
+    require_cold_share(*options.cold_share);
+  }
   if (options.least_rating && !std::isfinite(*options.least_rating))
     throw std::invalid_argument(
         fmt::format("--min-rating {}: must be a number", *options.least_rating));
@@ -304,9 +329,11 @@ int run_prepare(Options options) {
 
   std::vector<std::string> without_title;
   if (source.items) without_title = untitled(log.items, parts.item_of, title);
+  std::vector<std::string> sentences;
   const Json manifest = {{"made_by", "rec_engine prepare"},
                          {"format", source.format},
                          {"sources", sources_json(reading.sources)},
+                         {"read_as", understood(source, sentences)},
                          {"options", options_json(options)},
                          {"lines", reading.lines},
                          {"skipped", reading.bad_lines},
@@ -323,6 +350,7 @@ int run_prepare(Options options) {
 
   fmt::print("{}: {} users, {} items; {} train, {} valid, {} test\n", options.folder, data.users,
              data.items, entries(views.train), entries(views.valid), entries(views.test));
+  for (const std::string& sentence : sentences) fmt::print("{}\n", sentence);
   if (!source.items)
     fmt::print("no titles: items go by their ids; name a file of items with --items\n");
   if (!without_title.empty())
@@ -343,10 +371,8 @@ Command add_prepare(CLI::App& app) {
   command->add_option("--format", options->source.format, "how SOURCE is written")
       ->check(CLI::IsMember(kSourceFormats))
       ->capture_default_str();
-  constexpr std::array<const char*, kColumns> kOptions = {"--user-col", "--item-col",
-                                                          "--rating-col", "--time-col"};
   for (size_t c = 0; c < kColumns; ++c)
-    command->add_option(kOptions[c], options->source.column[c],
+    command->add_option(kColumnOptions[c], options->source.column[c],
                         "column, by its name or its number from 1");
   command->add_option("--delimiter", options->source.delimiter, "between columns");
   command->add_flag("--header{1},--no-header{-1}", options->source.header,

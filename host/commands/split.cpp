@@ -14,11 +14,12 @@ namespace {
 
 struct Options {
   std::string data, language, folder, cold;
-  double share = 0.1;
+  double share = kDefaultColdShare;
   uint64_t seed = 101;
 };
 
 int run_split(const Options& options) {
+  require_cold_share(options.share);
   DatasetOptions reading;
   reading.language = options.language;
   const Dataset data = load_dataset(options.data, reading);

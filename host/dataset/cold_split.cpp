@@ -37,8 +37,6 @@ std::vector<uint8_t> choose(const Dataset& data, Cold cold, double share, uint64
   }
   found.among = int64_t(draws.size());
   found.chosen = std::llround(share * double(draws.size()));
-  if (!(share > 0 && share < 1))
-    throw std::invalid_argument(fmt::format("--share {}: must be above 0 and below 1", share));
   const std::string what = fmt::format("--share {} of {} {} with training interactions", share,
                                        found.among, name_of(cold));
   if (found.chosen < 1) throw std::invalid_argument(what + " chooses none; give a larger one");
@@ -54,7 +52,13 @@ std::vector<int32_t> row_of(CsrView m, int64_t r) { return {m.row(r), m.row(r) +
 
 }  // namespace
 
+void require_cold_share(double share) {
+  if (!(share > 0 && share < 1))
+    throw std::invalid_argument(fmt::format("--share {}: must be above 0 and below 1", share));
+}
+
 ColdSplit cold_split(const Dataset& data, Cold cold, double share, uint64_t seed) {
+  require_cold_share(share);
   ColdSplit split;
   const std::vector<uint8_t> is_chosen = choose(data, cold, share, seed, split);
   split.train.cols = split.valid.cols = split.test.cols = data.items;

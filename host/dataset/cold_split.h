@@ -8,6 +8,9 @@
 namespace rec {
 
 enum class Cold { items, users };
+inline constexpr double kDefaultColdShare = 0.1;
+// Throws std::invalid_argument unless it is above 0 and below 1.
+void require_cold_share(double share);
 
 struct ColdSplit {
   HostCsr train, valid, test;  // each [users, items]

@@ -88,7 +88,6 @@ class UnfinishedFolder {
  public:
   explicit UnfinishedFolder(const std::string& place)
       : place_(place), path_(place + ".part" + std::to_string(::getpid())) {
-    remove_leftovers_of(place);
     make_folder(path_);
   }
   ~UnfinishedFolder() {

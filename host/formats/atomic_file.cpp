@@ -134,7 +134,7 @@ void remove_leftovers_of(const std::string& path) {
     const char* last = name.data() + name.size();
     const auto [rest, error] = std::from_chars(name.data() + prefix.size(), last, process);
     const bool is_number = error == std::errc() && rest == last && process > 0;
-    if (is_number && ::kill(process, 0) != 0 && errno == ESRCH) fs::remove_all(entry->path(), ignored);
+    if (is_number && ::kill(process, 0) != 0 && errno == ESRCH) fs::remove(entry->path(), ignored);
   }
 }
 

@@ -32,8 +32,8 @@ class AtomicFile {
 
 void write_whole_file(const std::string& path, std::string_view bytes);
 
-// Removes the halves of this file, or folder, that processes no longer alive were writing when they
-// were killed.
+// Removes the halves of this file that processes no longer
+// alive were writing when they were killed.
 void remove_leftovers_of(const std::string& path);
 
 // Makes the folder and those above it. Throws FileError when that is not possible.

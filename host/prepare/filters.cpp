@@ -70,12 +70,47 @@ int64_t drop_rare_users(InteractionLog& log, int64_t least) {
 }
 
 int64_t keep_core(InteractionLog& log, int64_t of_user, int64_t of_item) {
-  int64_t gone = 0;
-  for (;;) {
-    const int64_t more = drop_rare_users(log, of_user) + drop_rare_items(log, of_item);
-    if (more == 0) return gone;
-    gone += more;
+  // Users and items as nodes: whoever falls below takes one from each of the others on his lines.
+  const int64_t users = log.users.size(), nodes = users + log.items.size();
+  const auto node_of_item = [&](size_t n) { return users + log.item[n]; };
+  std::vector<int64_t> start(size_t(nodes) + 1, 0);
+  for (size_t n = 0; n < log.user.size(); ++n) {
+    ++start[size_t(log.user[n]) + 1];
+    ++start[size_t(node_of_item(n)) + 1];
   }
+  std::vector<int64_t> left(start.begin() + 1, start.end());
+  std::partial_sum(start.begin(), start.end(), start.begin());
+  std::vector<uint32_t> line(size_t(start.back()));
+  {
+    std::vector<int64_t> place(start.begin(), start.end() - 1);
+    for (size_t n = 0; n < log.user.size(); ++n)
+      for (const int64_t node : {int64_t(log.user[n]), node_of_item(n)})
+        line[size_t(place[size_t(node)]++)] = uint32_t(n);
+  }
+  const auto is_below = [&](int64_t node) {
+    return left[size_t(node)] < (node < users ? of_user : of_item);
+  };
+  std::vector<int64_t> gone;
+  std::vector<uint8_t> is_gone(size_t(nodes), 0);
+  const auto drop = [&](int64_t node) {
+    if (is_gone[size_t(node)] == 1 || !is_below(node)) return;
+    is_gone[size_t(node)] = 1;
+    gone.push_back(node);
+  };
+  for (int64_t node = 0; node < nodes; ++node) drop(node);
+  for (size_t next = 0; next < gone.size(); ++next) {
+    const int64_t node = gone[next];
+    for (int64_t e = start[size_t(node)]; e < start[size_t(node) + 1]; ++e) {
+      const uint32_t n = line[size_t(e)];
+      const int64_t other = node < users ? node_of_item(n) : int64_t(log.user[n]);
+      --left[size_t(other)];
+      drop(other);
+    }
+  }
+  return log.keep_if([&](int64_t n) {
+    return is_gone[size_t(log.user[size_t(n)])] == 0 &&
+           is_gone[size_t(node_of_item(size_t(n)))] == 0;
+  });
 }
 
 }  // namespace rec

@@ -35,9 +35,10 @@ int64_t time_of(const RecordReader& reader, std::string_view text) {
 
 void require_id(const RecordReader& reader, std::string_view id, const char* what) {
   if (id.empty()) reader.refuse(fmt::format("has no {} id; every interaction needs one", what));
-  if (id.find_first_of("\t\n\r") != std::string_view::npos)
-    reader.refuse(fmt::format("the {} id '{}' holds a tab or a line end, which no id may", what,
-                              excerpt(id)));
+  if (id.find_first_of(std::string_view("\t\n\r\0", 4)) != std::string_view::npos)
+    reader.refuse(
+        fmt::format("the {} id '{}' holds a tab, a line end or a NUL byte, which no id may", what,
+                    excerpt(id)));
 }
 
 // As many columns as the header has, or as are looked at where there is none.
@@ -71,12 +72,15 @@ int64_t for_each_record(RecordReader& reader, int64_t most_bad_lines,
   }
 }
 
-// A blank for each tab and line end.
+// A blank for each tab, line end and NUL byte.
 void make_one_line(std::string& text) {
-  for (size_t at = text.find("\r\n"); at != std::string::npos; at = text.find("\r\n", at))
-    text.erase(at, 1);
-  std::replace_if(
-      text.begin(), text.end(), [](char c) { return c == '\t' || c == '\n' || c == '\r'; }, ' ');
+  size_t kept = 0;
+  for (size_t at = 0; at < text.size(); ++at) {
+    const char c = text[at];
+    if (c == '\r' && at + 1 < text.size() && text[at + 1] == '\n') continue;
+    text[kept++] = c == '\t' || c == '\n' || c == '\r' || c == '\0' ? ' ' : c;
+  }
+  text.resize(kept);
 }
 
 class Reader {
@@ -152,7 +156,8 @@ class Reader {
   // A date stands for seconds; times of thousands of years are milliseconds.
   static bool is_before(int64_t time, const TimeLimit& limit) {
     constexpr int64_t kMilliseconds = 100'000'000'000;
-    return (limit.is_date && std::abs(time) >= kMilliseconds ? time / 1000 : time) < limit.time;
+    const bool is_large = time >= kMilliseconds || time <= -kMilliseconds;
+    return (limit.is_date && is_large ? time / 1000 : time) < limit.time;
   }
 
   const ReadingOptions& options_;
@@ -169,7 +174,7 @@ Reading read_interactions_of(const Source& source, const ReadingOptions& options
   for (const InteractionFile& file : source.interactions) all += ByteSource(file.path).bytes();
   for (const InteractionFile& file : source.interactions) {
     reader.read(file, [&](int64_t bytes) { told(before + bytes, all); });
-    before += reading.sources.empty() ? 0 : reading.sources.back().bytes;
+    before += reading.sources.back().bytes;
   }
   reading.bad_interactions = int64_t(reading.bad_lines.size());
   if (reading.log.size() == 0)
@@ -190,11 +195,7 @@ Titles read_titles(const ItemFile& file, const IdDictionary& items, const std::s
     const std::vector<std::string_view>& fields = records.fields();
     require_width(records, header, last);
     const int32_t item = items.find(fields[size_t(file.id)]);
-    if (item < 0) {
-      ++titles.unknown;
-      return;
-    }
-    if (has_come[size_t(item)]) return;
+    if (item < 0 || has_come[size_t(item)] == 1) return;
     has_come[size_t(item)] = 1;
     std::string& title = titles.title[size_t(item)];
     for (const int column : file.text) {

@@ -64,7 +64,6 @@ Reading read_interactions_of(const Source& source, const ReadingOptions& options
 struct Titles {
   std::vector<std::string> title;
   SourceFacts source;
-  int64_t unknown = 0;  // items that nobody has interacted with
 };
 Titles read_titles(const ItemFile& file, const IdDictionary& items, const std::string& separator,
                    int64_t most_bad_lines, std::vector<std::string>& bad_lines);

@@ -1,7 +1,10 @@
 #include "host/prepare/object_line.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -38,6 +41,8 @@ class Taker final : public nlohmann::json_sax<nlohmann::json> {
     if (objects_ > 1) return true;
     if (keys_.empty()) values_.push_back(name);
     place_ = size_t(std::find(keys_.begin(), keys_.end(), name) - keys_.begin());
+    if (place_ < keys_.size())
+      values_[place_].clear();  // of a key that comes twice the last counts
     return true;
   }
   bool parse_error(size_t, const std::string&, const nlohmann::json::exception&) override {
@@ -88,6 +93,19 @@ size_t add_string(std::string_view line, size_t at, std::string& json) {
       json += '\'';
     } else if (line[at] == 'x') {  // two digits, a character below 256
       json += "\\u00";
+    } else if (line[at] == 'U') {  // eight digits
+      uint32_t code = 0;
+      const char* first = line.data() + at + 1;
+      const char* last = line.data() + std::min(line.size(), at + 9);
+      if (std::from_chars(first, last, code, 16).ptr != first + 8 || code > 0x10FFFF)
+        return std::string_view::npos;
+      if (code >= 0x10000) {  // two of four digits in JSON
+        json += fmt::format("\\u{:04x}\\u{:04x}", 0xD800 + ((code - 0x10000) >> 10),
+                            0xDC00 + ((code - 0x10000) & 0x3FF));
+      } else {
+        json += fmt::format("\\u{:04x}", code);
+      }
+      at += 8;
     } else {
       json += '\\';
       json += line[at];

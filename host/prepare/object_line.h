@@ -8,7 +8,8 @@ namespace rec {
 
 // values[k]: the value of keys[k] as text: strings as they are, numbers as they are written, null and
 // what is missing as "", the texts of a list, or of lists in it, with blanks between them; of objects
-// inside nothing. Without keys: the object's own keys. False when the line is no object.
+// inside nothing. Of a key that comes twice the last counts. Without keys: the object's own keys.
+// False when the line is no object.
 bool read_object(std::string_view line, const std::vector<std::string>& keys,
                  std::vector<std::string>& values);
 

@@ -49,7 +49,8 @@ std::string excerpt(std::string_view text) {
     --end;
   std::string shown(text.substr(0, end));
   std::replace_if(
-      shown.begin(), shown.end(), [](char c) { return c == '\n' || c == '\r' || c == '\t'; }, ' ');
+      shown.begin(), shown.end(),
+      [](char c) { return c == '\n' || c == '\r' || c == '\t' || c == '\0'; }, ' ');
   return end < text.size() ? shown + "..." : shown;
 }
 
@@ -161,14 +162,18 @@ void RecordReader::add_line(size_t position) {
         fmt::format("the quote before '{}' is never closed; close it, or double it inside of text",
                     excerpt(std::string_view(quoted_).substr(position))));
   }
+  // Behind such a line nobody knows where the record ends.
+  const auto refuse_line = [&](const char* sentence) {
+    can_go_on_ = false;
+    throw FileError(source_.path(), line_, sentence);
+  };
   if (more.find('\0') != std::string_view::npos)
-    throw FileError(source_.path(), line_, "holds a NUL byte; the file is damaged or not text");
+    refuse_line("holds a NUL byte; the file is damaged or not text");
+  if (!dialect_.latin1 && first_invalid_utf8(more) != std::string_view::npos)
+    refuse_line("is not UTF-8; give --encoding latin1 if the file is Latin-1, or convert it");
   quoted_ += '\n';
   if (dialect_.latin1)
     add_latin1(more, quoted_);
-  else if (first_invalid_utf8(more) != std::string_view::npos)
-    throw FileError(source_.path(), line_,
-                    "is not UTF-8; give --encoding latin1 if the file is Latin-1, or convert it");
   else
     quoted_ += more;
 }

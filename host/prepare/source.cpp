@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <string_view>
+#include <utility>
 
 #include "host/config/nearest_name.h"
 #include "host/formats/file_error.h"
@@ -29,24 +32,20 @@ const std::array<Names, kColumns> kColumnNames = {
     Names{"timestamp", "time", "unixreviewtime", "unix_timestamp", "date"}};
 const Names kTitleNames = {"title",     "movie_title", "product_title", "book-title",
                            "item_name", "app_name",    "name"};
-constexpr std::array<const char*, kColumns> kOptionNames = {"--user-col", "--item-col",
-                                                            "--rating-col", "--time-col"};
 
-// What a known file's columns are where it has no header.
 struct KnownFile {
   std::string_view name;
   std::string_view format;
   Dialect dialect;
-  bool has_header;
-  std::array<int, kColumns> place;
+  bool has_header;  // else its columns are user, item, rating, time
 };
 const Dialect kComma{}, kTab{"\t", false}, kColons{"::", false, false, true},
     kBars{"|", false, false, true}, kBooks{";", true, true, true};
 const std::vector<KnownFile> kInteractionFiles = {
-    {"ratings.csv", "movielens", kComma, true, {-1, -1, -1, -1}},
-    {"ratings.dat", "movielens", kColons, false, {0, 1, 2, 3}},
-    {"u.data", "movielens", kTab, false, {0, 1, 2, 3}},
-    {"BX-Book-Ratings.csv", "book-crossing", kBooks, true, {-1, -1, -1, -1}},
+    {"ratings.csv", "movielens", kComma, true},
+    {"ratings.dat", "movielens", kColons, false},
+    {"u.data", "movielens", kTab, false},
+    {"BX-Book-Ratings.csv", "book-crossing", kBooks, true},
 };
 struct KnownItems {
   std::string_view beside;  // the interactions' file
@@ -100,16 +99,34 @@ std::vector<std::string> first_record(const std::string& path, const Dialect& di
   return {reader.fields().begin(), reader.fields().end()};
 }
 
-// The first of the known names that a header has, or -1.
-int known_column(const std::vector<std::string>& header, const Names& names) {
-  for (const std::string_view name : names)
-    for (size_t c = 0; c < header.size(); ++c)
-      if (plain_name(header[c]) == name) return int(c);
+// Empty where there is none.
+std::vector<std::string> second_record(const std::string& path, const Dialect& dialect) {
+  RecordReader reader(path, dialect);
+  if (!reader.next() || !reader.next()) return {};
+  return {reader.fields().begin(), reader.fields().end()};
+}
+
+// Columns by name: of a header, or of objects, of which not every one has every key.
+struct Header {
+  Header(std::vector<std::string> all) : names(std::move(all)), everywhere(names.size()) {}
+  std::vector<std::string> names;
+  size_t everywhere;  // so many, the first, stand in every object
+};
+
+// The first of the known names that a header has, or -1; what stands everywhere goes first.
+int known_column(const Header& header, const Names& known) {
+  for (const size_t among : {header.everywhere, header.names.size()})
+    for (const std::string_view name : known)
+      for (size_t c = 0; c < among; ++c)
+        if (plain_name(header.names[c]) == name) return int(c);
   return -1;
 }
 
 std::string listed(const std::vector<std::string>& header) {
-  return fmt::format("'{}'", fmt::join(header, "', '"));
+  constexpr size_t kShown = 20;
+  std::vector<std::string> names;
+  for (size_t c = 0; c < std::min(header.size(), kShown); ++c) names.push_back(excerpt(header[c]));
+  return fmt::format("'{}'{}", fmt::join(names, "', '"), header.size() > kShown ? ", ..." : "");
 }
 
 // The column that an option names, or numbers from 1.
@@ -119,9 +136,14 @@ int chosen_column(const std::string& path, const std::vector<std::string>& heade
   const char* last = wanted.data() + wanted.size();
   const auto [rest, error] = std::from_chars(wanted.data(), last, number);
   const bool is_number = error == std::errc() && rest == last;
-  if (has_header)
+  if (has_header) {
+    const auto exact = std::find(header.begin(), header.end(), wanted);
+    if (exact != header.end()) return int(exact - header.begin());
+    std::vector<int> alike;
     for (size_t c = 0; c < header.size(); ++c)
-      if (header[c] == wanted || plain_name(header[c]) == plain_name(wanted)) return int(c);
+      if (plain_name(header[c]) == plain_name(wanted)) alike.push_back(int(c));
+    if (alike.size() == 1) return alike[0];
+  }
   if (is_number && number >= 1 && number <= int(header.size())) return number - 1;
   if (!has_header)
     throw FileError(path, 1,
@@ -173,16 +195,44 @@ void apply(const SourceOptions& options, Dialect& dialect, bool& has_header) {
   if (options.header != 0) has_header = options.header > 0;
 }
 
-// The keys of a file of objects, in the order in which they come: those of its first lines, as not
-// every object has them all.
-std::vector<std::string> keys_of(const std::string& path, const Dialect& dialect) {
+// The keys of a file of objects: of its first lines, as not every object has them all. First those
+// that most objects have, as they come.
+Header keys_of(const std::string& path, const Dialect& dialect) {
   constexpr int kLines = 1000;
+  constexpr size_t kMostKeys = 1000;
   RecordReader reader(path, dialect);
-  std::vector<std::string> keys;
-  for (int line = 0; line < kLines && reader.next(); ++line)
-    for (const std::string_view key : reader.fields())
-      if (std::find(keys.begin(), keys.end(), key) == keys.end()) keys.emplace_back(key);
-  return keys;
+  std::vector<std::pair<std::string, int>> keys;  // and how many objects have it
+  std::map<std::string, size_t, std::less<>> place;
+  int lines = 0;
+  for (; lines < kLines && reader.next(); ++lines)
+    for (const std::string_view key : reader.fields()) {
+      const auto [known, is_new] = place.emplace(std::string(key), keys.size());
+      if (is_new) keys.emplace_back(key, 0);
+      ++keys[known->second].second;
+      if (keys.size() > kMostKeys)
+        reader.refuse(fmt::format(
+            "brings the keys to more than {}; these are no objects of one kind", kMostKeys));
+    }
+  std::stable_sort(keys.begin(), keys.end(),
+                   [](const auto& a, const auto& b) { return a.second > b.second; });
+  std::vector<std::string> names;
+  for (const auto& [name, objects] : keys) names.push_back(name);
+  Header header(std::move(names));
+  header.everywhere = size_t(std::count_if(keys.begin(), keys.end(),
+                                           [&](const auto& key) { return key.second == lines; }));
+  return header;
+}
+
+// Of the keys those that something is taken from: nothing else of an object is kept.
+template <class Places>
+void keep_keys(std::vector<std::string>& keys, Places& places) {
+  std::vector<std::string> kept;
+  for (int& place : places) {
+    if (place < 0) continue;
+    kept.push_back(keys[size_t(place)]);
+    place = int(kept.size()) - 1;
+  }
+  keys = std::move(kept);
 }
 
 // Whether the first line of a file that nothing is known of names columns.
@@ -190,27 +240,39 @@ bool names_columns(const std::vector<std::string>& first) {
   return known_column(first, kColumnNames[0]) >= 0 || known_column(first, kColumnNames[1]) >= 0;
 }
 
-// Finds the columns of a file whose dialect is known; first: its header, its keys or its first line.
-void find_columns(InteractionFile& file, const std::vector<std::string>& first, bool is_named,
+// Finds the columns of a file whose dialect is known, from its header, its keys or its first line.
+void find_columns(InteractionFile& file, const Header& header, bool is_named,
                   const SourceOptions& options) {
+  const std::vector<std::string>& first = header.names;
   for (size_t c = 0; c < kColumns; ++c) {
     if (!options.column[c].empty())
-      file.place[c] = chosen_column(file.path, first, is_named, options.column[c], kOptionNames[c]);
+      file.place[c] =
+          chosen_column(file.path, first, is_named, options.column[c], kColumnOptions[c]);
     else if (is_named)
-      file.place[c] = known_column(first, kColumnNames[c]);
+      file.place[c] = known_column(header, kColumnNames[c]);
   }
+  const bool is_known = known_column(header, kColumnNames[size_t(Column::user)]) >= 0 ||
+                        known_column(header, kColumnNames[size_t(Column::item)]) >= 0;
+  if (is_named && !is_known && std::all_of(first.begin(), first.end(), is_number))
+    throw FileError(file.path, 1,
+                    fmt::format("holds numbers where a header is expected: {}; give --no-header",
+                                listed(first)));
   for (const Column needed : {Column::user, Column::item})
     if (file.at(needed) < 0)
       throw FileError(
           file.path, 1,
           fmt::format("names no column of {}s that is known; name it with {}: the columns "
                       "are {}",
-                      needed == Column::user ? "user" : "item", kOptionNames[size_t(needed)],
+                      needed == Column::user ? "user" : "item", kColumnOptions[size_t(needed)],
                       listed(first)));
   if (file.at(Column::user) == file.at(Column::item))
     throw FileError(
         file.path, 1,
         "users and items would be one column; name both with --user-col and --item-col");
+  for (size_t c = 0; c < kColumns; ++c)
+    if (file.place[c] >= 0)
+      file.name[c] =
+          is_named ? first[size_t(file.place[c])] : fmt::format("column {}", file.place[c] + 1);
 }
 
 // Of a file whose name says nothing, with the format that was asked for.
@@ -234,9 +296,18 @@ void guess_dialect(InteractionFile& file, const SourceOptions& options) {
   file.has_header = names_columns(first) || is_given([](const std::string& column) {
                       return !column.empty() && !is_number(column);
                     });
+  if (file.has_header) return;
+  const std::vector<std::string> second = second_record(file.path, file.dialect);
+  for (size_t c = 0; c < std::min(first.size(), second.size()); ++c)
+    if (!is_number(first[c]) && is_number(second[c]))
+      throw FileError(
+          file.path, 1,
+          fmt::format("is it a header? '{}' stands above the number '{}'; give --header or "
+                      "--no-header, and with a header --user-col and --item-col",
+                      excerpt(first[c]), excerpt(second[c])));
   const bool is_chosen = !options.column[size_t(Column::user)].empty() &&
                          !options.column[size_t(Column::item)].empty();
-  if (file.has_header || is_chosen) return;
+  if (is_chosen) return;
   if (first.size() < 2)
     throw FileError(file.path, 1,
                     fmt::format("has one column with '{}' between columns; give --delimiter, and a "
@@ -249,15 +320,36 @@ void guess_dialect(InteractionFile& file, const SourceOptions& options) {
                                 listed(first)));
 }
 
+// Refuses a format, or what is said of delimited text, where the file is something else.
+void require_format(const std::string& path, const std::string& name, bool objects,
+                    const SourceOptions& options) {
+  const bool is_inter = ends_with(name, ".inter");
+  const bool fits = options.format == "auto" || objects == (options.format == "jsonl");
+  if (!fits || (is_inter && options.format != "auto" && options.format != "recbole"))
+    throw FileError(path, fmt::format("{}, not --format {}; leave the option out",
+                                      objects    ? "holds an object a line, which is --format jsonl"
+                                      : is_inter ? "is by its name --format recbole"
+                                                 : "holds no object on its first line",
+                                      options.format));
+  if (objects && (options.header != 0 || !options.delimiter.empty()))
+    throw FileError(path,
+                    "holds an object a line: --delimiter, --header and --no-header mean nothing "
+                    "there; leave them out");
+}
+
 InteractionFile interaction_file(const std::string& path, const SourceOptions& options) {
-  InteractionFile file{path, {}, true, {-1, -1, -1, -1}, {}};
+  InteractionFile file{path, {}, true, {-1, -1, -1, -1}, {}, {}};
   const std::string name = without_compression_suffix(fs::path(path).filename().string());
-  if (begins_object(first_line(path))) {
+  const bool objects = begins_object(first_line(path));
+  require_format(path, name, objects, options);
+  if (objects) {
     file.dialect.objects = true;
+    file.dialect.latin1 = options.encoding == "latin1";
     file.has_header = false;
-    apply(options, file.dialect, file.has_header);
-    file.dialect.keys = keys_of(path, file.dialect);
-    find_columns(file, file.dialect.keys, true, options);
+    const Header keys = keys_of(path, file.dialect);
+    file.dialect.keys = keys.names;
+    find_columns(file, keys, true, options);
+    keep_keys(file.dialect.keys, file.place);
     return file;
   }
   const auto known = std::find_if(kInteractionFiles.begin(), kInteractionFiles.end(),
@@ -270,7 +362,6 @@ InteractionFile interaction_file(const std::string& path, const SourceOptions& o
              (options.format == "auto" || options.format == known->format)) {
     file.dialect = known->dialect;
     file.has_header = known->has_header;
-    file.place = known->place;
     apply(options, file.dialect, file.has_header);
   } else {
     guess_dialect(file, options);
@@ -280,6 +371,19 @@ InteractionFile interaction_file(const std::string& path, const SourceOptions& o
     for (size_t c = 0; c < kColumns; ++c) file.place[c] = c < first.size() ? int(c) : -1;
   find_columns(file, first, file.has_header, options);
   return file;
+}
+
+// Titles that are UTF-8 all over are no Latin-1, whatever the format's own files were.
+bool is_utf8(const std::string& path, Dialect dialect) {
+  dialect.latin1 = false;
+  try {
+    RecordReader reader(path, dialect);
+    while (reader.next()) {
+    }
+  } catch (const FileError&) {
+    return false;
+  }
+  return true;
 }
 
 ItemFile item_file(const std::string& path, const SourceOptions& options) {
@@ -298,13 +402,19 @@ ItemFile item_file(const std::string& path, const SourceOptions& options) {
   } else {
     file.dialect.delimiter = delimiter_of(path);
     file.dialect.quotes = file.dialect.delimiter != "::";
+    const std::vector<std::string> first = first_record(path, file.dialect);
+    file.has_header = known_column(first, kColumnNames[size_t(Column::item)]) >= 0 ||
+                      known_column(first, kTitleNames) >= 0;
   }
-  if (!options.encoding.empty()) file.dialect.latin1 = options.encoding == "latin1";
+  if (!options.encoding.empty())
+    file.dialect.latin1 = options.encoding == "latin1";
+  else if (file.dialect.latin1 && is_utf8(path, file.dialect))
+    file.dialect.latin1 = false;
   const bool objects = file.dialect.objects, is_named = file.has_header || objects;
-  if (objects) file.dialect.keys = keys_of(path, file.dialect);
-  const std::vector<std::string> first =
-      objects ? file.dialect.keys : first_record(path, file.dialect);
-  file.id = is_named ? known_column(first, kColumnNames[size_t(Column::item)]) : 0;
+  const Header header = objects ? keys_of(path, file.dialect) : first_record(path, file.dialect);
+  const std::vector<std::string>& first = header.names;
+  if (objects) file.dialect.keys = first;
+  file.id = is_named ? known_column(header, kColumnNames[size_t(Column::item)]) : 0;
   if (file.id < 0)
     throw FileError(path, 1,
                     fmt::format("names no column of item ids that is known, such as item_id; its "
@@ -312,14 +422,20 @@ ItemFile item_file(const std::string& path, const SourceOptions& options) {
                                 listed(first)));
   for (const std::string& wanted : options.title_columns)
     file.text.push_back(chosen_column(path, first, is_named, wanted, "--title-cols"));
-  if (!file.text.empty()) return file;
-  file.text.push_back(is_named ? known_column(first, kTitleNames) : 1);
+  if (file.text.empty()) file.text.push_back(is_named ? known_column(header, kTitleNames) : 1);
   if (file.text[0] < 0 || file.text[0] >= int(first.size()))
     throw FileError(
         path, 1,
         fmt::format("names no column of titles that is known; name them with --title-cols: "
                     "the columns are {}",
                     listed(first)));
+  if (objects) {
+    std::vector<int> places = {file.id};
+    places.insert(places.end(), file.text.begin(), file.text.end());
+    keep_keys(file.dialect.keys, places);
+    file.id = places[0];
+    file.text.assign(places.begin() + 1, places.end());
+  }
   return file;
 }
 

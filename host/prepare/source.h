@@ -20,13 +20,17 @@ namespace rec {
 
 enum class Column { user, item, rating, time };
 inline constexpr int kColumns = 4;
+// What names each on the command line.
+inline constexpr std::array<const char*, kColumns> kColumnOptions = {"--user-col", "--item-col",
+                                                                     "--rating-col", "--time-col"};
 
 struct InteractionFile {
   std::string path;
   Dialect dialect;
   bool has_header = true;
   std::array<int, kColumns> place{-1, -1, -1, -1};  // of each Column; -1: not there
-  std::optional<Split> split;                       // where the source is split already
+  std::array<std::string, kColumns> name;  // of each: "userId", or "column 1"; "": not there
+  std::optional<Split> split;              // where the source is split already
 
   int at(Column column) const { return place[size_t(column)]; }
 };

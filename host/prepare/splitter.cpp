@@ -110,7 +110,7 @@ std::array<int64_t, 3> shares_of(int64_t n, const std::array<double, 3>& parts) 
   for (size_t p = 0; p < 3; ++p) {
     const double exact = double(n) * parts[p] / sum;
     share[p] = int64_t(exact);
-    rest[p] = exact - double(share[p]);
+    rest[p] = double(n) * parts[p] - double(share[p]) * sum;  // exact for whole parts
     left -= share[p];
   }
   for (; left > 0; --left) {  // the first of equal remainders

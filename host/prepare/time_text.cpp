@@ -17,6 +17,8 @@ int digits(std::string_view text, size_t first, size_t count) {
   return value;
 }
 
+}  // namespace
+
 std::optional<int64_t> parsed_date(std::string_view text) {
   constexpr size_t kDate = 10, kDateAndTime = 19;  // "2018-01-31", "2018-01-31 23:59:59"
   if (text.size() == kDateAndTime + 1 && text.back() == 'Z') text.remove_suffix(1);
@@ -38,16 +40,15 @@ std::optional<int64_t> parsed_date(std::string_view text) {
   return seconds + 60 * (60 * hour + minute) + second;
 }
 
-}  // namespace
-
 std::optional<int64_t> parsed_time(std::string_view text) {
   const char* last = text.data() + text.size();
   int64_t whole = 0;
   const auto [rest, error] = std::from_chars(text.data(), last, whole);
-  if (error == std::errc() && rest == last) return whole;
+  constexpr double kLargest = 9e15;
+  if (error == std::errc() && rest == last)
+    return std::abs(double(whole)) < kLargest ? std::optional(whole) : std::nullopt;
   double value = 0;
   const auto [end, failure] = std::from_chars(text.data(), last, value);
-  constexpr double kLargest = 9e15;
   if (failure == std::errc() && end == last && std::abs(value) < kLargest)
     return int64_t(std::floor(value));
   return parsed_date(text);

@@ -11,7 +11,8 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / kWarpSize;
-constexpr int kInFlight = 4;   // neighbours that a lane waits for together
+// Neighbours that a lane waits for together. In the first hop their scales are on the way as well.
+constexpr int in_flight(bool first) { return first && compiled_for_less_than(90) ? 3 : 4; }
 constexpr int kLongRow = 256;  // a row with more neighbours is cut into slices, a block each
 constexpr int kSliceCols = 8;  // 32 bytes of every neighbour, the least that memory gives
 constexpr int kTogether = 4;   // adjacent rows looked at by one block: 32 bytes of row_start
@@ -28,8 +29,9 @@ struct Hop {
   int lanes;            // for a row: a power of two, so that a warp reads kWarpSize / lanes rows
   int64_t long_groups;  // blocks that look for long rows, each for every slice
   int64_t slices;
-  UserSubset nonzero;  // of the first hop
-  UserSubset wanted;   // of the last hop, else everyone
+  // As UserSubset::row_start; null: everyone.
+  const int64_t* nonzero;  // of the first hop
+  const int64_t* wanted;   // of the last hop
 };
 
 // A node with what its sum needs of the other side.
@@ -37,17 +39,21 @@ struct Row {
   int64_t node;
   float scale;
   const int32_t* neighbours;
-  int64_t degree;
+  uint32_t degree;  // ids are below 2^31, so places and steps fit as well
   MatrixView<const float> source;
   const float* source_scale;  // D^-1/2 of the source's rows
-  UserSubset nonzero;         // of the source's rows, where they are users
+  const int64_t* nonzero;     // of the source's rows, where they are users
 };
+
+__device__ __forceinline__ bool is_in(const int64_t* subset, int64_t user) {
+  return subset == nullptr || subset[user + 1] > subset[user];
+}
 
 // Of the neighbours that the hop adds up.
 __device__ int64_t degree_of(const Hop& hop, int64_t node) {
   const GraphView& graph = hop.graph;
   if (node >= graph.users()) return graph.users_of_item.degree(node - graph.users());
-  return hop.wanted.has(node) ? graph.items_of_user.degree(node) : 0;
+  return is_in(hop.wanted, node) ? graph.items_of_user.degree(node) : 0;
 }
 
 __device__ Row row_of(const Hop& hop, int64_t node) {
@@ -57,15 +63,15 @@ __device__ Row row_of(const Hop& hop, int64_t node) {
     return {node,
             graph.user_scale[node],
             graph.items_of_user.row(node),
-            degree_of(hop, node),
+            uint32_t(degree_of(hop, node)),
             hop.source.rows_from(users, items),
             graph.item_scale.data,
-            UserSubset()};
+            nullptr};
   const int64_t item = node - users;
   return {node,
           graph.item_scale[item],
           graph.users_of_item.row(item),
-          degree_of(hop, node),
+          uint32_t(degree_of(hop, node)),
           hop.source.rows_from(0, users),
           graph.user_scale.data,
           hop.nonzero};
@@ -73,22 +79,23 @@ __device__ Row row_of(const Hop& hop, int64_t node) {
 
 // The neighbour at `place`; -1 if there is none, or nothing to add.
 template <bool First>
-__device__ __forceinline__ int32_t neighbour_at(const Row& row, int64_t place) {
+__device__ __forceinline__ int32_t neighbour_at(const Row& row, uint32_t place) {
   if (place >= row.degree) return -1;
   const int32_t id = row.neighbours[place];
-  return !First || row.nonzero.has(id) ? id : -1;
+  return !First || is_in(row.nonzero, id) ? id : -1;
 }
 
 // Width columns from `col` of the neighbours first, first + step, first + 2 step, ... added up.
 // First: the source is not scaled yet. While some rows are on their way, the next ids are too.
 template <int Width, bool First>
-__device__ __forceinline__ Floats<Width> sum_of_neighbours(const Row& row, int64_t first,
-                                                           int64_t step, int64_t col) {
+__device__ __forceinline__ Floats<Width> sum_of_neighbours(const Row& row, uint32_t first,
+                                                           uint32_t step, int64_t col) {
+  constexpr int kInFlight = in_flight(First);
   Floats<Width> sum = {};
   int32_t id[kInFlight];
 #pragma unroll
   for (int j = 0; j < kInFlight; ++j) id[j] = neighbour_at<First>(row, first + j * step);
-  for (int64_t at = first; at < row.degree; at += kInFlight * step) {
+  for (uint32_t at = first; at < row.degree; at += kInFlight * step) {
     Floats<Width> value[kInFlight] = {};
     float scale[kInFlight];
 #pragma unroll
@@ -234,8 +241,8 @@ void propagate(const GraphView& graph, int layers, const PropagationUsers& users
       hop.so_far = k == 0 ? x : MatrixView<const float>(e);
       hop.next = last ? MatrixView<float>() : scratch.rows_from(k % 2 * nodes, nodes);
       hop.mean_scale = last ? 1.0f / float(layers + 1) : 1.0f;
-      hop.nonzero = k == 0 ? users.nonzero : UserSubset();
-      hop.wanted = last ? users.wanted : UserSubset();
+      hop.nonzero = k == 0 ? users.nonzero.row_start.data : nullptr;
+      hop.wanted = last ? users.wanted.row_start.data : nullptr;
       launch(k == 0 ? propagate_hop<Width, true> : propagate_hop<Width, false>, blocks, kThreads, 0,
              stream, hop);
     }

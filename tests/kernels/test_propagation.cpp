@@ -228,8 +228,7 @@ TEST_CASE("propagation: of a batch's users, the bits that everyone's have", "[ke
         bool same = true;
         for (int64_t n = 0; n < graph.view().nodes(); ++n) {
           if (n >= users || batch.has(n)) {
-            same = same &&
-                   std::equal(full.view().row(n), full.view().row(n) + dim, part.view().row(n));
+            same = same && same_bits(full.view().rows_from(n, 1), part.view().rows_from(n, 1));
             continue;
           }
           for (int64_t c = 0; c < dim; ++c)

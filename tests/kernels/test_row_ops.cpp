@@ -115,6 +115,33 @@ TEST_CASE("row_ops: sums of rows match plain sums, weighted or not", "[kernels]"
   CHECK(weighted.holds());
 }
 
+// Not those of the others, which are no numbers here.
+TEST_CASE("row_ops: sum_of_rows of some users has the bits of the sum over them alone",
+          "[kernels]") {
+  std::mt19937_64 random(138);
+  std::vector<int64_t> row_start{0};
+  for (int64_t u = 0; u < kTableRows; ++u)
+    row_start.push_back(row_start.back() + int64_t(random() % 3 == 0));
+  const UserSubset users{{row_start.data(), kTableRows + 1}};
+  for (int64_t width : kWidths)
+    for (int64_t count : kCounts) {
+      CAPTURE(width, count);
+      GuardedMatrix table = random_table(kTableRows, width, 3, random);
+      const std::vector<int32_t> rows = random_rows(count, random);
+      std::vector<int32_t> theirs;
+      for (int32_t row : rows)
+        if (users.has(row)) theirs.push_back(row);
+      GuardedMatrix want(1, width), sum(1, width);
+      cpu::sum_of_rows(table.view(), theirs.data(), int64_t(theirs.size()), want.view().row(0));
+      for (int64_t u = 0; u < kTableRows; ++u)
+        if (!users.has(u))
+          std::fill_n(table.view().row(u), width, std::numeric_limits<float>::quiet_NaN());
+      cpu::sum_of_rows(table.view(), rows.data(), count, users, sum.view().row(0));
+      CHECK(same_bits(sum.view(), want.view()));
+      CHECK(sum.guards_untouched());
+    }
+}
+
 TEST_CASE("row_ops: add_scaled matches the formula", "[kernels]") {
   std::mt19937_64 random(134);
   cpu::add_scaled(2.0f, nullptr, nullptr, 0);

@@ -214,7 +214,7 @@ def json_lines(objects):
 def python_lines(objects, prefix=""):
     """As Python 3 prints dicts, or with "u" before their strings as Python 2 did."""
     def printed(value):
-        return prefix * isinstance(value, str) + repr(value)
+        return prefix * isinstance(value, str) + (ascii if prefix else repr)(value)
 
     return "".join("{" + ", ".join(f"{printed(key)}: {printed(value)}" for key, value in each.items()) + "}\n" for each in objects)
 
@@ -424,6 +424,33 @@ FILTERS = [
 ]
 
 
+class Columns(PrepareTest):
+    def test_what_was_found_is_told(self):
+        file = write_files(self.folder / "shop", {"shop.csv": "ID:x,id:y,item,date\na,b,c,2020-01-01\n"}) / "shop.csv"
+        data, result = self.prepared(file, "--user-col", "id:y")
+        self.assertIn("shop.csv: user is id:y, item is item, time is date", result.stdout)
+        self.assertEqual(table_of(data, "users.tsv")[0], ["b"])
+        self.assertEqual(manifest_of(data)["read_as"], [{"file": "shop.csv", "columns": {"user": "id:y", "item": "item", "time": "date"},
+                                                         "delimiter": ",", "header": True, "encoding": "utf-8"}])
+
+    def test_a_known_file_without_its_header(self):
+        file = write_files(self.folder / "ml", {"ratings.csv": "1,2,3,4\n5,6,7,8\n"}) / "ratings.csv"
+        self.check_refusal(prepare(file, self.folder / "out"), "ratings.csv:1", "--no-header")
+        data, _ = self.prepared(file, "--no-header", *ALL_IN_TRAIN)
+        self.assertEqual(len(part_of(data, "train")), 2)
+
+    def test_keys_that_every_object_has_go_first(self):
+        file = write_files(self.folder / "steam", {"r.json": '{"user_id": "x", "username": "a", "item": 1}\n'
+                                                             '{"username": "b", "item": 1}\n'}) / "r.json"
+        data, _ = self.prepared(file)
+        self.assertEqual(table_of(data, "users.tsv")[0], ["a", "b"])
+
+    def test_titles_in_utf_8_where_latin_1_is_usual(self):
+        folder = write_files(self.folder / "ml-10m", {"ratings.dat": "1::7::5::0\n", "movies.dat": "7::Les Misérables::Drama\n"})
+        data, _ = self.prepared(folder)
+        self.assertEqual(table_of(data, "items.tsv")[1], ["Les Misérables"])
+
+
 class Filters(PrepareTest):
     def setUp(self):
         super().setUp()
@@ -554,6 +581,12 @@ class Splits(PrepareTest):
                 self.assertEqual(self.removed(result, split), removed)
                 found = self.check_parts(data, self.log, removed)
                 self.assertEqual({part: set(pairs) for part, pairs in found.items()}, expected)
+
+    def test_a_folder_beside_it_stays(self):
+        beside = self.folder / "data.part999983"
+        (beside / "deep").mkdir(parents=True)
+        self.check_succeeds(prepare(self.file, self.folder / "data"))
+        self.assertTrue((beside / "deep").is_dir())
 
     def test_which_repeat_stays(self):
         log = random_log(random.Random(SEED), users=40, items=60, interactions=900)
@@ -706,7 +739,7 @@ REFUSED = [
     ("an item column that is not there", GOOD, ["--item-col", "9"], ["log.csv:1", "'9'", "--item-col"]),
     ("a column of no header", "u,a\nu,b\n", ["--no-header", "--user-col", "user"], ["log.csv:1", "--user-col", "1 to 2"]),
     ("users and items in one column", GOOD, ["--user-col", "item_id"], ["log.csv:1", "one column"]),
-    ("columns that nobody knows", "buyer,what,price\na,b,1\n", [], ["log.csv:1", "--user-col", "'what'"]),
+    ("columns that nobody knows", "buyer,what,price\na,b,1\n", [], ["log.csv:1", "header", "'price' stands above"]),
     ("no column of items", "user_id,what\na,b\n", [], ["log.csv:1", "--item-col", "'what'"]),
     ("ratings that are not there", "user_id,item_id\na,b\n", RATED, ["log.csv", "--rating-col"]),
     ("times that are not there", "user_id,item_id\na,b\n", TIMED, ["log.csv", "--time-col"]),
@@ -724,6 +757,13 @@ REFUSED = [
     ("--split of huge parts", GOOD, ["--split", "1e308:1e308:1e308"], ["--split '1e308:1e308:1e308'"]),
     ("--split by a word", GOOD, ["--split", "nonsense"], ["--split 'nonsense'", "leave-one-out"]),
     ("--split temporal by a word", GOOD, ["--split", "temporal:late"], ["--split 'temporal:late'"]),
+    ("a header that nobody knows", "buyer,thing\n1,2\n", [], ["log.csv:1", "header", "'buyer' stands above the number '1'"]),
+    ("objects with a header", '{"user": 1, "item": 2}\n', ["--header"], ["log.csv", "an object a line", "--header"]),
+    ("objects said to be CSV", '{"user": 1, "item": 2}\n', ["--format", "csv"], ["log.csv", "--format jsonl"]),
+    ("CSV said to be objects", GOOD, ["--format", "jsonl"], ["log.csv", "no object"]),
+    ("a NUL byte in an object", '{"user": "a\\u0000b", "item": 2}\n', [], ["log.csv:1", "user id", "NUL byte"]),
+    ("two columns of nearly one name", "ID:x,id:y,item\na,b,c\n", ["--user-col", "id"], ["log.csv:1", "'id'", "'ID:x'"]),
+    ("times in nanoseconds", "user,item,time\na,b,1588687728923000000\n", ["--time-col", "time"], ["log.csv:2", "the time"]),
     ("an object cut short", '{"user": 1, "item": 2}\n{"user": 1, "item"\n', [], ["log.csv:2", "neither a JSON object"]),
     ("a list for an object", '{"user": 1, "item": 2}\n["user", 1, "item", 2]\n', [], ["log.csv:2", "neither a JSON object"]),
     ("a dict that is not closed", "{'user': 1, 'item': 2}\n{'user': 1, 'item': 'a}\n", [], ["log.csv:2", "neither a JSON object"]),
