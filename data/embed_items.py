@@ -10,6 +10,7 @@ and ends in the same bytes. Run embed_items.sh, which installs what this needs.
 """
 
 import argparse
+import contextlib
 import hashlib
 import os
 import pathlib
@@ -214,7 +215,7 @@ def embed(options):
         row_of = np.random.default_rng(options.shuffle_rows).permutation(len(texts))
     facts = facts_of(options, model, texts)
     settings = {**facts, "rows": len(texts), "backend": options.backend or options.endpoint or "bert",
-                "batch_size": options.batch_size}
+                "batch_size": options.batch_size, "batches": len(batches)}
     matrix = PartialMatrix(options.data / "item_language.npy", settings, [row_of[rows] for rows, _ in batches], options.dtype)
     if options.restart:
         matrix.discard()
@@ -227,13 +228,14 @@ def embed(options):
     missing = [batch for batch in range(len(batches)) if batch not in matrix.done]
     before = time.monotonic()
     try:
-        for batch, vectors, tokens in made(model, batches, missing, options.threads if is_bert else 1):
-            vectors = finished_rows(vectors, matrix.width, not options.no_normalise, options.dtype)
-            now = time.monotonic()
-            matrix.add(batch, vectors, tokens, now - before)
-            before = now
-            done += len(vectors)
-            progress.show(done)
+        with contextlib.closing(made(model, batches, missing, options.threads if is_bert else 1)) as ready:
+            for batch, vectors, tokens in ready:
+                vectors = finished_rows(vectors, matrix.width, not options.no_normalise, options.dtype)
+                now = time.monotonic()
+                matrix.add(batch, vectors, tokens, now - before)
+                before = now
+                done += len(vectors)
+                progress.show(done)
     except Refused as refused:
         raise Refused(f"{refused}; {done} of {len(texts)} items are kept, and the same command goes on") from None
     progress.end()

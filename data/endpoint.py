@@ -75,8 +75,8 @@ class Endpoint:
         """[n, width] float32, and the tokens that the server counted, or None"""
         answer = self._answer(json.dumps({"model": self.name, "input": texts, "encoding_format": "float"}).encode())
         try:
-            entries = json.loads(answer)["data"]
-            entries = sorted(entries, key=lambda entry: entry["index"])
+            said = json.loads(answer)
+            entries = sorted(said["data"], key=lambda entry: entry["index"])
             vectors = [entry["embedding"] for entry in entries]
             widths = {len(vector) for vector in vectors}
         except (ValueError, LookupError, TypeError):
@@ -88,11 +88,12 @@ class Endpoint:
             raise Refused(f"{self.url}: the vectors of one answer are {min(widths)} to {max(widths)} wide")
         try:
             with np.errstate(over="ignore"):  # infinite values are refused with the others
-                vectors = np.array(vectors, np.float32)
+                vectors = np.array(vectors, np.float32).reshape(len(texts), *widths)
         except (ValueError, TypeError):
             raise Refused(f"{self.url}: the answer's vectors hold something that is not a number") from None
-        usage = json.loads(answer).get("usage") or {}
-        return vectors, usage.get("prompt_tokens", usage.get("total_tokens"))
+        usage = said.get("usage")
+        tokens = usage.get("prompt_tokens") if isinstance(usage, dict) else None
+        return vectors, tokens if isinstance(tokens, int) else None
 
     def _answer(self, body):
         for attempt in range(self.retries + 1):

@@ -54,38 +54,35 @@ class PartialMatrix:
 
     def take_up(self):
         """What an earlier run finished. Refuses what it has with other settings, and a target that is finished."""
-        head, lines = self._read_journal()
-        if head is None:
+        if not (lines := self._read_journal()):
             if self.target.exists():
                 raise Refused(f"{self.target}: is there already; --restart makes it anew")
             return
+        try:
+            head = json.loads(lines[0])
+            matrix = np.load(self.part, mmap_mode="r")
+        except ValueError:
+            raise Refused(f"{self.part}: it or its journal is damaged; begin anew with --restart") from None
         if head["settings"] != self.settings:
             before, now = head["settings"], self.settings
             changed = next(key for key in {**before, **now} if before.get(key) != now.get(key))
             raise Refused(f"{self.part}: was begun with other settings ({changed}: {before.get(changed)}, now "
                           f"{now.get(changed)}); go on with those, or begin anew with --restart")
         self.head = head
-        try:
-            matrix = np.load(self.part, mmap_mode="r")
-        except ValueError:
-            raise Refused(f"{self.part}: is damaged; begin anew with --restart") from None
-        for batch, crc, tokens, seconds in (match.groups() for match in map(LINE.fullmatch, lines) if match):
+        for batch, crc, tokens, seconds in (match.groups() for match in map(LINE.fullmatch, lines[1:]) if match):
             rows = matrix[self.places[int(batch)]]
             if zlib.crc32(rows.tobytes()) == int(crc, 16):
                 self.done[int(batch)] = None if tokens == "-" else int(tokens), float(seconds)
 
     def _read_journal(self):
-        """Its first line, or None where there is nothing to go on with, and the other whole lines."""
+        """Its whole lines; none where there is nothing to go on with. A line that was cut off is taken away."""
         if not (self.journal.exists() and self.part.exists()):
-            return None, []
+            return []
         content = self.journal.read_bytes()
         whole = content[:content.rfind(b"\n") + 1]
-        if not whole:
-            return None, []
         if len(whole) < len(content):
             os.truncate(self.journal, len(whole))
-        head, *lines = whole.decode().splitlines()
-        return json.loads(head), lines
+        return whole.decode(errors="replace").splitlines()
 
     def discard(self):
         for file in (self.journal, self.part):
