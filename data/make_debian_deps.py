@@ -14,7 +14,7 @@ import subprocess
 
 import numpy as np
 
-from minilm import MODEL, MiniLM
+from bert import Encoder
 
 LEAST_WANTS = 6      # a user's items
 LEAST_WANTED = 5     # an item's users
@@ -86,12 +86,12 @@ def main():
     write_table(options.out / "items.tsv", items, packages)
     write_table(options.out / "users.tsv", list(wants), packages)
 
-    model = MiniLM()
+    model = Encoder()
     vectors = model.embed(f"{name}: {packages[name][1]}" for name in items)
     np.save(options.out / "item_language.npy", vectors.astype(np.float16))
     (options.out / "item_language.json").write_text(json.dumps(
-        {"model": MODEL, "width": model.width, "basis": model.basis, "text": "title column of items.tsv",
-         "pooling": "mean", "normalised": True, "dtype": "float16"}, indent=2) + "\n")
+        {"model": model.name, "width": model.width, "basis": model.basis, "text": "title column of items.tsv",
+         "pooling": model.pooling, "normalised": True, "dtype": "float16"}, indent=2) + "\n")
     print(f"{len(wants)} users, {len(items)} items, {sum(map(len, wants.values()))} interactions in {options.out}")
 
 

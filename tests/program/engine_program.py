@@ -32,6 +32,8 @@ def train(data, run_folder, *more, device="cpu", **options):
 class ProgramTest(unittest.TestCase):
     """A test with a folder of its own, and how the program must refuse."""
 
+    NAME = "rec_engine"  # what a refusal begins with
+
     def setUp(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="rec_engine_test."))
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
@@ -44,7 +46,7 @@ class ProgramTest(unittest.TestCase):
         """One line on standard error that holds the words, and exit status 1."""
         self.assertEqual(result.returncode, 1, f"{result.args}\n{result.stdout}{result.stderr}")
         self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
-        self.assertTrue(result.stderr.startswith("rec_engine: "), result.stderr)
+        self.assertTrue(result.stderr.startswith(f"{self.NAME}: "), result.stderr)
         for word in words:
             self.assertIn(str(word), result.stderr)
 
