@@ -318,14 +318,9 @@ int run_prepare(Options options) {
   data.train = std::move(parts.train);
   data.valid = std::move(parts.valid);
   data.test = std::move(parts.test);
-  SplitViews views{data.train.view(), data.valid.view(), data.test.view()};
-  ColdSplit cold;
-  if (cold_items || cold_users) {
-    cold =
-        cold_split(data, cold_items ? Cold::items : Cold::users, *options.cold_share, options.seed);
-    views = {cold.train.view(), cold.valid.view(), cold.test.view()};
-  }
-  const auto entries = [](const CsrView& m) { return m.row_start[m.rows]; };
+  if (cold_items || cold_users)
+    take_split(data, cold_split(data, cold_items ? Cold::items : Cold::users, *options.cold_share,
+                                options.seed));
 
   std::vector<std::string> without_title;
   if (source.items) without_title = untitled(log.items, parts.item_of, title);
@@ -340,16 +335,16 @@ int run_prepare(Options options) {
                          {"steps", steps.json()},
                          {"users", data.users},
                          {"items", data.items},
-                         {"train", entries(views.train)},
-                         {"valid", entries(views.valid)},
-                         {"test", entries(views.test)},
+                         {"train", data.train.entries()},
+                         {"valid", data.valid.entries()},
+                         {"test", data.test.entries()},
                          {"without_title", without_title}};
   write_dataset(
-      options.folder, data, views,
+      options.folder, data,
       {{"manifest.json", manifest.dump(1, ' ', false, Json::error_handler_t::replace) + "\n"}});
 
   fmt::print("{}: {} users, {} items; {} train, {} valid, {} test\n", options.folder, data.users,
-             data.items, entries(views.train), entries(views.valid), entries(views.test));
+             data.items, data.train.entries(), data.valid.entries(), data.test.entries());
   for (const std::string& sentence : sentences) fmt::print("{}\n", sentence);
   if (!source.items)
     fmt::print("no titles: items go by their ids; name a file of items with --items\n");

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <limits>
 #include <memory>
+#include <utility>
 
 #include "host/commands/commands.h"
 #include "host/commands/shared_options.h"
@@ -22,16 +23,17 @@ int run_split(const Options& options) {
   require_cold_share(options.share);
   DatasetOptions reading;
   reading.language = options.language;
-  const Dataset data = load_dataset(options.data, reading);
+  Dataset data = load_dataset(options.data, reading);
   const bool items = options.cold == "items";
-  const ColdSplit split =
+  ColdSplit split =
       cold_split(data, items ? Cold::items : Cold::users, options.share, options.seed);
-  write_dataset(options.folder, data, {split.train.view(), split.valid.view(), split.test.view()});
+  take_split(data, std::move(split));
+  write_dataset(options.folder, data);
   fmt::print("{}: {} of {} {} with training interactions are cold (share {}, seed {})\n",
              options.folder, split.chosen, split.among, options.cold, options.share, options.seed);
   fmt::print("moved          {} interactions to {}\n", split.moved, items ? "test" : "valid");
-  fmt::print("interactions   {} train, {} valid, {} test\n", split.train.entries(),
-             split.valid.entries(), split.test.entries());
+  fmt::print("interactions   {} train, {} valid, {} test\n", data.train.entries(),
+             data.valid.entries(), data.test.entries());
   return 0;
 }
 

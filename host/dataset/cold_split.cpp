@@ -6,6 +6,7 @@
 #include <cmath>
 #include <iterator>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include "engine/draw_kinds.h"
@@ -88,6 +89,12 @@ ColdSplit cold_split(const Dataset& data, Cold cold, double share, uint64_t seed
     throw std::invalid_argument(
         fmt::format("--share {}: no interaction is left to train on; give a smaller one", share));
   return split;
+}
+
+void take_split(Dataset& data, ColdSplit&& split) {
+  data.train = std::move(split.train);
+  data.valid = std::move(split.valid);
+  data.test = std::move(split.test);
 }
 
 }  // namespace rec

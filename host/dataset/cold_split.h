@@ -25,5 +25,7 @@ struct ColdSplit {
 // so that a smaller share's are among a larger one's. Throws std::invalid_argument when the share
 // chooses none or leaves nothing to train on.
 ColdSplit cold_split(const Dataset& data, Cold cold, double share, uint64_t seed);
+// The dataset with that split in the place of its own.
+void take_split(Dataset& data, ColdSplit&& split);
 
 }  // namespace rec

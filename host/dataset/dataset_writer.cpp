@@ -63,12 +63,12 @@ void write_table(const std::string& file, const char* what, const IdTable& table
   text.commit();
 }
 
-void write_files(const std::string& folder, const Dataset& data, const SplitViews& splits,
+void write_files(const std::string& folder, const Dataset& data,
                  const std::vector<ExtraFile>& extra) {
   // Every user has a line in train.txt, so that none is missing from all splits.
-  write_split(folder + "/train.txt", splits.train, /*empty_too=*/true);
-  write_split(folder + "/valid.txt", splits.valid, /*empty_too=*/false);
-  write_split(folder + "/test.txt", splits.test, /*empty_too=*/false);
+  write_split(folder + "/train.txt", data.train.view(), /*empty_too=*/true);
+  write_split(folder + "/valid.txt", data.valid.view(), /*empty_too=*/false);
+  write_split(folder + "/test.txt", data.test.view(), /*empty_too=*/false);
   write_table(folder + "/items.tsv", "item", data.item_table);
   write_table(folder + "/users.tsv", "user", data.user_table);
   if (data.has_language()) {
@@ -117,13 +117,13 @@ void require_free_folder(const std::string& folder) {
     throw FileError(folder, "is there already and not empty; choose another folder with --out");
 }
 
-void write_dataset(const std::string& folder, const Dataset& data, const SplitViews& splits,
+void write_dataset(const std::string& folder, const Dataset& data,
                    const std::vector<ExtraFile>& extra) {
   fs::path place = fs::path(folder).lexically_normal();
   if (place.filename().empty()) place = place.parent_path();  // a slash at the end
   require_free_folder(folder);
   UnfinishedFolder unfinished(place.string());
-  write_files(unfinished.path(), data, splits, extra);
+  write_files(unfinished.path(), data, extra);
   unfinished.commit();
 }
 

@@ -7,9 +7,6 @@
 
 namespace rec {
 
-struct SplitViews {
-  CsrView train, valid, test;  // each [users, items]
-};
 struct ExtraFile {
   std::string name, text;
 };
@@ -17,10 +14,10 @@ struct ExtraFile {
 // Refuses a folder that is there already, unless it is empty.
 void require_free_folder(const std::string& folder);
 
-// A dataset folder with these splits, and everything else of data's: language vectors (float32), what
-// made them, tables and config.toml; and the extra files. It appears whole or not at all, and only
-// where require_free_folder() lets it.
-void write_dataset(const std::string& folder, const Dataset& data, const SplitViews& splits,
+// A dataset folder of data: its splits, language vectors (float32), what made them, tables and
+// config.toml; and the extra files. It appears whole or not at all, and only where
+// require_free_folder() lets it.
+void write_dataset(const std::string& folder, const Dataset& data,
                    const std::vector<ExtraFile>& extra = {});
 
 }  // namespace rec

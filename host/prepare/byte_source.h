@@ -13,7 +13,7 @@ class Decompressor;
 
 class ByteSource {
  public:
-  // Throws FileError when the file is missing, a folder, or not readable.
+  // Throws FileError when the file is missing, a folder, a pipe or a device, or not readable.
   explicit ByteSource(std::string path);
   ~ByteSource();
   ByteSource(const ByteSource&) = delete;

@@ -1,7 +1,7 @@
 #include "host/prepare/filters.h"
 
 #include <algorithm>
-#include <numeric>
+#include <utility>
 #include <vector>
 
 namespace rec {
@@ -22,20 +22,11 @@ int64_t drop_rare(InteractionLog& log, const std::vector<int32_t>& of, int64_t k
 }  // namespace
 
 int64_t drop_repeats(InteractionLog& log, Dedup which) {
-  // Lines by user, then by item, each in the order of the source.
-  std::vector<int64_t> end = counts_of(log.user, log.users.size());
-  std::partial_sum(end.begin(), end.end(), end.begin());
-  std::vector<int64_t> begin(end.size());
-  for (size_t u = 0; u < end.size(); ++u) begin[u] = u == 0 ? 0 : end[u - 1];
-  std::vector<uint32_t> line(log.user.size());
-  {
-    std::vector<int64_t> place = begin;
-    for (size_t n = 0; n < log.user.size(); ++n)
-      line[size_t(place[size_t(log.user[n])]++)] = uint32_t(n);
-  }
+  LinesOfKeys by_user = lines_of_keys(log.user, log.users.size());
   std::vector<uint8_t> stays(log.user.size(), 1);
-  for (size_t u = 0; u < end.size(); ++u) {
-    const auto first = line.begin() + begin[u], last = line.begin() + end[u];
+  for (size_t u = 0; u + 1 < by_user.start.size(); ++u) {
+    const auto first = by_user.line.begin() + by_user.start[u],
+               last = by_user.line.begin() + by_user.start[u + 1];
     std::sort(first, last, [&](uint32_t a, uint32_t b) {
       return log.item[a] != log.item[b] ? log.item[a] < log.item[b] : a < b;
     });
@@ -70,46 +61,41 @@ int64_t drop_rare_users(InteractionLog& log, int64_t least) {
 }
 
 int64_t keep_core(InteractionLog& log, int64_t of_user, int64_t of_item) {
-  // Users and items as nodes: whoever falls below takes one from each of the others on his lines.
-  const int64_t users = log.users.size(), nodes = users + log.items.size();
-  const auto node_of_item = [&](size_t n) { return users + log.item[n]; };
-  std::vector<int64_t> start(size_t(nodes) + 1, 0);
-  for (size_t n = 0; n < log.user.size(); ++n) {
-    ++start[size_t(log.user[n]) + 1];
-    ++start[size_t(node_of_item(n)) + 1];
-  }
-  std::vector<int64_t> left(start.begin() + 1, start.end());
-  std::partial_sum(start.begin(), start.end(), start.begin());
-  std::vector<uint32_t> line(size_t(start.back()));
-  {
-    std::vector<int64_t> place(start.begin(), start.end() - 1);
-    for (size_t n = 0; n < log.user.size(); ++n)
-      for (const int64_t node : {int64_t(log.user[n]), node_of_item(n)})
-        line[size_t(place[size_t(node)]++)] = uint32_t(n);
-  }
-  const auto is_below = [&](int64_t node) {
-    return left[size_t(node)] < (node < users ? of_user : of_item);
+  struct Side {
+    const std::vector<int32_t>& of;
+    int64_t least;
+    LinesOfKeys lines;
+    std::vector<int64_t> left;  // interactions that are not gone
+    std::vector<uint8_t> is_gone;
   };
-  std::vector<int64_t> gone;
-  std::vector<uint8_t> is_gone(size_t(nodes), 0);
-  const auto drop = [&](int64_t node) {
-    if (is_gone[size_t(node)] == 1 || !is_below(node)) return;
-    is_gone[size_t(node)] = 1;
-    gone.push_back(node);
+  const auto side = [](const std::vector<int32_t>& of, int64_t kinds, int64_t least) {
+    return Side{of, least, lines_of_keys(of, kinds), counts_of(of, kinds),
+                std::vector<uint8_t>(size_t(kinds), 0)};
   };
-  for (int64_t node = 0; node < nodes; ++node) drop(node);
+  Side sides[] = {side(log.user, log.users.size(), of_user),
+                  side(log.item, log.items.size(), of_item)};
+  // Whoever falls below goes, and takes one from each on the other side of his lines.
+  std::vector<std::pair<int, int32_t>> gone;
+  const auto drop_if_below = [&](int s, int32_t id) {
+    Side& own = sides[s];
+    if (own.is_gone[size_t(id)] == 1 || own.left[size_t(id)] >= own.least) return;
+    own.is_gone[size_t(id)] = 1;
+    gone.emplace_back(s, id);
+  };
+  for (int s : {0, 1})
+    for (size_t id = 0; id < sides[s].left.size(); ++id) drop_if_below(s, int32_t(id));
   for (size_t next = 0; next < gone.size(); ++next) {
-    const int64_t node = gone[next];
-    for (int64_t e = start[size_t(node)]; e < start[size_t(node) + 1]; ++e) {
-      const uint32_t n = line[size_t(e)];
-      const int64_t other = node < users ? node_of_item(n) : int64_t(log.user[n]);
-      --left[size_t(other)];
-      drop(other);
+    const auto [s, id] = gone[next];
+    const LinesOfKeys& lines = sides[s].lines;
+    for (int64_t e = lines.start[size_t(id)]; e < lines.start[size_t(id) + 1]; ++e) {
+      const int32_t other = sides[1 - s].of[lines.line[size_t(e)]];
+      --sides[1 - s].left[size_t(other)];
+      drop_if_below(1 - s, other);
     }
   }
   return log.keep_if([&](int64_t n) {
-    return is_gone[size_t(log.user[size_t(n)])] == 0 &&
-           is_gone[size_t(node_of_item(size_t(n)))] == 0;
+    return sides[0].is_gone[size_t(log.user[size_t(n)])] == 0 &&
+           sides[1].is_gone[size_t(log.item[size_t(n)])] == 0;
   });
 }
 

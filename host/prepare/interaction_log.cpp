@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 #include <filesystem>
+#include <numeric>
 
 #include "host/formats/file_error.h"
 #include "host/prepare/time_text.h"
@@ -165,6 +166,15 @@ class Reader {
 };
 
 }  // namespace
+
+LinesOfKeys lines_of_keys(const std::vector<int32_t>& key, int64_t kinds) {
+  LinesOfKeys lines{std::vector<int64_t>(size_t(kinds) + 1, 0), std::vector<uint32_t>(key.size())};
+  for (const int32_t k : key) ++lines.start[size_t(k) + 1];
+  std::partial_sum(lines.start.begin(), lines.start.end(), lines.start.begin());
+  std::vector<int64_t> place(lines.start.begin(), lines.start.end() - 1);
+  for (size_t n = 0; n < key.size(); ++n) lines.line[size_t(place[size_t(key[n])]++)] = uint32_t(n);
+  return lines;
+}
 
 Reading read_interactions_of(const Source& source, const ReadingOptions& options,
                              const Told& told) {

@@ -1,5 +1,6 @@
 // Interactions as a source has them, line after line, before anything is filtered: ids in memory
-// once, and 8 bytes an interaction, 8 more where times are asked for and 8 where ratings are.
+// once, and 8 bytes an interaction; 8 more where times are kept, 8 where ratings are, and 1 where the
+// source is split.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -25,6 +26,14 @@ struct InteractionLog {
   template <class Keep>
   int64_t keep_if(Keep keep);
 };
+
+// The places of equal keys, together: those of key k are line[start[k]] .. line[start[k + 1]), in
+// their order.
+struct LinesOfKeys {
+  std::vector<int64_t> start;  // [kinds + 1]
+  std::vector<uint32_t> line;  // [keys]
+};
+LinesOfKeys lines_of_keys(const std::vector<int32_t>& key, int64_t kinds);
 
 struct TimeLimit {
   int64_t time = 0;

@@ -158,9 +158,10 @@ void RecordReader::add_line(size_t position) {
   const int64_t lines = line_ - record_line_;
   if (lines >= kMostLinesOfRecord || quoted_.size() > kLongestRecord || !next_line(more)) {
     can_go_on_ = false;
-    refuse(
-        fmt::format("the quote before '{}' is never closed; close it, or double it inside of text",
-                    excerpt(std::string_view(quoted_).substr(position))));
+    refuse(fmt::format(
+        "the quote before '{}' is not closed on the next {} lines; close it, or double it "
+        "inside of text",
+        excerpt(std::string_view(quoted_).substr(position)), kMostLinesOfRecord));
   }
   // Behind such a line nobody knows where the record ends.
   const auto refuse_line = [&](const char* sentence) {

@@ -4,8 +4,8 @@
 //
 // Accepted: CRLF, a UTF-8 byte order mark, empty lines (passed over), quoted fields with doubled
 // quotes, delimiters and line ends inside. Refused with the line: bytes that are not UTF-8, NUL, a
-// quote that is not closed, text behind a closing quote, a line without an object where objects are
-// expected, a record longer than 16 MB.
+// quote that is not closed within 1000 lines and 16 MB, text behind a closing quote, a line without an
+// object where objects are expected, a line longer than 16 MB.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -27,7 +27,7 @@ struct Dialect {
   std::vector<std::string> keys = {};
 };
 
-// The begin of a text as a refusal shows it: on one line, whole letters.
+// The beginning of a text as a refusal shows it: on one line, whole letters.
 std::string excerpt(std::string_view text);
 
 class RecordReader {

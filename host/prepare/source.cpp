@@ -93,17 +93,18 @@ std::string stem_of(const std::string& name) {
   return name.substr(0, name.rfind('.'));
 }
 
-std::vector<std::string> first_record(const std::string& path, const Dialect& dialect) {
+// The first records of a file, so many at most.
+std::vector<std::vector<std::string>> first_records(const std::string& path, const Dialect& dialect,
+                                                    size_t most) {
   RecordReader reader(path, dialect);
-  if (!reader.next()) throw FileError(path, "is empty; it must hold interactions or items");
-  return {reader.fields().begin(), reader.fields().end()};
+  std::vector<std::vector<std::string>> records;
+  while (records.size() < most && reader.next())
+    records.emplace_back(reader.fields().begin(), reader.fields().end());
+  if (records.empty()) throw FileError(path, "is empty; it must hold interactions or items");
+  return records;
 }
-
-// Empty where there is none.
-std::vector<std::string> second_record(const std::string& path, const Dialect& dialect) {
-  RecordReader reader(path, dialect);
-  if (!reader.next() || !reader.next()) return {};
-  return {reader.fields().begin(), reader.fields().end()};
+std::vector<std::string> first_record(const std::string& path, const Dialect& dialect) {
+  return first_records(path, dialect, 1)[0];
 }
 
 // Columns by name: of a header, or of objects, of which not every one has every key.
@@ -120,6 +121,11 @@ int known_column(const Header& header, const Names& known) {
       for (size_t c = 0; c < among; ++c)
         if (plain_name(header.names[c]) == name) return int(c);
   return -1;
+}
+
+bool names_users_or_items(const Header& header) {
+  return known_column(header, kColumnNames[size_t(Column::user)]) >= 0 ||
+         known_column(header, kColumnNames[size_t(Column::item)]) >= 0;
 }
 
 std::string listed(const std::vector<std::string>& header) {
@@ -235,11 +241,6 @@ void keep_keys(std::vector<std::string>& keys, Places& places) {
   keys = std::move(kept);
 }
 
-// Whether the first line of a file that nothing is known of names columns.
-bool names_columns(const std::vector<std::string>& first) {
-  return known_column(first, kColumnNames[0]) >= 0 || known_column(first, kColumnNames[1]) >= 0;
-}
-
 // Finds the columns of a file whose dialect is known, from its header, its keys or its first line.
 void find_columns(InteractionFile& file, const Header& header, bool is_named,
                   const SourceOptions& options) {
@@ -251,9 +252,8 @@ void find_columns(InteractionFile& file, const Header& header, bool is_named,
     else if (is_named)
       file.place[c] = known_column(header, kColumnNames[c]);
   }
-  const bool is_known = known_column(header, kColumnNames[size_t(Column::user)]) >= 0 ||
-                        known_column(header, kColumnNames[size_t(Column::item)]) >= 0;
-  if (is_named && !is_known && std::all_of(first.begin(), first.end(), is_number))
+  if (is_named && !names_users_or_items(header) &&
+      std::all_of(first.begin(), first.end(), is_number))
     throw FileError(file.path, 1,
                     fmt::format("holds numbers where a header is expected: {}; give --no-header",
                                 listed(first)));
@@ -293,11 +293,11 @@ void guess_dialect(InteractionFile& file, const SourceOptions& options) {
   const auto is_given = [&](auto test) {
     return std::any_of(options.column.begin(), options.column.end(), test);
   };
-  file.has_header = names_columns(first) || is_given([](const std::string& column) {
+  file.has_header = names_users_or_items(first) || is_given([](const std::string& column) {
                       return !column.empty() && !is_number(column);
                     });
   if (file.has_header) return;
-  const std::vector<std::string> second = second_record(file.path, file.dialect);
+  const std::vector<std::string> second = first_records(file.path, file.dialect, 2).back();
   for (size_t c = 0; c < std::min(first.size(), second.size()); ++c)
     if (!is_number(first[c]) && is_number(second[c]))
       throw FileError(

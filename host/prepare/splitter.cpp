@@ -131,15 +131,7 @@ SplitLog split(const InteractionLog& log, const SplitPlan& plan) {
   std::vector<uint8_t> part = log.split;
   if (plan.rule != SplitRule::given) {
     part.assign(size_t(log.size()), uint8_t(Split::train));
-    std::vector<int64_t> start(size_t(log.users.size()) + 1, 0);
-    for (const int32_t u : log.user) ++start[size_t(u) + 1];
-    std::partial_sum(start.begin(), start.end(), start.begin());
-    std::vector<uint32_t> line(size_t(log.size()));
-    {
-      std::vector<int64_t> place(start.begin(), start.end() - 1);
-      for (size_t n = 0; n < line.size(); ++n)
-        line[size_t(place[size_t(log.user[n])]++)] = uint32_t(n);
-    }
+    const auto [start, line] = lines_of_keys(log.user, log.users.size());
     std::vector<uint32_t> hers;
     for (size_t u = 0; u + 1 < start.size(); ++u) {
       hers.assign(line.begin() + start[u], line.begin() + start[u + 1]);

@@ -35,7 +35,7 @@ struct SplitLog {
 
 // A user's n interactions are shared out by largest remainder, one at least to train. An item that
 // has none in train leaves valid and test. Users and items with interactions are numbered in the
-// order in which the source names them. An interaction must stand in the log once.
+// order of their numbers in the log. An interaction must stand in the log once.
 SplitLog split(const InteractionLog& log, const SplitPlan& plan);
 
 // How many of n go to each part; parts of 0 get none.

@@ -21,9 +21,10 @@
 namespace rec {
 
 struct PropagationUsers {
-  // The rows of x of all other users are zero; the first hop does not read them.
+  // The rows of x of all other users are zero; the first hop does not read them as neighbours.
   UserSubset nonzero = {};
-  // The rows of e of all other users leave out the last layer, but for the factor 1/(K+1).
+  // The rows of e of all other users leave out the last layer: 1/(K+1) sum_{k < K} A~^k x. With
+  // K = 0 there is nothing to leave out.
   UserSubset wanted = {};
 };
 

@@ -117,8 +117,7 @@ TEST_CASE("records: what is refused is named with its line") {
     }
     return std::string();
   };
-  CHECK_THAT(refusal("a,b\n\"c,d\n"),
-             Catch::Contains(":2: the quote before 'c,d' is never closed"));
+  CHECK_THAT(refusal("a,b\n\"c,d\n"), Catch::Contains(":2: the quote before 'c,d' is not closed"));
   CHECK_THAT(refusal("\"a\"b,c\n"), Catch::Contains(":1: text stands behind the closing quote"));
   CHECK_THAT(refusal("a\nb\xE9\n"), Catch::Contains(":2: is not UTF-8"));
   CHECK_THAT(refusal(std::string("a\nb\0c\n", 6)), Catch::Contains(":2: holds a NUL byte"));

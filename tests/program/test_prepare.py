@@ -703,7 +703,7 @@ ITEMS = "item_id,title\n" + "".join(f"i{n},Title {n}\n" for n in range(7))
 RATED, TIMED = ["--min-rating", "1"], ["--split", "temporal"]
 # name, the file or the files, arguments, words of the one line
 REFUSED = [
-    ("a quote never closed", line('u1,"i2,3,1030'), [], ["log.csv:31", "never closed"]),
+    ("a quote not closed", line('u1,"i2,3,1030'), [], ["log.csv:31", "not closed"]),
     ("text behind a closing quote", line('u1,"i2"x,3,1030'), [], ["log.csv:31", "behind the closing quote"]),
     ("too few columns", line("u1,i2,3"), [], ["log.csv:31", "3 columns", "4"]),
     ("too many columns", line("u1,i2,3,4,5"), [], ["log.csv:31", "5 columns", "4"]),
