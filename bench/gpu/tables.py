@@ -1,8 +1,8 @@
 """The GPU's part of the pages: from what was recorded, or, while nothing was, from what can be computed."""
 
-import math
 import datetime
 import json
+import math
 import pathlib
 import re
 
@@ -71,7 +71,7 @@ def computed(size):
     second = 3 * 2 * (users + items) * hidden * dim
     aggregation = 2 * edges * 4 * hidden  # items' rows to users, and back
     # Forward and backward two hops, from both ends of an edge, but one of these from a batch's users alone.
-    hops = 2 * (3 + -math.expm1(-batch / users)) * edges * 4 * dim
+    hops = 2 * (3 - math.expm1(-batch / users)) * edges * 4 * dim
     scores = 2 * batch * (1 + negatives) * 4 * dim  # items' rows for the scores; rows for their gradients
     return {"gflop": (first + second) / 1e9, "aggregation_gb": aggregation / 1e9, "hops_gb": hops / 1e9,
             "scores_gb": scores / 1e9, "steps_per_epoch": edges // batch, "ranking_gflop": 2 * users * items * dim / 1e9}
