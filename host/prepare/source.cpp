@@ -229,14 +229,15 @@ Header keys_of(const std::string& path, const Dialect& dialect) {
   return header;
 }
 
-// Of the keys those that something is taken from: nothing else of an object is kept.
+// Of the keys those that something is taken from, each once: nothing else of an object is kept.
 template <class Places>
 void keep_keys(std::vector<std::string>& keys, Places& places) {
   std::vector<std::string> kept;
   for (int& place : places) {
     if (place < 0) continue;
-    kept.push_back(keys[size_t(place)]);
-    place = int(kept.size()) - 1;
+    const std::string& key = keys[size_t(place)];
+    place = int(std::find(kept.begin(), kept.end(), key) - kept.begin());
+    if (place == int(kept.size())) kept.push_back(key);
   }
   keys = std::move(kept);
 }

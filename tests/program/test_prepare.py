@@ -445,6 +445,11 @@ class Columns(PrepareTest):
         data, _ = self.prepared(file)
         self.assertEqual(table_of(data, "users.tsv")[0], ["a", "b"])
 
+    def test_a_title_may_hold_the_id(self):
+        folder = write_files(self.folder / "own", {"r.json": '{"user": "a", "item": "x"}\n', "m.json": '{"item": "x", "title": "An X"}\n'})
+        data, _ = self.prepared(folder / "r.json", "--items", folder / "m.json", "--title-cols", "item,title")
+        self.assertEqual(table_of(data, "items.tsv")[1], ["x An X"])
+
     def test_titles_in_utf_8_where_latin_1_is_usual(self):
         folder = write_files(self.folder / "ml-10m", {"ratings.dat": "1::7::5::0\n", "movies.dat": "7::Les Misérables::Drama\n"})
         data, _ = self.prepared(folder)
