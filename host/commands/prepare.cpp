@@ -100,13 +100,11 @@ class Steps {
       throw std::invalid_argument(name + ": no interaction is left; ask for less");
   }
   void add(const std::string& name, int64_t removed, const InteractionLog& log) {
-    const auto kinds = [](const std::vector<int32_t>& numbers, int64_t size) {
-      std::vector<uint8_t> has_come(size_t(size), 0);
-      for (const int32_t number : numbers) has_come[size_t(number)] = 1;
-      return int64_t(std::count(has_come.begin(), has_come.end(), 1));
-    };
-    add(name, removed, log.size(), kinds(log.user, log.users.size()),
-        kinds(log.item, log.items.size()));
+    int64_t users = 0;
+    for (int64_t u = 0; u < log.users.size(); ++u) users += log.degree(u) > 0;
+    std::vector<uint8_t> has_come(size_t(log.items.size()), 0);
+    for (const int32_t item : log.item) has_come[size_t(item)] = 1;
+    add(name, removed, log.size(), users, std::count(has_come.begin(), has_come.end(), 1));
   }
   const Json& json() const { return json_; }
 

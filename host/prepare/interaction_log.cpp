@@ -6,7 +6,9 @@
 #include <charconv>
 #include <cmath>
 #include <filesystem>
+#include <future>
 #include <numeric>
+#include <utility>
 
 #include "host/formats/file_error.h"
 #include "host/prepare/time_text.h"
@@ -88,6 +90,13 @@ class Reader {
  public:
   Reader(const ReadingOptions& options, Reading& reading) : options_(options), reading_(reading) {}
 
+  // What was read, once.
+  InteractionLines take_lines() {
+    number_ids();
+    numbering_.get();
+    return std::move(lines_);
+  }
+
   void read(const InteractionFile& file, const std::function<void(int64_t)>& told) {
     RecordReader records(file.path, file.dialect);
     require_columns(file);
@@ -145,13 +154,26 @@ class Reader {
       ++reading_.outside_time;
       return;
     }
-    InteractionLog& log = reading_.log;
-    if (log.size() == UINT32_MAX) records.refuse("there are more than 4294967295 interactions");
-    log.user.push_back(log.users.number_of(user));
-    log.item.push_back(log.items.number_of(item));
-    if (options_.keep_times) log.time.push_back(time);
-    if (options_.keep_ratings) log.rating.push_back(rating);
-    if (file.split) log.split.push_back(uint8_t(*file.split));
+    if (options_.keep_times) lines_.time.push_back(time);
+    if (options_.keep_ratings) lines_.rating.push_back(rating);
+    if (file.split) lines_.split.push_back(uint8_t(*file.split));
+    users_.add(user);
+    items_.add(item);
+    constexpr size_t kIdsAtOnce = 1 << 14;
+    if (users_.size() == kIdsAtOnce) number_ids();
+  }
+
+  // Beside the reading of the next ones.
+  void number_ids() {
+    if (numbering_.valid()) numbering_.get();
+    std::swap(users_, numbered_users_);
+    std::swap(items_, numbered_items_);
+    users_.clear();
+    items_.clear();
+    numbering_ = std::async(std::launch::async, [this] {
+      lines_.users.add_numbers_of(numbered_users_, lines_.user);
+      lines_.items.add_numbers_of(numbered_items_, lines_.item);
+    });
   }
 
   // A date stands for seconds; times of thousands of years are milliseconds.
@@ -163,17 +185,31 @@ class Reader {
 
   const ReadingOptions& options_;
   Reading& reading_;
+  InteractionLines lines_;
+  IdBatch users_, items_;                    // of the interactions taken last
+  IdBatch numbered_users_, numbered_items_;  // of those before, while they are numbered
+  std::future<void> numbering_;
 };
 
 }  // namespace
 
-LinesOfKeys lines_of_keys(const std::vector<int32_t>& key, int64_t kinds) {
-  LinesOfKeys lines{std::vector<int64_t>(size_t(kinds) + 1, 0), std::vector<uint32_t>(key.size())};
-  for (const int32_t k : key) ++lines.start[size_t(k) + 1];
-  std::partial_sum(lines.start.begin(), lines.start.end(), lines.start.begin());
-  std::vector<int64_t> place(lines.start.begin(), lines.start.end() - 1);
-  for (size_t n = 0; n < key.size(); ++n) lines.line[size_t(place[size_t(key[n])]++)] = uint32_t(n);
-  return lines;
+InteractionLog grouped(InteractionLines&& lines) {
+  InteractionLog log{std::move(lines.users), std::move(lines.items), {}, {}, {}, {}, {}};
+  log.start.assign(size_t(log.users.size()) + 1, 0);
+  for (const int32_t user : lines.user) ++log.start[size_t(user) + 1];
+  std::partial_sum(log.start.begin(), log.start.end(), log.start.begin());
+  // One after the other, each given back when it is done.
+  const auto group = [&](auto& from, auto& to) {
+    std::vector<int64_t> place(log.start.begin(), log.start.end() - 1);
+    to.resize(from.size());
+    for (size_t n = 0; n < from.size(); ++n) to[size_t(place[size_t(lines.user[n])]++)] = from[n];
+    from = {};
+  };
+  group(lines.item, log.item);
+  if (!lines.time.empty()) group(lines.time, log.time);
+  if (!lines.rating.empty()) group(lines.rating, log.rating);
+  if (!lines.split.empty()) group(lines.split, log.split);
+  return log;
 }
 
 Reading read_interactions_of(const Source& source, const ReadingOptions& options,
@@ -186,6 +222,7 @@ Reading read_interactions_of(const Source& source, const ReadingOptions& options
     reader.read(file, [&](int64_t bytes) { told(before + bytes, all); });
     before += reading.sources.back().bytes;
   }
+  reading.log = grouped(reader.take_lines());
   reading.bad_interactions = int64_t(reading.bad_lines.size());
   if (reading.log.size() == 0)
     throw FileError(source.interactions.front().path,

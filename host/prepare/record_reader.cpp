@@ -28,6 +28,8 @@ bool is_ascii(std::string_view text) {
   return (high & 0x8080808080808080u) == 0;
 }
 
+bool holds(std::string_view text, char c) { return text.find(c) != std::string_view::npos; }
+
 void add_latin1(std::string_view text, std::string& utf8) {
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
@@ -77,6 +79,9 @@ void RecordReader::fill() {
   const size_t got = source_.read(buffer_.data() + end_, buffer_.size() - end_);
   end_ += got;
   at_end_ = got == 0;
+  const std::string_view all(buffer_.data(), end_);
+  has_unusual_ = holds(all, '\0') || !is_ascii(all);
+  has_quote_ = holds(all, '"');
 }
 
 bool RecordReader::next_line(std::string_view& line) {
@@ -116,11 +121,11 @@ bool RecordReader::next() {
     if (!next_line(line)) return false;
   } while (line.empty());
   record_line_ = line_;
-  if (line.find('\0') != std::string_view::npos)
+  if (has_unusual_ && holds(line, '\0'))
     refuse(line_ == 1 && line.substr(0, 2) == "\xFF\xFE"
                ? "is UTF-16; convert the file to UTF-8, for instance with iconv"
                : "holds a NUL byte; the file is damaged or not text");
-  if (!is_ascii(line)) {
+  if (has_unusual_ && !is_ascii(line)) {
     if (dialect_.latin1) {
       converted_.clear();
       add_latin1(line, converted_);
@@ -136,7 +141,7 @@ bool RecordReader::next() {
 void RecordReader::split(std::string_view line) {
   fields_.clear();
   if (dialect_.objects) return split_object(line);
-  if (dialect_.quotes && line.find('"') != std::string_view::npos) return split_quoted(line);
+  if (dialect_.quotes && has_quote_ && holds(line, '"')) return split_quoted(line);
   const std::string& delimiter = dialect_.delimiter;
   for (;;) {
     const size_t at = delimiter.size() == 1 ? line.find(delimiter[0]) : line.find(delimiter);

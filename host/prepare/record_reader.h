@@ -58,6 +58,9 @@ class RecordReader {
   Dialect dialect_;
   std::vector<char> buffer_;
   size_t begin_ = 0, end_ = 0;  // of what is not yet given out
+  // Whether the buffer holds a NUL or a byte beyond ASCII, or a quote: without these a line need not
+  // be searched for them.
+  bool has_unusual_ = false, has_quote_ = false;
   bool at_end_ = false, can_go_on_ = true;
   int64_t line_ = 0, record_line_ = 0;
   std::vector<std::string_view> fields_;

@@ -22,7 +22,7 @@ namespace {
       word));
 }
 
-std::array<double, 3> parts_of(const std::string& text, const std::string& word) {
+std::array<double, 3> shares_named(const std::string& text, const std::string& word) {
   std::array<double, 3> parts{};
   const char* at = text.data();
   const char* last = text.data() + text.size();
@@ -39,46 +39,67 @@ std::array<double, 3> parts_of(const std::string& text, const std::string& word)
   return parts;
 }
 
-// A seeded order of a user's n interactions: Fisher-Yates, a draw of 64 bits a place.
+// A seeded order of a user's n interactions: Fisher-Yates, a draw of 64 bits a place, two a block.
 void shuffle(std::vector<uint32_t>& lines, uint32_t user, uint64_t seed) {
-  for (size_t n = lines.size(); n > 1; --n) {
-    const auto words = philox(user, uint32_t(n), 0, uint32_t(DrawKind::split), uint32_t(seed),
-                              uint32_t(seed >> 32));
-    const uint64_t draw = uint64_t(words.word[0]) << 32 | words.word[1];
+  PhiloxWords words{};
+  for (size_t n = lines.size(), drawn = 0; n > 1; --n, ++drawn) {
+    const size_t half = drawn % 2;
+    if (half == 0)
+      words = philox(user, uint32_t(drawn / 2), 0, uint32_t(DrawKind::split), uint32_t(seed),
+                     uint32_t(seed >> 32));
+    const uint64_t draw = uint64_t(words.word[2 * half]) << 32 | words.word[2 * half + 1];
     std::swap(lines[n - 1], lines[size_t(draw % n)]);
   }
 }
 
-// Numbers 0, 1, 2, ... for those that are used, in their order; -1 for the others.
-std::vector<int32_t> numbered(const std::vector<uint8_t>& used, std::vector<int32_t>& back) {
-  std::vector<int32_t> number(used.size(), -1);
-  for (size_t n = 0; n < used.size(); ++n) {
-    if (used[n] == 0) continue;
-    number[n] = int32_t(back.size());
-    back.push_back(int32_t(n));
-  }
-  return number;
+// Those that are marked, ascending.
+std::vector<int32_t> marked(const std::vector<uint8_t>& marks) {
+  std::vector<int32_t> numbers;
+  for (size_t n = 0; n < marks.size(); ++n)
+    if (marks[n] == 1) numbers.push_back(int32_t(n));
+  return numbers;
 }
 
+// Into which split each interaction goes, as Split.
+std::vector<uint8_t> parts_of(const InteractionLog& log, const SplitPlan& plan) {
+  if (plan.rule == SplitRule::given) return log.split;
+  std::vector<uint8_t> part(log.item.size(), uint8_t(Split::train));
+  std::vector<uint32_t> hers;  // a user's interactions, counted from her first
+  for (int64_t u = 0; u < log.users.size(); ++u) {
+    const int64_t first = log.start[size_t(u)], n = log.degree(u);
+    hers.resize(size_t(n));
+    std::iota(hers.begin(), hers.end(), 0u);
+    const int64_t* time = log.time.data() + (log.time.empty() ? 0 : first);
+    if (plan.rule == SplitRule::random)
+      shuffle(hers, uint32_t(u), plan.seed);
+    else
+      std::stable_sort(hers.begin(), hers.end(),
+                       [&](uint32_t a, uint32_t b) { return time[a] < time[b]; });
+    std::array<int64_t, 3> share = shares_of(n, plan.parts);
+    if (plan.rule == SplitRule::leave_one_out) share = {n - (n > 2) - (n > 1), n > 2, n > 1};
+    for (int64_t at = share[0]; at < n; ++at)
+      part[size_t(first + hers[size_t(at)])] =
+          uint8_t(at < share[0] + share[1] ? Split::valid : Split::test);
+  }
+  return part;
+}
+
+// The interactions of that part, users and items by their new numbers.
 HostCsr matrix_of(const InteractionLog& log, const std::vector<uint8_t>& part, Split which,
-                  const std::vector<int32_t>& user_number, const std::vector<int32_t>& item_number,
-                  int64_t users, int64_t items) {
-  HostCsr m{users, items, std::vector<int64_t>(size_t(users) + 1, 0), {}};
-  const auto is_in = [&](size_t n) {
-    return part[n] == uint8_t(which) && item_number[size_t(log.item[n])] >= 0 &&
-           user_number[size_t(log.user[n])] >= 0;
-  };
-  for (size_t n = 0; n < part.size(); ++n)
-    if (is_in(n)) ++m.row_start[size_t(user_number[size_t(log.user[n])]) + 1];
-  std::partial_sum(m.row_start.begin(), m.row_start.end(), m.row_start.begin());
-  m.col.resize(size_t(m.row_start.back()));
-  std::vector<int64_t> place(m.row_start.begin(), m.row_start.end() - 1);
-  for (size_t n = 0; n < part.size(); ++n)
-    if (is_in(n))
-      m.col[size_t(place[size_t(user_number[size_t(log.user[n])])]++)] =
-          item_number[size_t(log.item[n])];
-  for (int64_t u = 0; u < users; ++u)
-    std::sort(m.col.begin() + m.row_start[size_t(u)], m.col.begin() + m.row_start[size_t(u) + 1]);
+                  const std::vector<int32_t>& user_of, const std::vector<int32_t>& item_number,
+                  int64_t items) {
+  HostCsr m;
+  m.cols = items;
+  m.col.reserve(size_t(std::count(part.begin(), part.end(), uint8_t(which))));
+  std::vector<int32_t> row;
+  for (const int32_t u : user_of) {
+    row.clear();
+    for (auto n = size_t(log.start[size_t(u)]); n < size_t(log.start[size_t(u) + 1]); ++n)
+      if (part[n] == uint8_t(which) && item_number[size_t(log.item[n])] >= 0)
+        row.push_back(item_number[size_t(log.item[n])]);
+    std::sort(row.begin(), row.end());
+    add_row(m, row);
+  }
   return m;
 }
 
@@ -94,10 +115,10 @@ SplitPlan split_plan(const std::string& word) {
     plan.parts = {8, 1, 1};
     if (word.size() > temporal.size()) {
       if (word[temporal.size()] != ':') refuse_plan(word);
-      plan.parts = parts_of(word.substr(temporal.size() + 1), word);
+      plan.parts = shares_named(word.substr(temporal.size() + 1), word);
     }
   } else {
-    plan.parts = parts_of(word, word);
+    plan.parts = shares_named(word, word);
   }
   return plan;
 }
@@ -128,44 +149,28 @@ std::array<int64_t, 3> shares_of(int64_t n, const std::array<double, 3>& parts) 
 }
 
 SplitLog split(const InteractionLog& log, const SplitPlan& plan) {
-  std::vector<uint8_t> part = log.split;
-  if (plan.rule != SplitRule::given) {
-    part.assign(size_t(log.size()), uint8_t(Split::train));
-    const auto [start, line] = lines_of_keys(log.user, log.users.size());
-    std::vector<uint32_t> hers;
-    for (size_t u = 0; u + 1 < start.size(); ++u) {
-      hers.assign(line.begin() + start[u], line.begin() + start[u + 1]);
-      if (plan.rule == SplitRule::random)
-        shuffle(hers, uint32_t(u), plan.seed);
-      else
-        std::stable_sort(hers.begin(), hers.end(),
-                         [&](uint32_t a, uint32_t b) { return log.time[a] < log.time[b]; });
-      const auto n = int64_t(hers.size());
-      std::array<int64_t, 3> share = shares_of(n, plan.parts);
-      if (plan.rule == SplitRule::leave_one_out) share = {n - (n > 2) - (n > 1), n > 2, n > 1};
-      for (int64_t at = share[0]; at < n; ++at)
-        part[hers[size_t(at)]] = uint8_t(at < share[0] + share[1] ? Split::valid : Split::test);
-    }
-  }
-
+  const std::vector<uint8_t> part = parts_of(log, plan);
   std::vector<uint8_t> is_trained(size_t(log.items.size()), 0);
   for (size_t n = 0; n < part.size(); ++n)
     if (part[n] == uint8_t(Split::train)) is_trained[size_t(log.item[n])] = 1;
   SplitLog result;
   std::vector<uint8_t> has_any(size_t(log.users.size()), 0);
-  for (size_t n = 0; n < part.size(); ++n) {
-    if (is_trained[size_t(log.item[n])] == 1)
-      has_any[size_t(log.user[n])] = 1;
-    else
-      ++result.without_training;
-  }
-  const std::vector<int32_t> user_number = numbered(has_any, result.user_of),
-                             item_number = numbered(is_trained, result.item_of);
-  const auto users = int64_t(result.user_of.size()), items = int64_t(result.item_of.size());
+  for (size_t u = 0; u < has_any.size(); ++u)
+    for (auto n = size_t(log.start[u]); n < size_t(log.start[u + 1]); ++n) {
+      if (is_trained[size_t(log.item[n])] == 1)
+        has_any[u] = 1;
+      else
+        ++result.without_training;
+    }
+  result.user_of = marked(has_any);
+  result.item_of = marked(is_trained);
+  const auto items = int64_t(result.item_of.size());
+  std::vector<int32_t> item_number(is_trained.size(), -1);
+  for (int64_t i = 0; i < items; ++i) item_number[size_t(result.item_of[size_t(i)])] = int32_t(i);
   for (const auto& [which, m] :
        {std::pair{Split::train, &result.train}, std::pair{Split::valid, &result.valid},
         std::pair{Split::test, &result.test}})
-    *m = matrix_of(log, part, which, user_number, item_number, users, items);
+    *m = matrix_of(log, part, which, result.user_of, item_number, items);
   return result;
 }
 

@@ -60,20 +60,24 @@ std::string bytes_of(const std::string& path, size_t at_once) {
   return all;
 }
 
+using Pairs = std::vector<std::pair<std::string, std::string>>;
+
 // user and item of each line.
-InteractionLog log_of(const std::vector<std::pair<std::string, std::string>>& lines) {
-  InteractionLog log;
-  for (const auto& [user, item] : lines) {
-    log.user.push_back(log.users.number_of(user));
-    log.item.push_back(log.items.number_of(item));
+InteractionLines lines_of(const Pairs& pairs) {
+  InteractionLines lines;
+  for (const auto& [user, item] : pairs) {
+    lines.user.push_back(lines.users.number_of(user));
+    lines.item.push_back(lines.items.number_of(item));
   }
-  return log;
-}
-std::vector<std::pair<std::string, std::string>> lines_of(const InteractionLog& log) {
-  std::vector<std::pair<std::string, std::string>> lines;
-  for (size_t n = 0; n < log.user.size(); ++n)
-    lines.emplace_back(log.users.id(log.user[n]), log.items.id(log.item[n]));
   return lines;
+}
+InteractionLog log_of(const Pairs& pairs) { return grouped(lines_of(pairs)); }
+Pairs pairs_of(const InteractionLog& log) {
+  Pairs pairs;
+  for (int32_t u = 0; u < int32_t(log.users.size()); ++u)
+    for (auto n = size_t(log.start[size_t(u)]); n < size_t(log.start[size_t(u) + 1]); ++n)
+      pairs.emplace_back(log.users.id(u), log.items.id(log.item[n]));
+  return pairs;
 }
 
 }  // namespace
@@ -192,35 +196,66 @@ TEST_CASE("times: numbers and dates") {
     CHECK_FALSE(parsed_time(text).has_value());
 }
 
+TEST_CASE("ids: numbers in the order in which they come, one by one and many at once") {
+  IdDictionary ids;
+  CHECK(ids.number_of("b") == 0);
+  IdBatch batch;
+  for (const char* id : {"a", "", "b", "a", "c"}) batch.add(id);
+  std::vector<int32_t> numbers = {7};
+  ids.add_numbers_of(batch, numbers);
+  CHECK(numbers == std::vector<int32_t>{7, 1, 2, 0, 1, 3});
+  batch.clear();
+  batch.add("d");
+  ids.add_numbers_of(batch, numbers);
+  CHECK(numbers.back() == 4);
+  CHECK(ids.find("c") == 3);
+  CHECK(ids.find("e") == -1);
+  CHECK(ids.id(2).empty());
+}
+
+TEST_CASE("interactions: a user's together, in the order of the lines") {
+  InteractionLines lines = lines_of({{"b", "x"}, {"a", "x"}, {"b", "y"}, {"a", "z"}, {"b", "x"}});
+  lines.time = {5, 4, 3, 2, 1};
+  lines.rating = {1, 2, 3, 4, 5};
+  lines.split = {0, 1, 2, 0, 1};
+  const InteractionLog log = grouped(std::move(lines));
+  CHECK(pairs_of(log) == Pairs{{"b", "x"}, {"b", "y"}, {"b", "x"}, {"a", "x"}, {"a", "z"}});
+  CHECK(log.time == std::vector<int64_t>{5, 3, 1, 4, 2});
+  CHECK(log.rating == std::vector<double>{1, 3, 5, 2, 4});
+  CHECK(log.split == std::vector<uint8_t>{0, 2, 1, 1, 0});
+}
+
 // Worked by hand: c has one item, x one user after c is gone, so a loses x, and then has one item.
 TEST_CASE("filters: once, and until nothing changes") {
-  const std::vector<std::pair<std::string, std::string>> all = {
-      {"a", "x"}, {"a", "y"}, {"b", "y"}, {"b", "z"}, {"d", "y"}, {"d", "z"}, {"c", "x"}};
+  const Pairs all = {{"a", "x"}, {"a", "y"}, {"b", "y"}, {"b", "z"},
+                     {"d", "y"}, {"d", "z"}, {"c", "x"}};
   InteractionLog once = log_of(all);
   CHECK(drop_rare_users(once, 2) == 1);
-  CHECK(lines_of(once) == std::vector(all.begin(), all.end() - 1));
+  CHECK(pairs_of(once) == Pairs(all.begin(), all.end() - 1));
   CHECK(drop_rare_items(once, 2) == 1);
   InteractionLog core = log_of(all);
   CHECK(keep_core(core, 2, 2) == 3);
-  CHECK(lines_of(core) == std::vector(all.begin() + 2, all.end() - 1));
+  CHECK(pairs_of(core) == Pairs(all.begin() + 2, all.end() - 1));
 }
 
 TEST_CASE("filters: one of repeated interactions stays") {
-  const std::vector<std::pair<std::string, std::string>> all = {
-      {"a", "x"}, {"b", "x"}, {"a", "x"}, {"a", "y"}, {"a", "x"}};
-  const auto dropped = [&](Dedup which, bool with_times) {
-    InteractionLog log = log_of(all);
-    log.rating = {1, 2, 3, 4, 5};
-    if (with_times) log.time = {30, 0, 10, 0, 20};
+  const Pairs all = {{"a", "x"}, {"b", "x"}, {"a", "x"}, {"a", "y"}, {"a", "x"}};
+  const auto dropped = [&](Dedup which, std::vector<int64_t> times) {
+    InteractionLines lines = lines_of(all);
+    lines.rating = {1, 2, 3, 4, 5};
+    lines.time = std::move(times);
+    InteractionLog log = grouped(std::move(lines));
     CHECK(drop_repeats(log, which) == 2);
     return log.rating;
   };
   using Ratings = std::vector<double>;
-  CHECK(dropped(Dedup::first, false) == Ratings{1, 2, 4});
-  CHECK(dropped(Dedup::last, false) == Ratings{2, 4, 5});
-  CHECK(dropped(Dedup::first, true) == Ratings{2, 3, 4});
-  CHECK(dropped(Dedup::last, true) == Ratings{1, 2, 4});
-  CHECK(dropped(Dedup::sum, false) == Ratings{9, 2, 4});
+  CHECK(dropped(Dedup::first, {}) == Ratings{1, 4, 2});
+  CHECK(dropped(Dedup::last, {}) == Ratings{4, 5, 2});
+  CHECK(dropped(Dedup::first, {30, 0, 10, 0, 20}) == Ratings{3, 4, 2});
+  CHECK(dropped(Dedup::last, {30, 0, 10, 0, 20}) == Ratings{1, 4, 2});
+  CHECK(dropped(Dedup::first, {10, 0, 10, 0, 10}) == Ratings{1, 4, 2});  // of equal times by line
+  CHECK(dropped(Dedup::last, {10, 0, 10, 0, 10}) == Ratings{4, 5, 2});
+  CHECK(dropped(Dedup::sum, {}) == Ratings{9, 4, 2});
 }
 
 TEST_CASE("splits: shares by largest remainder, one at least to train") {
@@ -244,7 +279,7 @@ TEST_CASE("splits: words that name none are refused") {
 }
 
 TEST_CASE("splits: by a draw, every interaction once, and cold items leave") {
-  std::vector<std::pair<std::string, std::string>> all;
+  Pairs all;
   for (int u = 0; u < 30; ++u)
     for (int i = 0; i < 12; ++i)
       all.emplace_back("u" + std::to_string(u), "i" + std::to_string((u + i * i) % 17));
@@ -252,7 +287,7 @@ TEST_CASE("splits: by a draw, every interaction once, and cold items leave") {
   all.erase(std::unique(all.begin(), all.end()), all.end());
   all.emplace_back("u9", "z: nobody else's");  // the last of the sorted ones
   const InteractionLog log = log_of(all);
-  const auto pairs_of = [&](const SplitLog& split) {
+  const auto pairs_of_split = [&](const SplitLog& split) {
     std::set<std::pair<std::string, std::string>> pairs;
     for (const HostCsr* m : {&split.train, &split.valid, &split.test})
       for (int64_t u = 0; u < m->rows; ++u)
@@ -267,7 +302,7 @@ TEST_CASE("splits: by a draw, every interaction once, and cold items leave") {
   for (uint64_t seed = 1; seed <= 20; ++seed) {
     const SplitLog split = rec::split(log, {SplitRule::random, {4, 3, 3}, seed});
     trains.insert(split.train.col);
-    const auto pairs = pairs_of(split);
+    const auto pairs = pairs_of_split(split);
     CHECK(int64_t(pairs.size()) + split.without_training == int64_t(all.size()));
     CHECK(std::includes(all.begin(), all.end(), pairs.begin(), pairs.end()));
     // Who is missing is missing as an item.
@@ -283,16 +318,16 @@ TEST_CASE("splits: by a draw, every interaction once, and cold items leave") {
 }
 
 TEST_CASE("splits: by time") {
-  InteractionLog log = log_of({{"a", "p"},
-                               {"a", "q"},
-                               {"a", "r"},
-                               {"a", "s"},
-                               {"b", "s"},
-                               {"b", "r"},
-                               {"b", "q"},
-                               {"b", "p"}});
-  log.time = {4, 3, 2, 1, 1, 1, 1, 0};  // of equal times the order of lines
-  const SplitLog last_out = rec::split(log, {SplitRule::leave_one_out});
+  InteractionLines lines = lines_of({{"a", "p"},
+                                     {"a", "q"},
+                                     {"a", "r"},
+                                     {"a", "s"},
+                                     {"b", "s"},
+                                     {"b", "r"},
+                                     {"b", "q"},
+                                     {"b", "p"}});
+  lines.time = {4, 3, 2, 1, 1, 1, 1, 0};  // of equal times the order of lines
+  const SplitLog last_out = rec::split(grouped(std::move(lines)), {SplitRule::leave_one_out});
   // a: s r | q | p, b: p s | r | q, of which q is in nobody's train. p r s are then 0 1 2.
   CHECK(last_out.train.col == std::vector<int32_t>{1, 2, 0, 2});
   CHECK(last_out.valid.col == std::vector<int32_t>{1});
