@@ -129,7 +129,26 @@ def traffic_text():
     return text + ("\n\nWhy more:\n\n" + "\n".join(reasons) if reasons else "")
 
 
-SECTIONS = {"peers": peers_tables, "growth": growth_tables, "kernels": kernels_tables}
+def prepare_tables(found):
+    prepared = found["prepare"]
+    versions = ", ".join(f"{name} {version}" for name, version in prepared["versions"].items())
+
+    def seconds(row, side):
+        return f"{row[side][1]:.2f} ({row[side][0]:.2f} to {row[side][2]:.2f})" if side in row else ""
+
+    def mebibytes(row, side):
+        return f"{row[side][1] / 1024:.0f}" if side in row else ""
+
+    rows = [[f"{row['lines']:,}", row["ids"], f"{row['interactions']:,}", seconds(row, "pandas_s"), seconds(row, "engine_s"),
+             ratio(row["time_ratio"]) if "time_ratio" in row else "", mebibytes(row, "pandas_peak_kib"),
+             mebibytes(row, "engine_peak_kib"), ratio(row["memory_ratio"]) if "memory_ratio" in row else ""]
+            for row in prepared["rows"]]
+    return origin(found, f"; {versions}; {prepared['rounds']} rounds") + "\n\n" + table(
+        ["lines", "ids", "left by the core", "pandas, s", "engine, s", "pandas / engine", "pandas, MiB", "engine, MiB",
+         "pandas / engine"], rows)
+
+
+SECTIONS = {"peers": peers_tables, "prepare": prepare_tables, "growth": growth_tables, "kernels": kernels_tables}
 
 
 def put(page, file, section, body):

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs a script of this folder, compare.py or the one named first (follow.py), in a virtual environment of its own with
-# the pinned PyTorch (some GB, made at the first run). Other arguments go to the script. REC_PEERS_PYTHON names a Python
+# Runs a script of this folder, compare.py or the one named first (follow.py, preparing.py), in a virtual environment of
+# its own with the pinned PyTorch and pandas (some GB, made at the first run). Other arguments go to the script. REC_PEERS_PYTHON names a Python
 # that has what requirements.txt lists, to be used instead.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
