@@ -3,9 +3,11 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
+#include "engine/buffer.h"
 #include "host/commands/commands.h"
 #include "host/commands/shared_options.h"
 #include "host/formats/atomic_file.h"
+#include "host/formats/fvecs.h"
 #include "host/formats/npy.h"
 
 namespace rec {
@@ -13,13 +15,18 @@ namespace {
 
 struct Options {
   LoadRequest load;
-  std::string folder;
+  std::string folder, format = "npy";
 };
 
-void write_vectors(Backend& backend, const std::string& file, MatrixView<const float> vectors) {
-  std::vector<float> host(size_t(vectors.rows * vectors.cols));
-  backend.download(host.data(), vectors.data, sizeof(float) * host.size());
-  write_npy(file, MatrixView<const float>(host.data(), vectors.rows, vectors.cols));
+// file: without its ending
+void write_vectors(Backend& backend, const std::string& file, const std::string& format,
+                   MatrixView<const float> vectors) {
+  const std::vector<float> host = to_host(backend, vectors);
+  const MatrixView<const float> rows(host.data(), vectors.rows, vectors.cols);
+  if (format == "npy")
+    write_npy(file + ".npy", rows);
+  else
+    write_fvecs(file + ".fvecs", rows);
 }
 
 int run_export(const Options& options) {
@@ -28,8 +35,8 @@ int run_export(const Options& options) {
   make_folder(options.folder);
   print_notices(run);
   const Representations& vectors = run.model->representations();
-  write_vectors(*run.backend, options.folder + "/user_vectors.npy", vectors.user());
-  write_vectors(*run.backend, options.folder + "/item_vectors.npy", vectors.item());
+  write_vectors(*run.backend, options.folder + "/user_vectors", options.format, vectors.user());
+  write_vectors(*run.backend, options.folder + "/item_vectors", options.format, vectors.item());
   std::string users = "row\tuser\n", items = "row\titem\ttitle\n";
   for (int64_t u = 0; u < run.data.users; ++u)
     users += fmt::format("{}\t{}\n", u, run.data.user_name(u));
@@ -38,10 +45,9 @@ int run_export(const Options& options) {
   write_whole_file(options.folder + "/users.tsv", users);
   write_whole_file(options.folder + "/items.tsv", items);
   fmt::print(
-      "{}: user_vectors.npy [{}, {}], item_vectors.npy [{}, {}], users.tsv, items.tsv; the inner "
-      "product "
-      "of two rows is the score\n",
-      options.folder, run.data.users, vectors.user().cols, run.data.items, vectors.item().cols);
+      "{0}: user_vectors.{1} [{2}, {4}], item_vectors.{1} [{3}, {4}], users.tsv, items.tsv; the "
+      "inner product of two rows is the score\n",
+      options.folder, options.format, run.data.users, run.data.items, vectors.user().cols);
   return 0;
 }
 
@@ -54,6 +60,11 @@ Command add_export(CLI::App& app) {
   add_run_options(*command, options->load);
   add_new_item_options(*command, options->load);
   command->add_option("--out", options->folder, "folder to write")->required();
+  command
+      ->add_option("--format", options->format,
+                   "of the vectors: npy for NumPy, fvecs for programs of vector search")
+      ->check(CLI::IsMember({"npy", "fvecs"}))
+      ->capture_default_str();
   return [options] { return run_export(*options); };
 }
 

@@ -188,13 +188,17 @@ void print_lists(const Options& options, const LoadedRun& run, IntentionRanker& 
     const auto [user, item] = sweep.targets[t];
     const MatrixView<const float> query(sweep.projected.data() + int64_t(t) * dim, 1, dim);
     const std::string name = data.user_name(user);
-    fmt::print("\n{} wants {}{}\n", name,
-               data.item_title(item).empty() ? data.item_name(item) : data.item_title(item),
-               sweep.text.empty() ? "" : ": " + sweep.text[t]);
-    for (double at : {0.0, alpha})
-      printer.print(name, fmt::format("alpha {:g}:", at),
+    std::string heading =
+        fmt::format("\n{} wants {}{}\n", name,
+                    data.item_title(item).empty() ? data.item_name(item) : data.item_title(item),
+                    sweep.text.empty() ? "" : ": " + sweep.text[t]);
+    for (double at : {0.0, alpha}) {
+      printer.print(name, fmt::format("{}alpha {:g}:", heading, at),
                     ranker.rank({user}, query, at, std::min(options.k, data.items)), 0);
+      heading.clear();
+    }
   }
+  printer.finish();
 }
 
 // Which targets are those of the users asked for.

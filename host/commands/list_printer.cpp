@@ -4,10 +4,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include "host/commands/output_file.h"
+
 namespace rec {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 // "curl: command line tool [curl]"; the id is left out where the title begins with it.
 std::string title_and_id(const std::string& title, const std::string& id) {
@@ -15,62 +15,76 @@ std::string title_and_id(const std::string& title, const std::string& id) {
   return title.rfind(id, 0) == 0 ? title : title + "  [" + id + "]";
 }
 
+std::string dumped(const nlohmann::json& value) {
+  return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 }  // namespace
 
-ListPrinter::ListPrinter(const Dataset& data, std::string format, std::string key)
-    : data_(data), format_(std::move(format)), key_(std::move(key)) {
-  if (format_ == "tsv") fmt::print("{}\trank\titem\tscore\ttitle\n", key_);
+ListPrinter::ListPrinter(const Dataset& data, std::string format, std::string key,
+                         const std::string& file)
+    : data_(data), format_(std::move(format)), key_(std::move(key)), out_(output_path(file)) {
+  if (format_ == "tsv") out_.add("{}\trank\titem\tscore\ttitle\n", key_);
+  if (format_ == "jsonl") json_of_item_.resize(size_t(data.items));
 }
 
 void ListPrinter::print(const std::string& name, const std::string& heading, const TopLists& lists,
                         int64_t row) {
-  print(name, {}, heading, lists, row);
-}
-
-void ListPrinter::print_for_history(const std::vector<std::string>& history,
-                                    const std::string& called, const std::string& heading,
-                                    const TopLists& lists, int64_t row) {
-  print(called, history, heading, lists, row);
-}
-
-void ListPrinter::print(const std::string& name, const std::vector<std::string>& history,
-                        const std::string& heading, const TopLists& lists, int64_t row) const {
-  std::vector<Entry> entries;
-  for (int64_t c = 0; c < lists.k; ++c) {
-    const int32_t item = lists.items_of(row)[c];
-    if (item < 0) break;
-    entries.push_back({c + 1, lists.score[size_t(row * lists.k + c)], data_.item_name(item),
-                       data_.item_title(item)});
-  }
+  const std::vector<Entry> entries = entries_of(lists, row);
   if (format_ == "table")
     print_table(heading, entries);
   else if (format_ == "tsv")
     print_tsv(name, entries);
   else
-    print_json_line(name, history, entries);
+    print_json_line(fmt::format("{}:{}", dumped(key_), dumped(name)), entries);
 }
 
-void ListPrinter::print_table(const std::string& heading, const std::vector<Entry>& entries) const {
-  fmt::print("{}\n", heading);
-  for (const Entry& e : entries)
-    fmt::print("{:>4}  {:.4f}  {}\n", e.rank, e.score, title_and_id(e.title, e.id));
-  fmt::print("\n");
+void ListPrinter::print_for_history(const std::vector<std::string>& history,
+                                    const std::string& called, const std::string& heading,
+                                    const TopLists& lists, int64_t row) {
+  if (format_ != "jsonl") return print(called, heading, lists, row);
+  print_json_line(fmt::format("{}:null,\"history\":{}", dumped(key_), dumped(history)),
+                  entries_of(lists, row));
 }
 
-void ListPrinter::print_tsv(const std::string& name, const std::vector<Entry>& entries) const {
-  for (const Entry& e : entries)
-    fmt::print("{}\t{}\t{}\t{:.6f}\t{}\n", name, e.rank, e.id, e.score, e.title);
+std::vector<ListPrinter::Entry> ListPrinter::entries_of(const TopLists& lists, int64_t row) {
+  std::vector<Entry> entries;
+  for (int64_t c = 0; c < lists.k; ++c) {
+    const int32_t item = lists.items_of(row)[c];
+    if (item < 0) break;
+    entries.push_back({c + 1, lists.score[size_t(row * lists.k + c)], item});
+  }
+  return entries;
 }
 
-void ListPrinter::print_json_line(const std::string& name, const std::vector<std::string>& history,
-                                  const std::vector<Entry>& entries) const {
-  Json line = {{key_, name}};
-  if (!history.empty()) line = {{key_, nullptr}, {"history", history}};
-  line["items"] = Json::array();
+void ListPrinter::print_table(const std::string& heading, const std::vector<Entry>& entries) {
+  out_.add("{}\n", heading);
   for (const Entry& e : entries)
-    line["items"].push_back(
-        {{"rank", e.rank}, {"item", e.id}, {"score", e.score}, {"title", e.title}});
-  fmt::print("{}\n", line.dump(-1, ' ', false, Json::error_handler_t::replace));
+    out_.add("{:>4}  {:.4f}  {}\n", e.rank, e.score,
+             title_and_id(data_.item_title(e.item), data_.item_name(e.item)));
+  out_.append("\n");
+}
+
+void ListPrinter::print_tsv(const std::string& name, const std::vector<Entry>& entries) {
+  for (const Entry& e : entries)
+    out_.add("{}\t{}\t{}\t{:.6f}\t{}\n", name, e.rank, data_.item_name(e.item), e.score,
+             data_.item_title(e.item));
+}
+
+void ListPrinter::print_json_line(const std::string& whose, const std::vector<Entry>& entries) {
+  out_.add("{{{},\"items\":[", whose);
+  for (const Entry& e : entries)
+    out_.add("{}{{\"rank\":{},\"score\":{},{}}}", e.rank == 1 ? "" : ",", e.rank, e.score,
+             json_of(e.item));
+  out_.append("]}\n");
+}
+
+const std::string& ListPrinter::json_of(int32_t item) {
+  std::string& json = json_of_item_[size_t(item)];
+  if (json.empty())
+    json = fmt::format("\"item\":{},\"title\":{}", dumped(data_.item_name(item)),
+                       dumped(data_.item_title(item)));
+  return json;
 }
 
 }  // namespace rec

@@ -10,8 +10,12 @@ namespace rec {
 
 bool is_standard_output(const std::string& file) { return file == "-"; }
 
+std::string output_path(const std::string& file) {
+  return is_standard_output(file) ? "/dev/stdout" : file;
+}
+
 void write_output(const std::string& file, const std::string& text) {
-  write_whole_file(is_standard_output(file) ? "/dev/stdout" : file, text);
+  write_whole_file(output_path(file), text);
 }
 
 void refuse_same_output(const std::vector<OutputOption>& outputs) {

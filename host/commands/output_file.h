@@ -7,6 +7,8 @@ namespace rec {
 
 // "-" as the name of a file.
 bool is_standard_output(const std::string& file);
+// Where AtomicFile writes what goes there.
+std::string output_path(const std::string& file);
 void write_output(const std::string& file, const std::string& text);
 
 // Refuses two options that name the same file: the second would take the place of the first.

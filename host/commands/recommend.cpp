@@ -11,7 +11,9 @@
 #include "host/commands/commands.h"
 #include "host/commands/intention_queries.h"
 #include "host/commands/item_names.h"
+#include "host/commands/list_array.h"
 #include "host/commands/list_printer.h"
+#include "host/commands/output_file.h"
 #include "host/commands/shared_options.h"
 #include "host/formats/file_error.h"
 
@@ -21,7 +23,7 @@ namespace {
 struct Options {
   LoadRequest load;
   std::string users, users_file, history, histories_file;
-  std::string format = "table", only_file, exclude_file;
+  std::string format = "table", out = "-", only_file, exclude_file;
   std::string intent_file, intent_item, alpha;
   int64_t k = 10;
   bool include_seen = false;
@@ -60,25 +62,39 @@ std::vector<int32_t> chosen_users(const Dataset& data, const Options& options) {
   return users;
 }
 
+// Calls each(users, lists) for some of the users after the others.
+template <class Rank, class Each>
+void rank_in_blocks(const std::vector<int32_t>& users, Rank rank, Each each) {
+  for (size_t first = 0; first < users.size(); first += kUsersAtOnce) {
+    const size_t end = std::min(first + kUsersAtOnce, users.size());
+    const std::vector<int32_t> some(users.begin() + ptrdiff_t(first),
+                                    users.begin() + ptrdiff_t(end));
+    each(some, rank(some));
+  }
+}
+
 // rank(users) makes their lists; kind: what is said of them above a table, or "".
 template <class Rank>
 void print_lists(const LoadedRun& run, const Options& options, const std::vector<int32_t>& users,
                  const std::string& kind, Rank rank) {
   const Dataset& data = run.data;
   print_notices(run);
-  ListPrinter printer(data, options.format, "user");
-  for (size_t first = 0; first < users.size(); first += kUsersAtOnce) {
-    const size_t end = std::min(first + kUsersAtOnce, users.size());
-    const std::vector<int32_t> some(users.begin() + ptrdiff_t(first),
-                                    users.begin() + ptrdiff_t(end));
-    const TopLists lists = rank(some);
+  if (options.format == "npy") {
+    ListArray array(options.out, int64_t(users.size()), std::min(options.k, data.items));
+    rank_in_blocks(users, rank,
+                   [&](const std::vector<int32_t>&, const TopLists& lists) { array.add(lists); });
+    return array.finish();
+  }
+  ListPrinter printer(data, options.format, "user", options.out);
+  rank_in_blocks(users, rank, [&](const std::vector<int32_t>& some, const TopLists& lists) {
     for (size_t row = 0; row < some.size(); ++row) {
       const std::string name = data.user_name(some[row]);
       const int64_t history = data.train.view().degree(some[row]);
       printer.print(name, fmt::format("for {} ({} items in train){}:", name, history, kind), lists,
                     int64_t(row));
     }
-  }
+  });
+  printer.finish();
 }
 
 void recommend_to_users(LoadedRun& run, const Options& options, VectorView<const uint8_t> allowed) {
@@ -162,7 +178,12 @@ void recommend_to_histories(LoadedRun& run, const Options& options,
   std::iota(people.begin(), people.end(), 0);
   const TopLists lists = ranker.rank(people, views(seen), allowed, std::min(options.k, data.items));
   print_notices(run);
-  ListPrinter printer(data, options.format, "user");
+  if (options.format == "npy") {
+    ListArray array(options.out, lists.rows, lists.k);
+    array.add(lists);
+    return array.finish();
+  }
+  ListPrinter printer(data, options.format, "user", options.out);
   for (size_t row = 0; row < histories.size(); ++row) {
     std::vector<std::string> names;
     for (int32_t item : histories[row]) names.push_back(data.item_name(item));
@@ -173,6 +194,7 @@ void recommend_to_histories(LoadedRun& run, const Options& options,
                                           options.exact ? ", on the graph rebuilt with her" : ""),
                               lists, int64_t(row));
   }
+  printer.finish();
 }
 
 int run_recommend(const Options& options) {
@@ -195,6 +217,9 @@ int run_recommend(const Options& options) {
   if (has_intention(options) && has_history)
     throw std::invalid_argument(
         "recommend: an intention moves the lists of --users, not of --history");
+  if (options.format == "npy" && is_standard_output(options.out))
+    throw std::invalid_argument(
+        "recommend: --format npy writes an array for NumPy; say where with --out FILE.npy");
   LoadedRun run = load_run(options.load);
   std::vector<uint8_t> flags = allowed_items(run.data, options.only_file, options.exclude_file);
   if (has_intention(options)) {
@@ -233,7 +258,9 @@ Command add_recommend(CLI::App& app) {
       "--exact", options->exact,
       "propagate everything again for each list: of an intention instead of the closed "
       "form, of a history on the graph rebuilt with her");
-  add_list_options(*command, options->k, options->format);
+  add_list_options(*command, options->k, options->format, {"table", "tsv", "jsonl", "npy"});
+  command->add_option("--out", options->out, "file to write; - for standard output")
+      ->capture_default_str();
   command->add_flag("--include-seen", options->include_seen,
                     "also items of the user's train, valid and test splits");
   command->add_option("--only-items", options->only_file,

@@ -41,13 +41,12 @@ void add_new_item_options(CLI::App& command, LoadRequest& request) {
   vectors->needs(table);
 }
 
-void add_list_options(CLI::App& command, int64_t& k, std::string& format) {
+void add_list_options(CLI::App& command, int64_t& k, std::string& format,
+                      const std::vector<std::string>& formats) {
   command.add_option("--topk", k, "items a list")
       ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}))
       ->capture_default_str();
-  command.add_option("--format", format)
-      ->check(CLI::IsMember({"table", "tsv", "jsonl"}))
-      ->capture_default_str();
+  command.add_option("--format", format)->check(CLI::IsMember(formats))->capture_default_str();
 }
 
 void print_notices(const LoadedRun& run) {

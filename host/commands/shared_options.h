@@ -21,8 +21,9 @@ void add_machine_options(CLI::App& command, std::string& device, int& threads);
 void add_run_options(CLI::App& command, LoadRequest& request);
 // --new-items, --new-vectors
 void add_new_item_options(CLI::App& command, LoadRequest& request);
-// --topk, --format
-void add_list_options(CLI::App& command, int64_t& k, std::string& format);
+// --topk, --format, one of formats
+void add_list_options(CLI::App& command, int64_t& k, std::string& format,
+                      const std::vector<std::string>& formats);
 
 // On standard error; call it when nothing is left to refuse, so that a refusal stands alone.
 void print_notices(const LoadedRun& run);

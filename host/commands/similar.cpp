@@ -29,9 +29,10 @@ int run_similar(const Options& options) {
   const DeviceCsr mask(backend, itself.view());
   const TopLists lists = VectorRanker(backend, items, items)
                              .rank({item}, {mask.view()}, {}, std::min(options.k, run.data.items));
-  ListPrinter(run.data, options.format, "item")
-      .print(options.item, "like " + options.item + " (" + run.data.item_title(item) + "):", lists,
-             0);
+  ListPrinter printer(run.data, options.format, "item");
+  printer.print(options.item,
+                "like " + options.item + " (" + run.data.item_title(item) + "):", lists, 0);
+  printer.finish();
   return 0;
 }
 
@@ -44,7 +45,7 @@ Command add_similar(CLI::App& app) {
   add_run_options(*command, options->load);
   add_new_item_options(*command, options->load);
   command->add_option("--item", options->item, "external id")->required();
-  add_list_options(*command, options->k, options->format);
+  add_list_options(*command, options->k, options->format, {"table", "tsv", "jsonl"});
   return [options] { return run_similar(*options); };
 }
 

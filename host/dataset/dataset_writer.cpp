@@ -5,58 +5,29 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <string_view>
 #include <system_error>
 
 #include "host/formats/atomic_file.h"
 #include "host/formats/file_error.h"
 #include "host/formats/mapped_file.h"
+#include "host/formats/text_file.h"
 
 namespace rec {
 namespace {
 
 namespace fs = std::filesystem;
 
-// Text on its way into a file, some lines at a time.
-class TextFile {
- public:
-  explicit TextFile(const std::string& path) : file_(path) {}
-  TextFile& operator<<(std::string_view text) {
-    text_ += text;
-    return *this;
-  }
-  TextFile& operator<<(int64_t number) {
-    const fmt::format_int digits(number);
-    text_.append(digits.data(), digits.size());
-    return *this;
-  }
-  void end_line() {
-    text_ += '\n';
-    constexpr size_t kKept = size_t{1} << 20;
-    if (text_.size() > kKept) flush();
-  }
-  void commit() {
-    flush();
-    file_.commit();
-  }
-
- private:
-  void flush() {
-    file_.write(text_);
-    text_.clear();
-  }
-  AtomicFile file_;
-  std::string text_;
-};
-
 // "user item item ..." a line. empty_too: also users without items.
 void write_split(const std::string& path, CsrView split, bool empty_too) {
   TextFile file(path);
   for (int64_t u = 0; u < split.rows; ++u) {
     if (split.degree(u) == 0 && !empty_too) continue;
-    file << u;
-    for (int64_t e = 0; e < split.degree(u); ++e) file << " " << split.row(u)[e];
-    file.end_line();
+    file.append(u);
+    for (int64_t e = 0; e < split.degree(u); ++e) {
+      file.append(" ");
+      file.append(split.row(u)[e]);
+    }
+    file.append("\n");
   }
   file.commit();
 }
@@ -64,12 +35,9 @@ void write_split(const std::string& path, CsrView split, bool empty_too) {
 void write_table(const std::string& file, const char* what, const IdTable& table) {
   if (table.size() == 0) return;
   TextFile text(file);
-  text << what << "\toriginal_id\ttitle";
-  text.end_line();
-  for (int64_t i = 0; i < table.size(); ++i) {
-    text << i << "\t" << table.original_id[size_t(i)] << "\t" << table.title[size_t(i)];
-    text.end_line();
-  }
+  text.add("{}\toriginal_id\ttitle\n", what);
+  for (int64_t i = 0; i < table.size(); ++i)
+    text.add("{}\t{}\t{}\n", i, table.original_id[size_t(i)], table.title[size_t(i)]);
   text.commit();
 }
 

@@ -171,23 +171,6 @@ std::vector<Wanted> floats(const NpyHeader& header, const char* data, const std:
   }
 }
 
-void write_array(const std::string& path, const char* type, const std::string& shape,
-                 std::string_view bytes) {
-  std::string header =
-      std::string("{'descr': '") + type + "', 'fortran_order': False, 'shape': (" + shape + "), }";
-  constexpr size_t kPrefix = 10, kAlignment = 64;
-  while ((kPrefix + header.size() + 1) % kAlignment != 0) header += ' ';
-  header += '\n';
-  AtomicFile file(path);
-  file.write(kMagic);
-  const char version_and_length[4] = {1, 0, static_cast<char>(header.size() & 0xFF),
-                                      static_cast<char>(header.size() >> 8)};
-  file.write(version_and_length, 4);
-  file.write(header);
-  file.write(bytes);
-  file.commit();
-}
-
 }  // namespace
 
 float half_to_float(uint16_t half) {
@@ -276,17 +259,32 @@ void require_directions(MatrixView<const float> z, const std::string& name) {
   }
 }
 
+NpyStream::NpyStream(const std::string& path, const std::string& type, const std::string& shape)
+    : file_(path) {
+  std::string header =
+      "{'descr': " + type + ", 'fortran_order': False, 'shape': (" + shape + "), }";
+  constexpr size_t kPrefix = 10, kAlignment = 64;
+  while ((kPrefix + header.size() + 1) % kAlignment != 0) header += ' ';
+  header += '\n';
+  file_.write(kMagic);
+  const char version_and_length[4] = {1, 0, static_cast<char>(header.size() & 0xFF),
+                                      static_cast<char>(header.size() >> 8)};
+  file_.write(version_and_length, 4);
+  file_.write(header);
+}
+
 void write_npy(const std::string& path, MatrixView<const float> values) {
-  std::string bytes;
-  bytes.reserve(size_t(values.rows * values.cols) * sizeof(float));
-  for (int64_t r = 0; r < values.rows; ++r)
-    bytes.append(reinterpret_cast<const char*>(values.row(r)), size_t(values.cols) * sizeof(float));
-  write_array(path, "<f4", std::to_string(values.rows) + ", " + std::to_string(values.cols), bytes);
+  NpyStream file(path, "'<f4'", std::to_string(values.rows) + ", " + std::to_string(values.cols));
+  const int64_t parts = values.stride == values.cols ? 1 : values.rows;
+  for (int64_t r = 0; r < parts; ++r)
+    file.write(values.row(r), size_t(values.rows / parts * values.cols) * sizeof(float));
+  file.commit();
 }
 
 void write_npy(const std::string& path, VectorView<const int32_t> values) {
-  write_array(path, "<i4", std::to_string(values.size) + ",",
-              {reinterpret_cast<const char*>(values.data), size_t(values.size) * sizeof(int32_t)});
+  NpyStream file(path, "'<i4'", std::to_string(values.size) + ",");
+  file.write(values.data, size_t(values.size) * sizeof(int32_t));
+  file.commit();
 }
 
 }  // namespace rec

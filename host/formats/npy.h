@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "host/formats/atomic_file.h"
 #include "host/formats/mapped_file.h"
 #include "kernels/common/views.h"
 
@@ -58,6 +59,18 @@ float half_to_float(uint16_t half);
 // such a language vector has no direction, so its cosine with
 // anything is undefined. z: [items, width]
 void require_directions(MatrixView<const float> z, const std::string& name);
+
+// An array on its way into a file: as many bytes as its shape has follow, in C order.
+class NpyStream {
+ public:
+  // type: as NumPy writes it, "'<f4'" or "[('a', '<i4'), ('b', '<f4')]". shape: "2, 3", or "2,".
+  NpyStream(const std::string& path, const std::string& type, const std::string& shape);
+  void write(const void* data, size_t bytes) { file_.write(data, bytes); }
+  void commit() { file_.commit(); }
+
+ private:
+  AtomicFile file_;
+};
 
 // C order, version 1; bytes depend on nothing but the values.
 void write_npy(const std::string& path, MatrixView<const float> values);
