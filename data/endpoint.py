@@ -70,7 +70,6 @@ class Endpoint:
         self.does, self.timeout_s, self.retries = does, options.timeout, options.retries
         self.least_seconds_apart = 60.0 / options.requests_per_minute if options.requests_per_minute else 0.0
         self.next_request, self.turns = 0.0, threading.Lock()  # not before
-        self.stopped = threading.Event()
         self.opener = urllib.request.build_opener(_StayHere)
         self.headers = {"Content-Type": "application/json"}
         if os.environ.get(KEY):
@@ -85,10 +84,6 @@ class Endpoint:
             raise Refused(f"{self.url}: the answer is not the JSON of {self.does}, but begins with "
                           f"{answer[:40].decode(errors='replace')!r}") from None
 
-    def close(self):
-        """Threads that wait for their turn, or for another try, give up."""
-        self.stopped.set()
-
     def _answer(self, body):
         for attempt in range(self.retries + 1):
             self._wait_until(self._turn())
@@ -98,8 +93,7 @@ class Endpoint:
                 if attempt == self.retries:
                     raise Refused(f"{self.url}: {failure}, {attempt + 1} times") from None
                 wait_s = min(LONGEST_WAIT_S, max(failure.wait_s, FIRST_WAIT_S * 2**attempt))
-                if not self.stopped.is_set():
-                    say(f"{self.url}: {failure}; again in {wait_s:.0f} s ({attempt + 1} of {self.retries})")
+                say(f"{self.url}: {failure}; again in {wait_s:.0f} s ({attempt + 1} of {self.retries})")
                 again = time.monotonic() + wait_s
                 if failure.wait_s:  # it holds for all that ask
                     with self.turns:
@@ -113,8 +107,7 @@ class Endpoint:
         return turn
 
     def _wait_until(self, moment):
-        if self.stopped.wait(max(0.0, moment - time.monotonic())):
-            raise Refused(f"{self.url}: is not asked any more")
+        time.sleep(max(0.0, moment - time.monotonic()))
 
     def _request(self, body):
         request = urllib.request.Request(self.url, body, self.headers)

@@ -53,10 +53,10 @@ def read_texts(file, columns, allow_empty):
 
 
 def read_names(file):
-    """Original id and title of each item."""
+    """Original id of each item, and its title or ''."""
     names, rows = _read_rows(file)
     title = names.index("title") if "title" in names else COLUMNS.index("title")
-    return [(cells[1], cells[title] if title < len(cells) and cells[title] else cells[1])
+    return [(cells[1], cells[title] if title < len(cells) else "")
             for _, cells in (rows[item] for item in range(len(rows)))]
 
 

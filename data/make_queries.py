@@ -35,8 +35,8 @@ PROMPT = """Somebody looks for the item below and does not know what it is calle
 Item: {item}
 
 Write one sentence of at most {words} words, in the first person, that asks for the item by what it is, what it is about or \
-what it is for, so exactly that one could tell it from similar items. Use what you know of it. Do not name it: neither its \
-title nor a part of the title. Answer with the sentence alone, without quotation marks and without markup."""
+what it is for, so that it can be told from similar items. Use what you know of it. Do not name it: neither its title nor a \
+part of the title. Answer with the sentence alone, without quotation marks and without markup."""
 AGAIN = "This answer {complaint}. Write another sentence that keeps to all that was asked, and answer with it alone."
 
 
@@ -205,7 +205,7 @@ class Ledger:
 
 
 def print_totals(options, ledger):
-    """The paper's Table 16, of queries."""
+    """What the queries took, and what PER of them would."""
     def total(values):
         return None if None in values else sum(values)
     requests = sum(outcome.requests for outcome, _ in ledger.spent)
@@ -284,10 +284,8 @@ def make(options):
         ledger.take_up(set(items))
         if ledger.journal.head is None and target.exists():
             raise Refused(f"{target}: is there already; --restart makes it anew")
-    with contextlib.closing(endpoint):
-        failed = collect(ledger, items, lambda item: writer.outcome(item, texts[item], names_of(*names[item])),
-                         options.parallel)
-    finish(options, target, ledger, failed, {**settings, "prompt": prompt, "seed": writer.seed})
+    failed = collect(ledger, items, lambda item: writer.outcome(item, texts[item], names_of(*names[item])), options.parallel)
+    finish(options, target, ledger, failed, {**settings, "endpoint": None, "prompt": prompt, "seed": writer.seed})
 
 
 def finish(options, target, ledger, failed, facts):

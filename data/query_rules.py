@@ -12,7 +12,7 @@ PREFACE = re.compile(r"(?i)(sure|certainly|of course|okay|ok|here|query|request|
 SENTENCE_END = re.compile(r"([^\W_]*)(?:[.!?]+['’)]*\s+(?=\S)|[。！？](?=\S))")
 ABBREVIATIONS = {"mr", "mrs", "ms", "dr", "st", "jr", "sr", "prof", "vs", "no", "vol", "approx", "etc"}
 ARTICLES = "the|a|an|le|la|les|l'|un|une|der|die|das|ein|eine|el|los|las|il|lo|gli|i|o|os|as|de|het|den|det"
-# Titles of these words and single letters alone, such as "It" or "You and Me", stand in many sentences that do not mean them.
+# A title of one of these words, or of one letter, stands in many sentences that do not mean it: "It", "Her", "M".
 COMMON = set("""a about after all am an and any are as at be been before big but by can come do down for from get go good had
     has have he her here him his how i if in into is it its just like me more my new no not now of off on one only or our out
     over she so some that the their them then there they this to too two up us was we well were what when where which who why
@@ -29,9 +29,9 @@ def query_of(answer):
 
 def names_of(original_id, title):
     """What may not stand in a query: the title whole, without year and the like in brackets, without subtitle, without
-    article, its other title in brackets, and the original id where it is no small number."""
+    article, its other title in brackets, and the original id unless it is short."""
     short = re.sub(r"\s*[(\[][^)\]]*[)\]]", "", title).strip()
-    others = [other for other in re.findall(r"[(\[]([^)\]]*)[)\]]", title) if len(WORD.findall(other)) > 1]
+    others = [other for other in re.findall(r"[(\[]([^)\]\d]*)[)\]]", title) if len(WORD.findall(other)) > 1]
     names = [title]
     for name in [short, *(re.sub(r"(?i)^a\.?k\.?a\.?\s+", "", other) for other in others)]:
         for part in (name, re.split(r":\s|\s[-–—]\s", name)[0]):
@@ -49,11 +49,10 @@ def _words(text):
 
 
 def _stands_in(query, name):
-    """Whether words of the query make the name, however both are spaced: 'spiderman' is Spider-Man. A common name counts
-    where it has capitals and is not the first word."""
-    words, parts = _words(query), [word.casefold() for word in _words(name)]
-    wanted = "".join(parts)
-    is_common = all(part in COMMON or len(part) == 1 and part.isascii() for part in parts)
+    """Whether words of the query make the name, however both are spaced: 'spiderman' is Spider-Man. A common word counts
+    where it has a capital and is not the first one."""
+    words, wanted = _words(query), "".join(_words(name)).casefold()
+    is_common = wanted in COMMON or len(wanted) == 1 and wanted.isascii()
     for start in range(len(words)):
         joined = ""
         for end in range(start, len(words)):
@@ -61,7 +60,7 @@ def _stands_in(query, name):
             if not wanted.startswith(joined):
                 break
             if joined == wanted:
-                if not is_common or start > 0 and all(word[0].isupper() for word in words[start:end + 1]):
+                if not is_common or start > 0 and words[start][0].isupper():
                     return True
                 break
     return False
@@ -79,6 +78,9 @@ def complaint(query, names, most_words):
         return "is empty"
     if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in query):
         return "stands on several lines, or holds a tab or broken characters"
+    named = next((name for name in names if _stands_in(query, name)), None)
+    if named is not None:
+        return f"names the item ({named})"
     if MARKUP.search(query):
         return "holds quotation marks or markup"
     if PREFACE.match(query):
@@ -89,7 +91,4 @@ def complaint(query, names, most_words):
         return f"has {words} words, fewer than {LEAST_WORDS}"
     if _has_more_sentences(query):
         return "has more than one sentence"
-    named = next((name for name in names if _stands_in(query, name)), None)
-    if named is not None:
-        return f"names the item ({named})"
     return None

