@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Makes item_language.npy of a dataset folder from its items.tsv: a language vector for every item.
+"""Makes item_language.npy of a dataset folder from its items.tsv: a language vector for every item. Or, of a file of
+queries, intention_query_language.npy, by the same model.
 
 usage: embed_items.sh DATA [--model FOLDER_OR_NAME] [options]
        embed_items.sh DATA --endpoint URL --model NAME [options]
+       embed_items.sh DATA --queries FILE [options]
 
 A model of the BERT family is read directly (bert.py); --endpoint asks an OpenAI-compatible server instead, and --backend
 sentence-transformers takes any model that package loads. Stopped at any moment, the same command goes on where it was,
@@ -12,9 +14,9 @@ and ends in the same bytes. Run embed_items.sh, which installs what this needs.
 import argparse
 import contextlib
 import hashlib
+import json
 import os
 import pathlib
-import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -22,60 +24,17 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 import numpy as np
 
 import bert
-from endpoint import KEY, Endpoint
+from command_line import Arguments, Progress, at_least, run, say
+from embeddings import Embeddings
+from endpoint import Endpoint, add_options
 from item_texts import read_texts, with_noise, without_text
 from partial_matrix import PartialMatrix
+from query_files import read_queries
 from refused import Refused
 from sentence_model import SentenceModel
 
-SECONDS_BETWEEN_LINES = 10.0
 BATCH = 64  # texts in a request, or in a batch of sentence-transformers
 PER = 10_000  # items, for which seconds, tokens and cost are told
-
-
-class Progress:
-    """One line written over on a terminal; elsewhere lines, some seconds apart."""
-
-    def __init__(self, items, done):
-        self.items, self.done_before, self.began = items, done, time.monotonic()
-        self.is_terminal = sys.stdout.isatty()
-        self.next_line = 0.0
-
-    def show(self, done):
-        now = time.monotonic()
-        if not self.is_terminal and now < self.next_line and done < self.items:
-            return
-        self.next_line = now + SECONDS_BETWEEN_LINES
-        left_s = (now - self.began) / (done - self.done_before) * (self.items - done)
-        line = f"{done} of {self.items} items, about {left_s:.0f} s left"
-        print(f"\r\x1b[K{line}" if self.is_terminal else line, end="" if self.is_terminal else "\n", flush=True)
-
-    def end(self):
-        if self.is_terminal:
-            print(flush=True)
-
-
-def say(line):
-    """To whoever waits; a progress line that stands there is cleared."""
-    print(f"\r\x1b[K{line}" if sys.stderr.isatty() else line, file=sys.stderr, flush=True)
-
-
-class Arguments(argparse.ArgumentParser):
-    def error(self, message):
-        raise Refused(f"{message}; --help lists the options")
-
-
-def at_least(least, kind):
-    def parse(word):
-        try:
-            value = kind(word)
-        except ValueError:
-            value = None
-        if value is None or not least <= value < float("inf"):
-            what = "a whole number" if kind is int else "a number"
-            raise argparse.ArgumentTypeError(f"'{word}' must be {what}, {least} or more")
-        return value
-    return parse
 
 
 def letters(word):
@@ -91,8 +50,10 @@ def parse_arguments():
                        allow_abbrev=False)
     add = parser.add_argument
     add("data", type=pathlib.Path, metavar="DATA", help="dataset folder with items.tsv")
-    add("--text-cols", default="title", metavar="COLUMN,...", help="columns of items.tsv, joined by ', ' (title)")
+    add("--text-cols", metavar="COLUMN,...", help="columns of items.tsv, joined by ', ' (title)")
     add("--allow-empty", action="store_true", help="embed the empty text for items without text")
+    add("--queries", type=pathlib.Path, metavar="FILE", help="make intention_query_language.npy of these, not of items")
+    add("--force", action="store_true", help="--queries: by another language model than the items'")
     add("--restart", action="store_true", help="begin anew, in the place of what is there, finished or not")
 
     model = parser.add_argument_group("the language model")
@@ -106,11 +67,7 @@ def parse_arguments():
     model.add_argument("--threads", type=at_least(1, int), default=os.cpu_count(), metavar="N",
                        help="bert: that work on batches; results do not depend on it (all processors)")
 
-    server = parser.add_argument_group("an OpenAI-compatible server", f"The key is taken from {KEY}, where that is set.")
-    server.add_argument("--endpoint", metavar="URL", help="such as http://localhost:8080/v1")
-    server.add_argument("--timeout", type=at_least(0.1, float), default=60.0, metavar="S", help="seconds of silence (60)")
-    server.add_argument("--retries", type=at_least(0, int), default=6, metavar="N", help="of one request (6)")
-    server.add_argument("--requests-per-minute", type=at_least(0.01, float), metavar="N", help="at most (no limit)")
+    server = add_options(parser)
     server.add_argument("--price-per-million-tokens", type=at_least(0, float), metavar="P", help="tell the cost at the end")
 
     vectors = parser.add_argument_group("the vectors")
@@ -121,6 +78,10 @@ def parse_arguments():
     vectors.add_argument("--noise-seed", type=at_least(0, int), default=101, metavar="SEED", help="(101)")
 
     options = parser.parse_args()
+    if options.queries and (options.text_cols or options.allow_empty or options.noise or options.shuffle_rows is not None):
+        parser.error("--text-cols, --allow-empty, --noise and --shuffle-rows are for items, not for --queries")
+    if options.force and not options.queries:
+        parser.error("--force is for --queries")
     if options.endpoint and options.backend:
         parser.error("--endpoint and --backend exclude each other")
     if options.endpoint and not options.model:
@@ -135,7 +96,7 @@ def parse_arguments():
 def load_model(options):
     """What makes vectors: name, pooling, basis, batches(texts, most) and vectors(batch)."""
     if options.endpoint:
-        return Endpoint(options.endpoint, options.model, options.timeout, options.retries, options.requests_per_minute, say)
+        return Embeddings(Endpoint(options, "embeddings"), options.model)
     if options.backend == "sentence-transformers":
         return SentenceModel(options.model)
     return bert.Encoder(options.model or bert.MODEL, options.pooling)
@@ -156,10 +117,42 @@ def made(model, batches, missing, threads):
         pool.shutdown(wait=False, cancel_futures=True)
 
 
+def item_texts(options):
+    """What is embedded of items, and what item_language.json says of it."""
+    table = options.data / "items.tsv"
+    columns = (options.text_cols or "title").split(",")
+    texts, empty = read_texts(table, columns, options.allow_empty)
+    if empty:
+        say(f"{table}: {without_text(empty)}; the empty text is embedded for them")
+    if options.noise:
+        texts = with_noise(texts, *options.noise, options.noise_seed)
+    return texts, f"{', '.join(columns)} column{'s' if len(columns) > 1 else ''} of items.tsv"
+
+
+def facts_of_items(options, model):
+    """What item_language.json says; refuses a model whose vectors of queries would not lie among the items'."""
+    file = options.data / "item_language.json"
+    try:
+        said = dict(json.loads(file.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        say(f"{file}: is not there; whether the items' vectors come from {model.name} is not known")
+        return {}
+    except (ValueError, TypeError):
+        raise Refused(f"{file}: is not the JSON of a language model") from None
+    now = {"model": model.name, "basis": model.basis, "pooling": model.pooling, "normalised": not options.no_normalise}
+    for key, value in now.items():
+        if None not in (value, said.get(key)) and value != said[key]:
+            if not options.force:
+                raise Refused(f"{file}: the items' vectors have {key} {said[key]}, these would have {value}; embed the "
+                              "queries as the items were, or go on with --force")
+            say(f"{file}: the items' vectors have {key} {said[key]}, these {value}")
+    return said
+
+
 def finished_rows(vectors, width, normalise, dtype):
     """A batch as it is stored; refuses what no model should give."""
     if width is not None and vectors.shape[1] != width:
-        raise Refused(f"vectors {vectors.shape[1]} wide came, where earlier ones are {width} wide")
+        raise Refused(f"vectors {vectors.shape[1]} wide came, where others are {width} wide")
     if not np.isfinite(vectors).all():
         raise Refused("a vector with NaN or an infinite value came")
     if not vectors.any(axis=1).all():
@@ -171,93 +164,79 @@ def finished_rows(vectors, width, normalise, dtype):
     return vectors
 
 
-def facts_of(options, model, texts):
-    """What item_language.json says of vectors made with these settings."""
-    columns = options.text_cols.split(",")
+def facts_of(options, model, texts, source):
+    """What is said of vectors made with these settings."""
     noise = f"{options.noise[0]} to {options.noise[1]} random letters, seed {options.noise_seed}" if options.noise else None
     digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
-    return {"model": model.name, "width": None, "basis": model.basis,
-            "text": f"{', '.join(columns)} column{'s' if len(columns) > 1 else ''} of items.tsv", "noise": noise,
+    return {"model": model.name, "width": None, "basis": model.basis, "text": source, "noise": noise,
             "pooling": model.pooling, "normalised": not options.no_normalise, "dtype": options.dtype,
             "shuffled_rows": options.shuffle_rows, "texts": digest}
 
 
-def print_totals(options, done, items):
+def print_totals(options, done, count, what):
     """The paper's Table 16."""
     seconds = sum(seconds for _, seconds in done.values())
     counted = [tokens for tokens, _ in done.values()]
     tokens = None if None in counted else sum(counted)
     told = f"{tokens} tokens" if tokens is not None else "tokens not reported"
-    print(f"{items} items in {len(done)} batches, {seconds:.1f} s, {told}")
-    share = PER / items
+    print(f"{count} {what} in {len(done)} batches, {seconds:.1f} s, {told}")
+    share = PER / count
     line = [f"{seconds * share:.1f} s"]
     if tokens is not None:
         line.append(f"{tokens * share:.0f} tokens")
         if options.price_per_million_tokens is not None:
             line.append(f"cost {tokens * share / 1e6 * options.price_per_million_tokens:.4g}")
-    print(f"for {PER:,} items: {', '.join(line)}")
+    print(f"for {PER:,} {what}: {', '.join(line)}")
 
 
 def embed(options):
     if not options.data.is_dir():
         raise Refused(f"{options.data}: is no folder; give a dataset folder with items.tsv")
-    texts, empty = read_texts(options.data / "items.tsv", options.text_cols.split(","), options.allow_empty)
-    if empty:
-        say(f"{options.data / 'items.tsv'}: {without_text(empty)}; the empty text is embedded for them")
-    if options.noise:
-        texts = with_noise(texts, *options.noise, options.noise_seed)
+    if options.queries:
+        texts = read_queries(options.queries)
+        source, what, target = f"query column of {options.queries.name}", "queries", "intention_query_language.npy"
+    else:
+        texts, source = item_texts(options)
+        what, target = "items", "item_language.npy"
     model = load_model(options)
+    width_of_items = facts_of_items(options, model).get("width") if options.queries else None
     is_bert = isinstance(model, bert.Encoder)
     batches = model.batches(texts, options.batch_size or (None if is_bert else BATCH))
 
     row_of = np.arange(len(texts))
     if options.shuffle_rows is not None:
         row_of = np.random.default_rng(options.shuffle_rows).permutation(len(texts))
-    facts = facts_of(options, model, texts)
+    facts = facts_of(options, model, texts, source)
     settings = {**facts, "rows": len(texts), "backend": options.backend or options.endpoint or "bert",
                 "batch_size": options.batch_size, "batches": len(batches)}
-    matrix = PartialMatrix(options.data / "item_language.npy", settings, [row_of[rows] for rows, _ in batches], options.dtype)
+    matrix = PartialMatrix(options.data / target, settings, [row_of[rows] for rows, _ in batches], options.dtype)
     if options.restart:
         matrix.discard()
     else:
         matrix.take_up()
     done = sum(len(batches[batch][0]) for batch in matrix.done)
     if done:
-        print(f"going on after {done} of {len(texts)} items", flush=True)
-    progress = Progress(len(texts), done)
+        print(f"going on after {done} of {len(texts)} {what}", flush=True)
+    progress = Progress(len(texts), what, done)
     missing = [batch for batch in range(len(batches)) if batch not in matrix.done]
     before = time.monotonic()
     try:
         with contextlib.closing(made(model, batches, missing, options.threads if is_bert else 1)) as ready:
             for batch, vectors, tokens in ready:
-                vectors = finished_rows(vectors, matrix.width, not options.no_normalise, options.dtype)
+                vectors = finished_rows(vectors, matrix.width or width_of_items, not options.no_normalise, options.dtype)
                 now = time.monotonic()
                 matrix.add(batch, vectors, tokens, now - before)
                 before = now
                 done += len(vectors)
                 progress.show(done)
     except Refused as refused:
-        raise Refused(f"{refused}; {done} of {len(texts)} items are kept, and the same command goes on") from None
+        raise Refused(f"{refused}; {done} of {len(texts)} {what} are kept, and the same command goes on") from None
     progress.end()
     matrix.finish({key: value for key, value in {**facts, "width": matrix.width, "date": matrix.date}.items()
                    if value is not None})
-    print_totals(options, matrix.done, len(texts))
+    print_totals(options, matrix.done, len(texts), what)
     print(f"{matrix.target}: {len(texts)} x {matrix.width}, {options.dtype}, {model.name}")
 
 
-def main():
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        embed(parse_arguments())
-    except KeyboardInterrupt:
-        say("stopped; the same command goes on")
-        return 130
-    except Refused as refused:
-        raise SystemExit(f"embed_items: {refused}") from None
-    except OSError as error:
-        raise SystemExit(f"embed_items: {error.filename or 'standard output'}: {error.strerror}") from None
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("embed_items", lambda: embed(parse_arguments())))

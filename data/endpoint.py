@@ -1,17 +1,17 @@
-"""Vectors from an OpenAI-compatible server: POST URL/embeddings, with OPENAI_API_KEY where that is set."""
+"""Requests to an OpenAI-compatible server, with OPENAI_API_KEY where that is set: which failures are tried again, and when."""
 
 import datetime
 import email.utils
 import http.client
 import json
 import os
+import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 
-import numpy as np
-
+from command_line import at_least, say
 from refused import Refused
 
 KEY = "OPENAI_API_KEY"
@@ -48,65 +48,63 @@ def _seconds_asked_for(header):
         return 0.0
 
 
+def add_options(parser):
+    server = parser.add_argument_group("an OpenAI-compatible server", f"The key is taken from {KEY}, where that is set.")
+    server.add_argument("--endpoint", metavar="URL", help="such as http://localhost:8080/v1")
+    server.add_argument("--timeout", type=at_least(0.1, float), default=60.0, metavar="S", help="seconds of silence (60)")
+    server.add_argument("--retries", type=at_least(0, int), default=6, metavar="N", help="of one request (6)")
+    server.add_argument("--requests-per-minute", type=at_least(0.01, float), metavar="N", help="at most (no limit)")
+    return server
+
+
 class Endpoint:
-    """say: takes a line for the person who waits."""
+    """One thing that a server does, such as "embeddings". Several threads may ask."""
 
-    pooling, basis = None, None  # a server does not tell
-
-    def __init__(self, url, model, timeout_s, retries, requests_per_minute, say):
-        parts = urllib.parse.urlsplit(url)
+    def __init__(self, options, does):
+        parts = urllib.parse.urlsplit(options.endpoint)
         if parts.scheme not in ("http", "https") or not parts.netloc:
-            raise Refused(f"--endpoint {url}: must be a URL like http://localhost:8080/v1, to which /embeddings is added")
-        path = parts.path.rstrip("/").removesuffix("/embeddings") + "/embeddings"
+            raise Refused(f"--endpoint {options.endpoint}: must be a URL like http://localhost:8080/v1, to which /{does} is "
+                          "added")
+        path = parts.path.rstrip("/").removesuffix(f"/{does}") + f"/{does}"
         self.url = urllib.parse.urlunsplit(parts._replace(path=path))
-        self.name, self.timeout_s, self.retries, self.say = model, timeout_s, retries, say
-        self.least_seconds_apart = 60.0 / requests_per_minute if requests_per_minute else 0.0
-        self.next_request = 0.0  # not before
+        self.does, self.timeout_s, self.retries = does, options.timeout, options.retries
+        self.least_seconds_apart = 60.0 / options.requests_per_minute if options.requests_per_minute else 0.0
+        self.next_request, self.turns = 0.0, threading.Lock()  # not before
         self.opener = urllib.request.build_opener(_StayHere)
         self.headers = {"Content-Type": "application/json"}
         if os.environ.get(KEY):
             self.headers["Authorization"] = f"Bearer {os.environ[KEY]}"
 
-    def batches(self, texts, most):
-        return [(list(range(first, min(first + most, len(texts)))), texts[first:first + most])
-                for first in range(0, len(texts), most)]
-
-    def vectors(self, texts):
-        """[n, width] float32, and the tokens that the server counted, or None"""
-        answer = self._answer(json.dumps({"model": self.name, "input": texts, "encoding_format": "float"}).encode())
+    def ask(self, message, read):
+        """What read makes of the answer's JSON. It may fail as one does who looks for what is not there."""
+        answer = self._answer(json.dumps(message).encode())
         try:
-            said = json.loads(answer)
-            entries = sorted(said["data"], key=lambda entry: entry["index"])
-            vectors = [entry["embedding"] for entry in entries]
-            widths = {len(vector) for vector in vectors}
-        except (ValueError, LookupError, TypeError):
-            raise Refused(f"{self.url}: the answer is not the JSON of an embeddings endpoint, but begins with "
+            return read(json.loads(answer))
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            raise Refused(f"{self.url}: the answer is not the JSON of {self.does}, but begins with "
                           f"{answer[:40].decode(errors='replace')!r}") from None
-        if [entry["index"] for entry in entries] != list(range(len(texts))):
-            raise Refused(f"{self.url}: {len(entries)} vectors came for {len(texts)} texts, or not one for each")
-        if len(widths) != 1:
-            raise Refused(f"{self.url}: the vectors of one answer are {min(widths)} to {max(widths)} wide")
-        try:
-            with np.errstate(over="ignore"):  # infinite values are refused with the others
-                vectors = np.array(vectors, np.float32).reshape(len(texts), *widths)
-        except (ValueError, TypeError):
-            raise Refused(f"{self.url}: the answer's vectors hold something that is not a number") from None
-        usage = said.get("usage")
-        tokens = usage.get("prompt_tokens") if isinstance(usage, dict) else None
-        return vectors, tokens if isinstance(tokens, int) else None
 
     def _answer(self, body):
         for attempt in range(self.retries + 1):
-            self._wait_until(self.next_request)
-            self.next_request = time.monotonic() + self.least_seconds_apart
+            self._wait_until(self._turn())
             try:
                 return self._request(body)
             except _Failed as failure:
                 if attempt == self.retries:
                     raise Refused(f"{self.url}: {failure}, {attempt + 1} times") from None
                 wait_s = min(LONGEST_WAIT_S, max(failure.wait_s, FIRST_WAIT_S * 2**attempt))
-                self.say(f"{self.url}: {failure}; again in {wait_s:.0f} s ({attempt + 1} of {self.retries})")
-                self._wait_until(time.monotonic() + wait_s)
+                say(f"{self.url}: {failure}; again in {wait_s:.0f} s ({attempt + 1} of {self.retries})")
+                again = time.monotonic() + wait_s
+                if failure.wait_s:  # it holds for all that ask
+                    with self.turns:
+                        self.next_request = max(self.next_request, again)
+                self._wait_until(again)
+
+    def _turn(self):
+        with self.turns:
+            turn = max(self.next_request, time.monotonic())
+            self.next_request = turn + self.least_seconds_apart
+        return turn
 
     def _wait_until(self, moment):
         time.sleep(max(0.0, moment - time.monotonic()))

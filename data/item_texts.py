@@ -4,41 +4,21 @@ import random
 import string
 
 from refused import Refused
+from text_lines import is_number, lines
 
 COLUMNS = ["item", "original_id", "title"]  # of a table without a header
 NAMED = 5  # items without text that a message names
 
 
-def _lines(file):
-    """(number, text) of the lines that are not empty"""
-    try:
-        content = file.read_bytes()
-    except FileNotFoundError:
-        raise Refused(f"{file}: is not there; it holds a line 'id<tab>original_id<tab>title' for every item") from None
-    for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
-        try:
-            text = line.removesuffix(b"\r").decode("utf-8")
-        except UnicodeDecodeError:
-            raise Refused(f"{file}:{number}: is not UTF-8; convert the file, for instance with iconv") from None
-        if "\0" in text:
-            raise Refused(f"{file}:{number}: holds a NUL byte; the file is damaged or not text")
-        if text:
-            yield number, text
-
-
-def _is_number(word):
-    return word.isascii() and word.isdigit()
-
-
 def _read_rows(file):
     """Names of the columns, and id -> (line, cells)"""
     names, rows = COLUMNS, {}
-    for number, line in _lines(file):
+    for number, line in lines(file, "a line 'id<tab>original_id<tab>title' for every item"):
         first, *others = line.split("\t")
-        if number == 1 and not _is_number(first):
+        if number == 1 and not is_number(first):
             names = [first, *others]
             continue
-        if not _is_number(first):
+        if not is_number(first):
             raise Refused(f"{file}:{number}: must begin with an id, a number from 0, and a tab")
         if not others:
             raise Refused(f"{file}:{number}: has no tab; a line is 'id<tab>original_id<tab>title'")
@@ -70,6 +50,14 @@ def read_texts(file, columns, allow_empty):
         raise Refused(f"{file}:{min(rows[item][0] for item in empty)}: the item has no text ({without_text(empty)}); fill "
                       "in the column, choose others with --text-cols, or embed the empty text with --allow-empty")
     return texts, empty
+
+
+def read_names(file):
+    """Original id of each item, and its title or ''."""
+    names, rows = _read_rows(file)
+    title = names.index("title") if "title" in names else COLUMNS.index("title")
+    return [(cells[1], cells[title] if title < len(cells) else "")
+            for _, cells in (rows[item] for item in range(len(rows)))]
 
 
 def without_text(empty):

@@ -1,12 +1,11 @@
 """data/embed_items: vectors of items.tsv, by a model that is read directly and by a server, interrupted and misled.
 
 The first test that runs lets data/embed_items.sh make data/.venv; where its packages cannot be had, all are skipped. The
-server is one of this file. Its vectors are exact in float16, so that files are compared byte for byte.
+server is one of this machine. Its vectors are exact in float16, so that files are compared byte for byte.
 """
 
 import contextlib
 import hashlib
-import http.server
 import json
 import math
 import os
@@ -17,21 +16,18 @@ import resource
 import signal
 import struct
 import subprocess
-import threading
 import time
 import unittest
 
-from engine_program import ROOT, ProgramTest, make_dataset, npy_bytes, run
+from data_scripts import ENVIRONMENT, SEED, LocalServer, ScriptTest
+from engine_program import ROOT, make_dataset, npy_bytes, run
 
 PYTHON = ROOT / "data/.venv/bin/python"
 BUNDLED = ROOT / "data/debian-deps"
 WIDTH = 8
-SEED = 16
 INTERRUPTIONS = 10
 BATCH_S = 0.05  # what the server takes for an answer, where it is interrupted
 HEADER = "item\toriginal_id\ttitle\n"
-ENVIRONMENT = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}  # as embed_items.sh has it
-ENVIRONMENT.pop("OPENAI_API_KEY", None)
 
 
 def setUpModule():
@@ -73,55 +69,20 @@ def read_rows(file):
     return descr, [values[row * width:(row + 1) * width] for row in range(rows)]
 
 
-class Server:
-    """An embeddings endpoint. answer(number of the request, texts) -> None for the right answer, or what to do instead:
-    (status, headers, body), or the seconds to stay silent."""
-
-    def __init__(self, answer=lambda number, texts: None, delay_s=0.0):
-        self.requests, self.keys, self.lock = [], [], threading.Lock()
-        self.stopped = threading.Event()
-        outer = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                content = self.rfile.read(int(self.headers["Content-Length"]))
-                if not content:  # killed while it asked
-                    return
-                body = json.loads(content)
-                with outer.lock:
-                    number = len(outer.requests)
-                    outer.requests.append(body["input"])
-                    outer.keys.append(self.headers["Authorization"])
-                outer.stopped.wait(delay_s)
-                instead = answer(number, body["input"])
-                if isinstance(instead, float):
-                    outer.stopped.wait(instead)
-                    return
-                status, headers, content = instead or (200, {}, right_answer(body["input"]))
-                with contextlib.suppress(ConnectionError):  # the other side may have been killed
-                    self.send_response(status)
-                    for name, value in headers.items():
-                        self.send_header(name, value)
-                    self.send_header("Content-Length", len(content))
-                    self.end_headers()
-                    self.wfile.write(content.encode())
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+class Server(LocalServer):
+    """An embeddings endpoint, which is asked texts."""
 
     def __enter__(self):
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
-        self.arguments = ["--endpoint", self.url, "--model", "fake", "--no-normalise", "--batch-size", 4]
+        super().__enter__()
+        self.arguments += ["--no-normalise", "--batch-size", 4]
         return self
 
-    def __exit__(self, *_):
-        self.stopped.set()
-        self.server.shutdown()
-        self.server.server_close()
+    def asked(self, path, body):
+        assert path == "/v1/embeddings", path
+        return body["input"]
+
+    def right_answer(self, asked):
+        return right_answer(asked)
 
 
 def right_answer(texts, change=lambda data: data, usage=True):
@@ -130,8 +91,9 @@ def right_answer(texts, change=lambda data: data, usage=True):
     return json.dumps({"data": data[::-1], **({"usage": {"prompt_tokens": tokens}} if usage else {})})
 
 
-class EmbedTest(ProgramTest):
+class EmbedTest(ScriptTest):
     NAME = "embed_items"
+    command, run_script = staticmethod(command), staticmethod(embed)
 
     def setUp(self):
         super().setUp()
@@ -440,34 +402,6 @@ class Models(EmbedTest):
 
 
 class Interruption(EmbedTest):
-    def interrupt(self, arguments, finished, after_s, number):
-        """Starts it, and ends it by the signal some moments after so many batches are in the journal."""
-        journal = self.target.with_name("item_language.npy.journal")
-        process = subprocess.Popen(command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                   env=ENVIRONMENT)
-        while not journal.exists() or journal.read_bytes().count(b"\n") <= finished:
-            self.assertIsNone(process.poll(), "it ended before it was interrupted")
-            time.sleep(0.002)
-        time.sleep(after_s)
-        process.send_signal(number)
-        output, errors = process.communicate(timeout=30)
-        if number == signal.SIGKILL:
-            self.assertEqual(process.returncode, -number)
-        else:
-            self.assertEqual((process.returncode, errors), (130, "stopped; the same command goes on\n"))
-        self.assertFalse(self.target.exists())
-
-    def check_any_moment(self, arguments, last_target, interruptions, batch_s):
-        """Ends it after batches up to last_target, so that it is never over before."""
-        draw = random.Random(SEED)
-        targets = sorted(draw.sample(range(1, last_target + 1), interruptions))
-        for interruption, finished in enumerate(targets):
-            number = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)[interruption % 3]
-            self.interrupt(arguments, finished, draw.uniform(0, batch_s), number)
-        result = self.check_succeeds(embed(*arguments))
-        self.assertRegex(result.stdout, r"^going on after \d+ of \d+ items\n")
-        return result
-
     def test_a_server_at_any_moment(self):
         self.write_items([f"title {item}" for item in range(160)])
         with Server(delay_s=BATCH_S) as server:
@@ -706,27 +640,75 @@ class Refusals(EmbedTest):
 
     def test_a_folder_that_may_not_be_written_to(self):
         self.write_items(["red kettle"])
-        if os.geteuid() == 0:  # who may write anywhere but where nobody may
-            table = (self.data / "items.tsv").read_text()
-            mounted = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", self.data], capture_output=True, text=True)
-            if mounted.returncode != 0:
-                self.skipTest(f"a folder that may not be written to was not tried: root must mount one ({mounted.stderr.strip()})")
-            self.addCleanup(subprocess.run, ["umount", self.data], check=True)
-            (self.data / "items.tsv").write_text(table)
-            subprocess.run(["mount", "-o", "remount,ro", self.data], check=True)
-        else:
-            self.data.chmod(0o555)
-            self.addCleanup(self.data.chmod, 0o755)
+        self.make_unwritable(self.data)
         self.check_refusal(embed(self.data), self.data, "may not be written to")
 
 
-class Page(unittest.TestCase):
+class Queries(EmbedTest):
+    """--queries: a row a line of the file, by the model that made the items' vectors."""
+
+    TEXTS = [f"I want number {row}" for row in range(10)]
+
+    def setUp(self):
+        super().setUp()
+        self.write_items(["red kettle"])
+        self.file = self.folder / "own.tsv"
+        lines = [f"{90 - row}\t{text}\tknown\n" for row, text in enumerate(self.TEXTS)]
+        self.file.write_text("item\tquery\tbasis\n" + "".join(lines))
+        self.target = self.data / "intention_query_language.npy"
+
+    def write_facts(self, **facts):
+        (self.data / "item_language.json").write_text(json.dumps(facts))
+
+    def test_rows(self):
+        self.write_facts(model="fake", width=WIDTH, normalised=False, basis="not told by a server")
+        with Server() as server:
+            result = self.check_succeeds(embed(self.data, "--queries", self.file, *server.arguments))
+            self.assertEqual(result.stderr, "")
+            self.assertIn("10 queries in 3 batches", result.stdout)
+            self.assertEqual(self.target.read_bytes(), matrix_bytes(self.TEXTS))
+            self.assertEqual(self.facts()["text"], "query column of own.tsv")
+            self.check_refusal(embed(self.data, "--queries", self.file, *server.arguments), self.target, "--restart")
+        self.assertEqual({file.name for file in self.data.iterdir()},
+                         {"items.tsv", "item_language.json", self.target.name, "intention_query_language.json"})
+
+    def test_another_model_than_the_items(self):
+        with Server() as server:
+            arguments = [self.data, "--queries", self.file, *server.arguments]
+            for facts, *words in (({"model": "other"}, "model other", "fake"),
+                                  ({"normalised": True}, "normalised True", "False")):
+                with self.subTest(facts):
+                    self.write_facts(**facts)
+                    self.check_refusal(embed(*arguments), "item_language.json", *words, "--force")
+                    self.assertEqual(server.requests, [])
+                    result = self.check_succeeds(embed(*arguments, "--force", "--restart"))
+                    for word in words:
+                        self.assertIn(word, result.stderr)
+                    server.requests.clear()
+            self.write_facts(width=WIDTH + 1)
+            self.check_refusal(embed(*arguments, "--force", "--restart"), "8 wide came", "9 wide")
+            (self.data / "item_language.json").write_text("[1]")
+            self.check_refusal(embed(*arguments, "--restart"), "item_language.json", "not the JSON")
+            (self.data / "item_language.json").unlink()
+            self.assertIn("is not known", self.check_succeeds(embed(*arguments, "--restart")).stderr)
+
+    def test_refused_files(self):
+        for content, *words in (["0\ta\n0\tb\n", ":2", "already"], ["0\n", ":1", "no query"],
+                                ["0\t\tb\n", ":1", "no query"], ["0\ta\nx\tb\n", ":2", "'x'"], ["item\tquery\n", "no queries"]):
+            with self.subTest(content):
+                self.file.write_text(content)
+                self.check_refusal(embed(self.data, "--queries", self.file), self.file, *words)
+        self.file.unlink()
+        self.check_refusal(embed(self.data, "--queries", self.file), self.file, "is not there")
+        self.check_refusal(embed(self.data, "--queries", self.file, "--noise", "1:2"), "--noise")
+        self.check_refusal(embed(self.data, "--force"), "--force is for --queries")
+
+
+class Page(ScriptTest):
+    run_script = staticmethod(embed)
+
     def test_its_options(self):
-        """data/README.md lists those that there are."""
-        page = (ROOT / "data/README.md").read_text(encoding="utf-8")
-        written = set(re.findall(r"(?m)^\| `(--[a-z-]+)", page))
-        helped = set(re.findall(r"(?m)^  (--[a-z-]+)", embed("--help").stdout))
-        self.assertEqual(written, helped)
+        self.check_page("Language vectors")
 
 
 if __name__ == "__main__":
