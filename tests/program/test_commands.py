@@ -3,10 +3,12 @@
 Rankings and metrics are worked out again here from the exported vectors, in double precision, with plain loops.
 """
 
+import ast
 import json
 import math
 import re
 import shutil
+import struct
 import tomllib
 import unittest
 
@@ -248,6 +250,49 @@ class CommandsOnARun(ProgramTest):
         self.assertEqual([row["item"] for row in read_table(tables / "items.tsv")], [f"it{i}" for i in range(ITEMS + COLD)])
         self.assertEqual(read_table(tables / "items.tsv")[3], {"row": "3", "item": "it3", "title": "Title of 3"})
         self.assertEqual([row["user"] for row in read_table(tables / "users.tsv")], [str(u) for u in range(USERS)])
+
+    def test_export_for_vector_search(self):
+        users, items = self.exported()
+        out = self.folder / "fvecs"
+        self.check_succeeds(run("export", self.run_folder, "--out", out, "--format", "fvecs"))
+        self.assertEqual({file.name for file in out.iterdir()},
+                         {"user_vectors.fvecs", "item_vectors.fvecs", "users.tsv", "items.tsv"})
+        for name, rows in (("user", users), ("item", items)):
+            content = (out / f"{name}_vectors.fvecs").read_bytes()
+            self.assertEqual(content, b"".join(struct.pack(f"<i{WIDTH}f", WIDTH, *row) for row in rows))
+
+    def test_recommend_into_files(self):
+        command = ["recommend", self.run_folder, "--users", "all", "--topk", str(ITEMS + COLD)]
+        for form in ("table", "tsv", "jsonl"):
+            printed = self.check_succeeds(run(*command, "--format", form)).stdout
+            file = self.folder / f"lists.{form}"
+            self.assertEqual(self.check_succeeds(run(*command, "--format", form, "--out", file)).stdout, "")
+            self.assertEqual(file.read_text(), printed)
+        lists = self.run_json_lines(*command)
+        file = self.folder / "lists.npy"
+        self.check_refusal(run(*command, "--format", "npy"), "--out FILE.npy")
+        self.check_succeeds(run(*command, "--format", "npy", "--out", file))
+        shape, entries = self.read_lists(file)
+        self.assertEqual(shape, [USERS, ITEMS + COLD])
+        for user, entry in enumerate(lists):
+            row = entries[user * (ITEMS + COLD):(user + 1) * (ITEMS + COLD)]
+            there = row[:len(entry["items"])]
+            self.assertEqual([f"it{item}" for item, _ in there], [each["item"] for each in entry["items"]])
+            self.assertEqual([score for _, score in there],  # as float32 both
+                             [struct.unpack("f", struct.pack("f", each["score"]))[0] for each in entry["items"]])
+            self.assertEqual({item for item, _ in row[len(entry["items"]):]}, {-1})  # what she has is left out
+        self.check_succeeds(run("recommend", self.run_folder, "--history", "it1,it2", "--topk", "3", "--format", "npy",
+                                "--out", file))
+        self.assertEqual(self.read_lists(file)[0], [1, 3])
+
+    @staticmethod
+    def read_lists(file):
+        """Shape, and (item, score) of each place."""
+        content = file.read_bytes()
+        length, = struct.unpack_from("<H", content, 8)
+        header = ast.literal_eval(content[10:10 + length].decode())
+        assert header["descr"] == [("item", "<i4"), ("score", "<f4")], header
+        return list(header["shape"]), list(struct.iter_unpack("<if", content[10 + length:]))
 
     def test_recommend_all(self):
         users, items = self.exported()

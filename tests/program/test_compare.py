@@ -1,22 +1,16 @@
-"""Runs side by side: what `compare` prints and writes, against the users' own values and against SciPy's tests of them.
-
-SciPy is installed into .venv beside this file the first time, as requirements.txt says; REC_SCIPY_PYTHON names a Python
-that has it instead.
-"""
+"""Runs side by side: what `compare` prints and writes, against the users' own values and against SciPy's tests of them."""
 
 import json
 import os
-import pathlib
 import pty
 import re
 import statistics
 import subprocess
-import sys
 import unittest
 
 from engine_program import PROGRAM, ROOT, ProgramTest, content_of, make_dataset, run, train
+from python_packages import python_with
 
-HERE = pathlib.Path(__file__).resolve().parent
 METRICS = [f"{metric}@{k}" for k in (5, 3) for metric in ("recall", "ndcg", "hr", "precision", "map", "mrr")]
 P_BOUND = 1e-9  # relative: two programs' incomplete beta functions, and sums of some hundred users in another order
 PAIRED_TESTS = """
@@ -25,22 +19,6 @@ from scipy import stats
 pairs = json.load(sys.stdin)
 json.dump([[stats.ttest_rel(a, b).pvalue, stats.wilcoxon(a, b).pvalue] for a, b in pairs], sys.stdout)
 """
-
-
-def python_with_scipy():
-    """A Python that imports SciPy; SkipTest where none can be had."""
-    def has_scipy(python):
-        return subprocess.run([python, "-c", "import scipy"], capture_output=True).returncode == 0
-    python = os.environ.get("REC_SCIPY_PYTHON", str(HERE / ".venv/bin/python"))
-    if not pathlib.Path(python).exists() or not has_scipy(python):
-        if "REC_SCIPY_PYTHON" in os.environ:
-            raise unittest.SkipTest(f"p-values were not held against SciPy's: {python} does not have it")
-        pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:", "-r",
-               str(HERE / "requirements.txt")]
-        for command in ([sys.executable, "-m", "venv", "--clear", str(HERE / ".venv")], [python, *pip]):
-            if subprocess.run(command, capture_output=True).returncode != 0:
-                raise unittest.SkipTest("p-values were not held against SciPy's: it could not be installed")
-    return python
 
 
 class Compare(ProgramTest):
@@ -69,7 +47,7 @@ class Compare(ProgramTest):
         return {name: [float(row[column]) for row in rows] for column, name in enumerate(header) if column > 0}
 
     def check_against_scipy(self, a, b):
-        python = python_with_scipy()
+        python = python_with("scipy", "p-values were not held against SciPy's")
         json_, _ = self.compare(a, b)
         first, second = self.user_values(a), self.user_values(b)
         pairs = [[second[name], first[name]] for name in METRICS]

@@ -22,6 +22,7 @@ from collections import Counter, defaultdict
 from fractions import Fraction
 
 from engine_program import PROGRAM, ROOT, ProgramTest, content_of, run
+from python_packages import python_with
 
 SEED = 7
 EIGHT_HOURS = 8 * 60 * 60  # between the times of random logs
@@ -510,6 +511,45 @@ class Filters(PrepareTest):
 
 
 # ---- splits ----
+
+COUNTS_BY_PANDAS = """
+import json, sys
+import pandas
+log = pandas.read_csv(sys.argv[1], dtype=str)
+counts = []
+
+def keep(kept):
+    counts.append([len(log) - len(kept), len(kept), kept["user_id"].nunique(), kept["item_id"].nunique()])
+    return kept
+
+log = log[log["rating"].astype(float) >= 2]
+log = keep(log.drop_duplicates(["user_id", "item_id"]))
+log = keep(log[log.groupby("item_id")["item_id"].transform("size") >= 12])
+log = keep(log[log.groupby("user_id")["user_id"].transform("size") >= 8])
+core = log
+while True:
+    left = core[(core.groupby("user_id")["user_id"].transform("size") >= 10)
+                & (core.groupby("item_id")["item_id"].transform("size") >= 13)]
+    if len(left) == len(core):
+        break
+    core = left
+keep(core)
+json.dump(counts, sys.stdout)
+"""
+
+
+class CountsByPandas(PrepareTest):
+    def test_the_steps_leave_what_pandas_leaves(self):
+        python = python_with("pandas", "the counts of prepare were not held against those of pandas")
+        file = self.write_log(random_log(random.Random(SEED + 1), users=150, items=200, interactions=7000))
+        _, result = self.prepared(file, "--min-rating", "2", "--min-item-once", "12", "--min-user-once", "8", "--k-core", "10,13")
+        counted = subprocess.run([python, "-c", COUNTS_BY_PANDAS, file], capture_output=True, text=True)
+        self.assertEqual(counted.returncode, 0, counted.stderr)
+        steps = steps_printed(result.stdout)
+        ours = [steps[name] for name in ("--dedup first", "--min-item-once 12", "--min-user-once 8", "--k-core 10,13")]
+        self.assertEqual(ours, json.loads(counted.stdout))
+        self.assertTrue(all(removed > 0 and left > 500 for removed, left, *_ in ours), ours)
+
 
 class Splits(PrepareTest):
     def setUp(self):
