@@ -3,12 +3,14 @@
 Every block marked sh in every Markdown file is run as it stands, in order, in a copy of the checkout's layout. Some
 commands have stand-ins there that do nothing: scripts, which would install, build, time for long, or run this test
 inside itself. Of them only that they exist is checked, and what the README's two are made of; .ci/run and ./test.sh run
-the real ones. Of rec_tests and rec_bench, only that the filter finds something. Training is cut to one epoch of a
+the real ones. The stand-in for data/embed_items.sh makes vectors without a language model, where that can be done. The
+files that docs/guide.md begins with are those of REC_SHARED_DATA, or else small ones that look like them. Of rec_tests and rec_bench, only that the filter finds something. Training is cut to one epoch of a
 narrow model.
 """
 
 import os
 import pathlib
+import random
 import re
 import shlex
 import subprocess
@@ -23,6 +25,8 @@ SCRIPT_FOLDERS = (".", ".ci", "bench", "bench/paper", "bench/peers", "data", "te
 BUILD_TOOLS = ["cmake", "ctest"]
 LISTING = {"rec_tests": '--list-test-names-only "$@" | grep .', "rec_bench": '--benchmark_list_tests=true "$@"'}
 SMALL = ["--epochs", "1", "--set", "hidden=16", "--set", "negatives=8"]
+EMBED = '[ -e "$1/item_language.npy" ] || build/cpu/rec_engine embed "$1" --width 8 || true\n'
+MOVIELENS = pathlib.Path(os.environ.get("REC_SHARED_DATA", ROOT.parent / "shared/data")) / "raw/ml-latest-small"
 BLOCK_TIMEOUT_S = 600
 KERNEL_COLUMNS = 7
 NOT_MAPPED = ("README.md", "CMakeLists.txt")
@@ -57,6 +61,24 @@ def scripts():
             if file.is_file() and (os.access(file, os.X_OK) or file.suffix == ".py")]
 
 
+def write_movielens_look_alike(folder):
+    """60 users, 120 films of four kinds, most ratings within a kind; every user and film stays in the guide's core."""
+    draws = random.Random(7)
+    kinds = ("Action|Crime", "Comedy|Romance", "Drama", "Animation|Children")
+    films = [(1, "Toy Story (1995)", kinds[3]), (260, "Star Wars: Episode IV (1977)", kinds[0]), (1210, "Return, The (1983)", kinds[0])]
+    films += [(n, f"{draws.choice(['Night', 'River', 'Summer', 'Iron'])} of the {draws.choice(['City', 'Sea', 'Wolf'])} {n}",
+               kinds[n % 4]) for n in range(2000, 2117)]
+    folder.mkdir()
+    (folder / "movies.csv").write_text("movieId,title,genres\n" + "".join(
+        f'{film},"{title}",{kind}\n' for film, title, kind in films))
+    lines = ["userId,movieId,rating,timestamp\n"]
+    for user in range(1, 61):
+        liked = [film for film in films if film[2] == kinds[user % 4]]
+        for film, *_ in {*draws.sample(liked, 18), *draws.sample(films, 12), *films[:3]}:
+            lines.append(f"{user},{film},{draws.choice([3.5, 4.0, 4.5, 5.0])},{964_982_703 + draws.randrange(10**8)}\n")
+    (folder / "ratings.csv").write_text("".join(lines))
+
+
 class Checkout:
     """A folder laid out like a checkout that was built: the real data and program, stand-ins for what is not run."""
 
@@ -68,6 +90,11 @@ class Checkout:
             if entry not in SCRIPT_FOLDERS:
                 (self.folder / entry).parent.mkdir(parents=True, exist_ok=True)
                 (self.folder / entry).symlink_to(ROOT / entry)
+        script(self.folder / "data/embed_items.sh", EMBED)
+        if MOVIELENS.is_dir():
+            (self.folder / "ml-latest-small").symlink_to(MOVIELENS)
+        else:
+            write_movielens_look_alike(self.folder / "ml-latest-small")
         program = shlex.quote(str(pathlib.Path(PROGRAM).resolve()))
         script(self.folder / "build/cpu/rec_engine",
                f'[ "$1" = train ] && set -- "$@" {shlex.join(SMALL)}\n'
@@ -121,7 +148,7 @@ class Commands(unittest.TestCase):
         """Options named in prose and tables, not only in blocks that run."""
         commands = re.findall(r"^  (\w+) ", run("--help").stdout.split("Subcommands:")[1], re.M)
         known = set(re.findall(r"--[a-z-]+", "".join(run(command, "--help").stdout for command in commands)))
-        for page in (ROOT / "README.md", ROOT / "docs/data.md", ROOT / "docs/protocol.md", ROOT / "docs/settings.md"):
+        for page in (ROOT / "README.md", ROOT / "docs/guide.md", ROOT / "docs/data.md", ROOT / "docs/protocol.md", ROOT / "docs/settings.md"):
             text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
             text = re.sub(r"^.*the release.*$|^\| settings' names .*$", "", text, flags=re.M)  # others' options
             for option in set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text)) - {"--help", "--lm_model", "--lm"}:
