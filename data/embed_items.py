@@ -11,7 +11,6 @@ and ends in the same bytes. Run embed_items.sh, which installs what this needs.
 
 import argparse
 import contextlib
-import hashlib
 import os
 import pathlib
 import signal
@@ -23,7 +22,7 @@ import numpy as np
 
 import bert
 from endpoint import KEY, Endpoint
-from item_texts import read_texts, with_noise, without_text
+from item_texts import checksum_of_texts, read_texts, with_noise, without_text
 from partial_matrix import PartialMatrix
 from refused import Refused
 from sentence_model import SentenceModel
@@ -172,14 +171,13 @@ def finished_rows(vectors, width, normalise, dtype):
 
 
 def facts_of(options, model, texts):
-    """What item_language.json says of vectors made with these settings."""
+    """What item_language.json says of vectors made with these settings. texts: before any noise"""
     columns = options.text_cols.split(",")
     noise = f"{options.noise[0]} to {options.noise[1]} random letters, seed {options.noise_seed}" if options.noise else None
-    digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
     return {"model": model.name, "width": None, "basis": model.basis,
-            "text": f"{', '.join(columns)} column{'s' if len(columns) > 1 else ''} of items.tsv", "noise": noise,
-            "pooling": model.pooling, "normalised": not options.no_normalise, "dtype": options.dtype,
-            "shuffled_rows": options.shuffle_rows, "texts": digest}
+            "text": f"{', '.join(columns)} column{'s' if len(columns) > 1 else ''} of items.tsv", "text_columns": columns,
+            "noise": noise, "pooling": model.pooling, "normalised": not options.no_normalise, "dtype": options.dtype,
+            "shuffled_rows": options.shuffle_rows, "texts": checksum_of_texts(texts)}
 
 
 def print_totals(options, done, items):
@@ -204,16 +202,16 @@ def embed(options):
     texts, empty = read_texts(options.data / "items.tsv", options.text_cols.split(","), options.allow_empty)
     if empty:
         say(f"{options.data / 'items.tsv'}: {without_text(empty)}; the empty text is embedded for them")
+    model = load_model(options)
+    facts = facts_of(options, model, texts)
     if options.noise:
         texts = with_noise(texts, *options.noise, options.noise_seed)
-    model = load_model(options)
     is_bert = isinstance(model, bert.Encoder)
     batches = model.batches(texts, options.batch_size or (None if is_bert else BATCH))
 
     row_of = np.arange(len(texts))
     if options.shuffle_rows is not None:
         row_of = np.random.default_rng(options.shuffle_rows).permutation(len(texts))
-    facts = facts_of(options, model, texts)
     settings = {**facts, "rows": len(texts), "backend": options.backend or options.endpoint or "bert",
                 "batch_size": options.batch_size, "batches": len(batches)}
     matrix = PartialMatrix(options.data / "item_language.npy", settings, [row_of[rows] for rows, _ in batches], options.dtype)

@@ -2,6 +2,7 @@
 
 import random
 import string
+import zlib
 
 from refused import Refused
 
@@ -70,6 +71,11 @@ def read_texts(file, columns, allow_empty):
         raise Refused(f"{file}:{min(rows[item][0] for item in empty)}: the item has no text ({without_text(empty)}); fill "
                       "in the column, choose others with --text-cols, or embed the empty text with --allow-empty")
     return texts, empty
+
+
+def checksum_of_texts(texts):
+    """CRC-32 of the texts, a line each. The program (host/formats/item_texts.h) makes the same and compares it."""
+    return f"{zlib.crc32(chr(10).join(texts).encode()):08x}"
 
 
 def without_text(empty):
