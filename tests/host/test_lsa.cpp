@@ -383,10 +383,8 @@ TEST_CASE("lsa: files that are no basis, or a damaged one, are refused") {
        }),
        "not of one size");
   says(refused([](SafetensorsFile& file) {
-         for (Tensor& tensor : file.tensors) {
-           tensor.shape[0] = 0;
-           tensor.values.clear();
-         }
+         file.tensors[2].shape[1] = 0;
+         file.tensors[2].values.clear();
        }),
        "it is empty");
   for (const float id : {-1.0f, 0.5f, float(kHashedFeatures), std::nanf("")})
