@@ -61,7 +61,7 @@ void refuse_folder(const Options& options) {
   }
 }
 
-// "2 items whose text the basis does not know: 4, 17"
+// "2 items: 4, 17"
 std::string listed(const std::vector<int64_t>& items) {
   constexpr size_t kShown = 5;
   const std::vector<int64_t> first(items.begin(),
@@ -96,14 +96,19 @@ LsaBasis basis_of(const FeatureCounts& counts, const Options& options) {
                         [&] { progress.update(++done, "singular vectors"); });
 }
 
+// "title column of items.tsv"
+std::string source_of(const Options& options) {
+  return fmt::format("{} column{} of items.tsv", fmt::join(options.columns, ", "),
+                     options.columns.size() > 1 ? "s" : "");
+}
+
 // What data/embed_items.py writes of its vectors, as far as it applies.
 std::string facts_of(const LsaBasis& basis, const ItemTexts& texts, const Options& options) {
   nlohmann::ordered_json facts = {
       {"model", fmt::format("lsa-{}", basis.width)},
       {"width", basis.width},
       {"basis", basis.hash()},
-      {"text", fmt::format("{} column{} of items.tsv", fmt::join(options.columns, ", "),
-                           options.columns.size() > 1 ? "s" : "")},
+      {"text", source_of(options)},
       {"text_columns", options.columns},
       {"normalised", true},
       {"dtype", "float32"},
@@ -135,6 +140,8 @@ int run_embed(const Options& options) {
     if (counts[i].empty()) without_text.push_back(int64_t(i));
   refuse_items(without_text, texts, "the item's text has no word", options);
 
+  fmt::print("texts              {}, {} items\n", source_of(options), counts.size());
+  std::fflush(stdout);  // what comes next takes a while
   const LsaBasis basis = basis_of(counts, options);
   LsaVectors vectors = vectors_of(basis, counts);
   refuse_items(vectors.unplaced, texts, "the item's text has nothing that the basis knows",

@@ -46,8 +46,8 @@ struct LsaVectors {
 LsaVectors vectors_of(const LsaBasis& basis, const FeatureCounts& items);
 
 // Gives each of these rows a direction of its own, drawn by Philox keyed by (seed, item): nearly at
-// right angles to every other. Their mean would lie near all items, and these would be
-// recommended to everyone.
+// right angles to every other. The mean of all vectors would be nearer to items than they are
+// to one another, and come up for everyone.
 void draw_directions(const std::vector<int64_t>& items, uint64_t seed, MatrixView<float> vectors);
 
 // safetensors: "feature" and "idf" [features], "projection" [features, width], and in the metadata
