@@ -13,7 +13,6 @@ and ends in the same bytes. Run embed_items.sh, which installs what this needs.
 
 import argparse
 import contextlib
-import hashlib
 import json
 import os
 import pathlib
@@ -27,7 +26,7 @@ import bert
 from command_line import Arguments, Progress, at_least, run, say
 from embeddings import Embeddings
 from endpoint import Endpoint, add_options
-from item_texts import read_texts, with_noise, without_text
+from item_texts import checksum_of_texts, read_texts, with_noise, without_text
 from partial_matrix import PartialMatrix
 from query_files import read_queries
 from refused import Refused
@@ -118,15 +117,13 @@ def made(model, batches, missing, threads):
 
 
 def item_texts(options):
-    """What is embedded of items, and what item_language.json says of it."""
+    """The texts of items, before any noise, and what item_language.json says of them."""
     table = options.data / "items.tsv"
     columns = (options.text_cols or "title").split(",")
     texts, empty = read_texts(table, columns, options.allow_empty)
     if empty:
         say(f"{table}: {without_text(empty)}; the empty text is embedded for them")
-    if options.noise:
-        texts = with_noise(texts, *options.noise, options.noise_seed)
-    return texts, f"{', '.join(columns)} column{'s' if len(columns) > 1 else ''} of items.tsv"
+    return texts, {"text": f"{', '.join(columns)} column{'s' if len(columns) > 1 else ''} of items.tsv", "text_columns": columns}
 
 
 def facts_of_items(options, model):
@@ -165,12 +162,11 @@ def finished_rows(vectors, width, normalise, dtype):
 
 
 def facts_of(options, model, texts, source):
-    """What is said of vectors made with these settings."""
+    """What is said of vectors made with these settings. texts: before any noise; source: which they are"""
     noise = f"{options.noise[0]} to {options.noise[1]} random letters, seed {options.noise_seed}" if options.noise else None
-    digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
-    return {"model": model.name, "width": None, "basis": model.basis, "text": source, "noise": noise,
+    return {"model": model.name, "width": None, "basis": model.basis, **source, "noise": noise,
             "pooling": model.pooling, "normalised": not options.no_normalise, "dtype": options.dtype,
-            "shuffled_rows": options.shuffle_rows, "texts": digest}
+            "shuffled_rows": options.shuffle_rows, "texts": checksum_of_texts(texts)}
 
 
 def print_totals(options, done, count, what):
@@ -193,20 +189,22 @@ def embed(options):
     if not options.data.is_dir():
         raise Refused(f"{options.data}: is no folder; give a dataset folder with items.tsv")
     if options.queries:
-        texts = read_queries(options.queries)
-        source, what, target = f"query column of {options.queries.name}", "queries", "intention_query_language.npy"
+        texts, source = read_queries(options.queries), {"text": f"query column of {options.queries.name}"}
+        what, target = "queries", "intention_query_language.npy"
     else:
         texts, source = item_texts(options)
         what, target = "items", "item_language.npy"
     model = load_model(options)
     width_of_items = facts_of_items(options, model).get("width") if options.queries else None
+    facts = facts_of(options, model, texts, source)
+    if options.noise:
+        texts = with_noise(texts, *options.noise, options.noise_seed)
     is_bert = isinstance(model, bert.Encoder)
     batches = model.batches(texts, options.batch_size or (None if is_bert else BATCH))
 
     row_of = np.arange(len(texts))
     if options.shuffle_rows is not None:
         row_of = np.random.default_rng(options.shuffle_rows).permutation(len(texts))
-    facts = facts_of(options, model, texts, source)
     settings = {**facts, "rows": len(texts), "backend": options.backend or options.endpoint or "bert",
                 "batch_size": options.batch_size, "batches": len(batches)}
     matrix = PartialMatrix(options.data / target, settings, [row_of[rows] for rows, _ in batches], options.dtype)

@@ -2,6 +2,7 @@
 
 import random
 import string
+import zlib
 
 from refused import Refused
 from text_lines import is_number, lines
@@ -58,6 +59,11 @@ def read_names(file):
     title = names.index("title") if "title" in names else COLUMNS.index("title")
     return [(cells[1], cells[title] if title < len(cells) else "")
             for _, cells in (rows[item] for item in range(len(rows)))]
+
+
+def checksum_of_texts(texts):
+    """CRC-32 of the texts, a line each. The program (host/formats/item_texts.h) makes the same and compares it."""
+    return f"{zlib.crc32(chr(10).join(texts).encode()):08x}"
 
 
 def without_text(empty):

@@ -14,6 +14,8 @@ enum class DrawKind : uint32_t {
   intention_noise = 0xFFFFFFFBu,
   cold_split = 0xFFFFFFFAu,
   split = 0xFFFFFFF9u,
+  svd_sketch = 0xFFFFFFF8u,
+  item_without_text = 0xFFFFFFF7u,
 };
 
 }  // namespace rec

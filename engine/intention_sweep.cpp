@@ -6,6 +6,7 @@
 
 #include "engine/draw_kinds.h"
 #include "engine/metrics.h"
+#include "engine/normal_draw.h"
 #include "kernels/sampler/philox.h"
 
 namespace rec {
@@ -17,13 +18,10 @@ uint32_t word_of(DrawKind kind, uint64_t seed, uint32_t owner, uint32_t n) {
   return philox(n / 4, owner, 0, uint32_t(kind), uint32_t(seed), uint32_t(seed >> 32)).word[n % 4];
 }
 
-// (0, 1)
-double open_interval(uint32_t word) { return (double(word) + 0.5) * 0x1p-32; }
-
 // Normally distributed, by Box and Muller: two words a value.
 double normal(uint64_t seed, uint32_t owner, uint32_t n) {
-  const double u = open_interval(word_of(DrawKind::intention_noise, seed, owner, 2 * n)),
-               v = open_interval(word_of(DrawKind::intention_noise, seed, owner, 2 * n + 1));
+  const double u = in_unit_interval(word_of(DrawKind::intention_noise, seed, owner, 2 * n)),
+               v = in_unit_interval(word_of(DrawKind::intention_noise, seed, owner, 2 * n + 1));
   return std::sqrt(-2 * std::log(u)) * std::cos(2 * std::numbers::pi * v);
 }
 

@@ -1,10 +1,9 @@
 #include "engine/parameters.h"
 
 #include <algorithm>
-#include <cmath>
-#include <numbers>
 
 #include "engine/draw_kinds.h"
+#include "engine/normal_draw.h"
 #include "kernels/sampler/philox.h"
 
 namespace rec {
@@ -23,16 +22,10 @@ int64_t total_size(const std::vector<ParameterInfo>& table) {
   return table.empty() ? 0 : table.back().offset + table.back().size();
 }
 
-double in_unit_interval(uint32_t word) { return (word + 0.5) * 0x1p-32; }
-
-// A value of the distribution with spread 1, the index-th of four words' four. Normal ones come in
-// pairs from two words each (Box and Muller 1958).
+// A value of the distribution with spread 1, the index-th of four words' four.
 double standard(Distribution distribution, const PhiloxWords& words, int64_t index) {
   if (distribution == Distribution::uniform) return 2.0 * in_unit_interval(words.word[index]) - 1.0;
-  const int64_t first = index / 2 * 2;
-  const double radius = std::sqrt(-2.0 * std::log(in_unit_interval(words.word[first])));
-  const double angle = 2.0 * std::numbers::pi * in_unit_interval(words.word[first + 1]);
-  return radius * (index == first ? std::cos(angle) : std::sin(angle));
+  return normal_draw(words, index);
 }
 
 }  // namespace

@@ -102,6 +102,8 @@ Command add_train(CLI::App& app) {
       command->add_flag("--resume", options->request.resume, "go on where the run stopped");
   command->add_flag("--overwrite", options->request.overwrite, "replace the run that is there")
       ->excludes(resume);
+  command->add_flag("--force", options->request.force,
+                    "go on where items.tsv has other texts than the language vectors were made of");
   command->add_flag("--quiet", options->request.quiet, "print nothing but errors");
   command->footer("Settings, for --set and TOML files, with their defaults:\n" +
                   list_of_settings());

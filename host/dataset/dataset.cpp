@@ -11,6 +11,7 @@
 #include "host/formats/content_hash.h"
 #include "host/formats/file_error.h"
 #include "host/formats/interactions.h"
+#include "host/formats/item_texts.h"
 #include "host/formats/mapped_file.h"
 
 namespace rec {
@@ -124,11 +125,15 @@ Layout find_layout(const std::string& path, const DatasetOptions& options) {
   return layout;
 }
 
-// width: of the vectors that are described
-LanguageModel read_language_model(const Layout& layout, int64_t width) {
+// What item_language.json says of the dataset's vectors.
+void read_description(const Layout& layout, Dataset& data) {
   const auto found = std::find_if(layout.described.begin(), layout.described.end(), is_present);
-  if (found == layout.described.end()) return {layout.language_name, ""};
+  if (found == layout.described.end()) {
+    data.language_model.model = layout.language_name;
+    return;
+  }
   const fs::path& path = *found;
+  const int64_t width = data.language.width();
   const MappedFile file(path.string());
   const auto json = nlohmann::json::parse(file.bytes(), nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) throw FileError(path.string(), "is not a JSON object");
@@ -142,7 +147,14 @@ LanguageModel read_language_model(const Layout& layout, int64_t width) {
   if (const auto at = json.find("width"); at != json.end() && *at != width)
     throw FileError(path.string(), "says width " + at->dump() + ", but the vectors are " +
                                        std::to_string(width) + " wide; it describes another file");
-  return {text("model"), text("basis")};
+  data.language_model = {text("model"), text("basis")};
+  data.embedded_texts.checksum = text("texts");
+  if (const auto at = json.find("text_columns"); at != json.end()) {
+    const auto is_text = [](const nlohmann::json& column) { return column.is_string(); };
+    if (!at->is_array() || at->empty() || !std::all_of(at->begin(), at->end(), is_text))
+      throw FileError(path.string(), "'text_columns' must be a list of names");
+    data.embedded_texts.columns = at->get<std::vector<std::string>>();
+  }
 }
 
 // Grows a split to the dataset's size: more users without items, more columns.
@@ -287,6 +299,15 @@ std::string Dataset::item_title(int64_t item) const {
   return item_table.size() > 0 ? item_table.title[size_t(item)] : std::string();
 }
 
+std::string text_difference(const Dataset& data) {
+  const EmbeddedTexts& made_of = data.embedded_texts;
+  const std::string table = data.path + "/items.tsv";
+  if (made_of.columns.empty() || made_of.checksum.empty() || !is_present(table)) return "";
+  if (checksum_of_texts(read_item_texts(table, made_of.columns).text) == made_of.checksum)
+    return "";
+  return "has other texts than those that the language vectors were made of";
+}
+
 void append_items(Dataset& data, const std::string& table, const std::string& vectors) {
   const IdTable added = read_id_table(table, data.items);
   const LanguageMatrix language(vectors);
@@ -350,7 +371,7 @@ Dataset load_dataset(const std::string& path, const DatasetOptions& options) {
 
   if (!layout.language.empty()) {
     data.language = LanguageMatrix(layout.language.string());
-    data.language_model = read_language_model(layout, data.language.width());
+    read_description(layout, data);
   }
   if (const std::string file = optional_file(fs::path(path) / "items.tsv"); !file.empty())
     data.item_table = read_id_table(file);

@@ -34,6 +34,12 @@ struct LanguageModel {
   std::string basis;  // hash of what spans the space: weights, or an LSA basis
 };
 
+// Which texts the vectors were made of, from item_language.json; empty fields when nothing says so.
+struct EmbeddedTexts {
+  std::vector<std::string> columns;  // of items.tsv
+  std::string checksum;              // checksum_of_texts()
+};
+
 // As far as both are known: vectors of the two do not lie in one space.
 bool differ(const LanguageModel& a, const LanguageModel& b);
 // "'all-MiniLM-L6-v2'", with its basis where that is known.
@@ -70,6 +76,7 @@ struct Dataset {
   IdTable user_table, item_table;  // empty where there is no file
   LanguageMatrix language;         // 0 rows where there is none
   LanguageModel language_model;
+  EmbeddedTexts embedded_texts;
   std::string fingerprint;  // of splits and language vectors, 16 hexadecimal digits
   std::string config_path;  // the dataset's own config.toml, or ""
 
@@ -89,6 +96,10 @@ struct DatasetOptions {
 };
 
 Dataset load_dataset(const std::string& path, const DatasetOptions& options = {});
+
+// What items.tsv has other than what the language vectors were made of, for a sentence; "" where it
+// has the same, or nothing says what they were made of.
+std::string text_difference(const Dataset& data);
 
 // Items after the dataset's own, which nobody has interacted with: table is as items.tsv, with
 // numbers that go on after the last item's, and vectors holds their language vectors, a row each.

@@ -303,6 +303,19 @@ void refuse_earlier_run(const RunFolder& run, const TrainRequest& request) {
                     "holds a run already; go on with --resume, or replace it with --overwrite");
 }
 
+void require_texts_of_vectors(const JointDataset& joint, const TrainRequest& request) {
+  for (const Dataset& data : joint.parts()) {
+    const std::string difference = text_difference(data);
+    if (difference.empty()) continue;
+    const std::string table = data.path + "/items.tsv";
+    if (!request.force)
+      throw FileError(table, difference +
+                                 "; make the vectors again (--restart of rec_engine embed or "
+                                 "data/embed_items.sh), or go on with train --force");
+    say(request, "forced: " + table + " " + difference);
+  }
+}
+
 }  // namespace
 
 void catch_interrupts() {
@@ -325,6 +338,7 @@ TrainEnd train(const JointDataset& data, const Config& given, const RunFolder& r
   else if (data.is_joint())
     throw std::invalid_argument(given.model + " shares nothing between datasets; train it on each");
   refuse_dataset_folder(run.path());
+  if (reads_language(given.model)) require_texts_of_vectors(data, request);
   FolderLock lock;
   lock.take(run.path());
   refuse_earlier_run(run, request);

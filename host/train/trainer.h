@@ -16,6 +16,7 @@ struct TrainRequest {
   bool resume = false;
   bool overwrite = false;
   bool track_test = false;  // evaluate test beside validation; never used for selection
+  bool force = false;       // go on where items.tsv has other texts than the vectors were made of
   bool quiet = false;
 };
 
