@@ -72,7 +72,8 @@ int run(int argc, char** argv) {
       {"recommend", rec::add_recommend(app)}, {"similar", rec::add_similar(app)},
       {"intention", rec::add_intention(app)}, {"export", rec::add_export(app)},
       {"info", rec::add_info(app)},           {"split", rec::add_split(app)},
-      {"prepare", rec::add_prepare(app)},     {"doctor", rec::add_doctor(app)}};
+      {"prepare", rec::add_prepare(app)},     {"convert", rec::add_convert(app)},
+      {"doctor", rec::add_doctor(app)}};
   const std::vector<std::string> words(argv + 1, argv + argc);
   if (!words.empty()) refuse_unknown_command(app, words[0]);
   if (!words.empty() && words[0] == "train")

@@ -1,6 +1,6 @@
 // Interactions as a source has them, line after line, before anything is filtered: ids in memory
-// once, and 8 bytes an interaction; 8 more where times are kept, 8 where ratings are, and 1 where the
-// source is split.
+// once, and 8 bytes an interaction; 8 more where times are kept, 8 where ratings are, and 1 where a
+// split that the source brings is kept.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -19,7 +19,7 @@ struct InteractionLog {
   std::vector<int32_t> user, item;
   std::vector<int64_t> time;   // seconds or whatever the source counts; empty where not kept
   std::vector<double> rating;  // empty where not kept
-  std::vector<uint8_t> split;  // as Split; empty where the source is not split
+  std::vector<uint8_t> split;  // as Split; empty where not kept
 
   int64_t size() const { return int64_t(user.size()); }
   // Keeps the interactions n for which keep(n), in their order. Returns how many went.
@@ -44,6 +44,7 @@ struct ReadingOptions {
   std::optional<double> least_rating;
   std::optional<TimeLimit> since, until;  // from `since` on, before `until`
   bool keep_times = false, keep_ratings = false;
+  bool keep_split = false;     // of a source that is split
   int64_t most_bad_lines = 0;  // passed over; one more is refused
 };
 
@@ -56,7 +57,8 @@ struct SourceFacts {
 struct Reading {
   InteractionLog log;
   std::vector<SourceFacts> sources;
-  int64_t lines = 0;  // of interactions, bad ones too
+  std::vector<std::string> title;  // of the log's items, where a table of the source has them
+  int64_t lines = 0;               // of interactions, bad ones too
   int64_t below_rating = 0, outside_time = 0;
   int64_t bad_interactions = 0;        // lines that were passed over
   std::vector<std::string> bad_lines;  // what was wrong with each
