@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "host/dataset/dataset_writer.h"
+#include "host/formats/excerpt.h"
 #include "host/formats/file_error.h"
 #include "host/formats/text_file.h"
 #include "host/formats/unfinished_folder.h"
@@ -43,7 +44,7 @@ void require_ids(const Dataset& data, OtherFormat format) {
     for (const std::string& id : table->original_id)
       for (const IdRule& rule : rules)
         if (rule.is_broken(id))
-          throw FileError(data.path + file, fmt::format("the id '{}' {}", id, rule.why));
+          throw FileError(data.path + file, fmt::format("the id '{}' {}", excerpt(id), rule.why));
 }
 
 // A field of CSV as RFC 4180 has it.

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <unordered_map>
 
+#include "host/formats/excerpt.h"
 #include "host/formats/file_error.h"
 #include "host/formats/lines.h"
 #include "host/formats/mapped_file.h"
@@ -167,7 +168,7 @@ IdTable parse_id_list(std::string_view text, const std::string& name) {
     int64_t id = 0;
     if (!parse_id(words[number], id) || id < 0)
       throw FileError(name, line,
-                      "remap_id '" + std::string(words[number]) + "' is no number from 0 on");
+                      "remap_id '" + excerpt(words[number]) + "' is no number from 0 on");
     rows.push_back({id, line, words[original], words[original]});
   });
   if (rows.empty()) throw FileError(name, "holds no ids; a line is 'org_id remap_id'");

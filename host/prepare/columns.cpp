@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "host/config/nearest_name.h"
+#include "host/formats/excerpt.h"
 #include "host/formats/file_error.h"
 
 namespace rec {

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <numeric>
 
+#include "host/formats/excerpt.h"
 #include "host/formats/file_error.h"
 #include "host/formats/id_line.h"
 #include "host/formats/mapped_file.h"

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "host/formats/excerpt.h"
 #include "host/formats/file_error.h"
 #include "host/prepare/known_files.h"
 #include "host/prepare/object_line.h"
@@ -286,14 +287,18 @@ void refuse_columns(const std::string& path, const SourceOptions& options) {
 }
 
 // train.txt, valid.txt or test.txt. A line is read as a whole.
-InteractionFile numbered_file(const std::string& path) {
+InteractionFile numbered_file(const std::string& path, const SourcePaths& paths) {
   InteractionFile file;
   file.path = path;
   file.dialect = {"\n", false};
   file.has_header = false;
   file.is_numbered = true;
-  file.name[size_t(Column::user)] = "the first number";
-  file.name[size_t(Column::item)] = "each further number";
+  const auto named = [](const char* number, const std::string& ids) {
+    return ids.empty() ? std::string(number)
+                       : fmt::format("{} as {} has it", number, plain_file_name(ids));
+  };
+  file.name[size_t(Column::user)] = named("the first number", paths.user_ids);
+  file.name[size_t(Column::item)] = named("each further number", paths.item_ids);
   const auto* name =
       std::find(std::begin(kSplitFiles), std::end(kSplitFiles), plain_file_name(path));
   file.split = Split(name - std::begin(kSplitFiles));
@@ -313,7 +318,7 @@ Source find_source(const std::string& path, const SourceOptions& options) {
   if (!paths.numbered.empty()) refuse_columns(path, options);
   for (const std::string& each : paths.interactions)
     source.interactions.push_back(paths.numbered.empty() ? interaction_file(each, options)
-                                                         : numbered_file(each));
+                                                         : numbered_file(each, paths));
   source.format = paths.numbered.empty() ? format_of(source.interactions.front(), options.format)
                                          : paths.numbered;
   const std::string items = options.items.empty() ? paths.items : options.items;
