@@ -300,7 +300,7 @@ int run_prepare(Options options) {
 
   Reading reading = read_all(source, options, plan);
   InteractionLog& log = reading.log;
-  std::vector<std::string> title = std::move(reading.title);
+  std::vector<std::string> title = std::move(reading.item_title);
   if (source.items) {
     Titles titles = read_titles(*source.items, log.items, options.title_separator,
                                 options.most_bad_lines, reading.bad_lines);
@@ -320,7 +320,7 @@ int run_prepare(Options options) {
   Dataset data;
   data.users = int64_t(parts.user_of.size());
   data.items = int64_t(parts.item_of.size());
-  data.user_table = table_of(log.users, parts.user_of, {});
+  data.user_table = table_of(log.users, parts.user_of, reading.user_title);
   data.item_table = table_of(log.items, parts.item_of, title);
   data.train = std::move(parts.train);
   data.valid = std::move(parts.valid);

@@ -111,10 +111,8 @@ class Reader {
   Reader(const Source& source, const ReadingOptions& options, Reading& reading)
       : options_(options),
         reading_(reading),
-        users_(source.user_ids, kind_of(source), reading.log.users),
-        items_(source.item_ids, kind_of(source), reading.log.items) {
-    reading.title = items_.titles();
-  }
+        users_(source.user_ids, kind_of(source), reading.log.users, reading.user_title),
+        items_(source.item_ids, kind_of(source), reading.log.items, reading.item_title) {}
 
   void read(const InteractionFile& file, const std::function<void(int64_t)>& told) {
     RecordReader records(file.path, file.dialect);
@@ -199,9 +197,10 @@ class Reader {
     IdLine line(records.fields()[0], records.line(), file.path, "user item item ...");
     int32_t user = 0, item = 0;
     if (!line.next(user)) return;
+    row_.clear();  // a line is read whole before anything of it counts
+    while (line.next(item)) row_.push_back(item);
     user = users_.number_of(user, records);
-    row_.clear();  // a line that is refused leaves nothing
-    while (line.next(item)) row_.push_back(items_.number_of(item, records));
+    for (int32_t& each : row_) each = items_.number_of(each, records);
     for (const int32_t each : row_) add(records, user, each, *file.split);
   }
 

@@ -57,8 +57,9 @@ struct SourceFacts {
 struct Reading {
   InteractionLog log;
   std::vector<SourceFacts> sources;
-  std::vector<std::string> title;  // of the log's items, where a table of the source has them
-  int64_t lines = 0;               // of interactions, bad ones too
+  // Of the log's users and items, where a table of the source has them.
+  std::vector<std::string> user_title, item_title;
+  int64_t lines = 0;  // of interactions, bad ones too
   int64_t below_rating = 0, outside_time = 0;
   int64_t bad_interactions = 0;        // lines that were passed over
   std::vector<std::string> bad_lines;  // what was wrong with each

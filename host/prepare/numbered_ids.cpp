@@ -10,14 +10,15 @@
 
 namespace rec {
 
-NumberedIds::NumberedIds(const std::string& file, Kind kind, IdDictionary& ids)
+NumberedIds::NumberedIds(const std::string& file, Kind kind, IdDictionary& ids,
+                         std::vector<std::string>& titles)
     : file_(file), ids_(ids) {
   if (file.empty()) return;
   IdTable table =
       kind == Kind::list ? parse_id_list(MappedFile(file).bytes(), file) : read_id_table(file);
   rows_ = table.size();
   for (const std::string& id : table.original_id) ids_.number_of(id);
-  if (kind == Kind::table) titles_ = std::move(table.title);
+  if (kind == Kind::table) titles = std::move(table.title);
 }
 
 int32_t NumberedIds::number_of(int32_t number, const RecordReader& records) {

@@ -321,7 +321,9 @@ Source find_source(const std::string& path, const SourceOptions& options) {
                                                          : numbered_file(each, paths));
   source.format = paths.numbered.empty() ? format_of(source.interactions.front(), options.format)
                                          : paths.numbered;
-  const std::string items = options.items.empty() ? paths.items : options.items;
+  std::string items = options.items;
+  if (items.empty() && paths.numbered != "dataset")
+    items = items_beside(paths.interactions.front());
   if (!items.empty()) source.items = item_file(items, options);
   if (items.empty() && !options.title_columns.empty())
     throw FileError(path, "has no file of items beside it for --title-cols; name one with --items");

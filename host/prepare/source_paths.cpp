@@ -42,15 +42,6 @@ std::vector<std::string> one_of_each(const std::string& folder, std::vector<std:
   return paths;
 }
 
-// What lies beside the interactions, or "".
-std::string items_beside(const std::string& path) {
-  const fs::path place(path);
-  const std::string folder = place.parent_path().empty() ? "." : place.parent_path().string();
-  for (const std::string& file : files_in(folder))
-    if (belong_together(plain_file_name(path), plain_file_name(file))) return file;
-  return "";
-}
-
 bool is_numbered(const std::string& format) { return format == "lightgcn" || format == "dataset"; }
 
 // A dataset folder, the authors' tree, or LightGCN's files.
@@ -76,7 +67,6 @@ SourcePaths numbered_paths(const std::string& path, const std::string& format) {
     if (const std::string file = folder + "/" + std::string(name);
         is_there(file) || name == kSplitFiles[0])
       paths.interactions.push_back(file);
-  if (paths.numbered == "lightgcn") paths.items = items_beside(paths.interactions[0]);
   return paths;
 }
 
@@ -117,8 +107,15 @@ SourcePaths find_paths(const std::string& path, const std::string& format) {
                     "ratings.dat, u.data, BX-Book-Ratings.csv, interactions.csv, train.txt); "
                     "name the file itself");
   }
-  paths.items = items_beside(paths.interactions.front());
   return paths;
+}
+
+std::string items_beside(const std::string& interactions) {
+  const fs::path place(interactions);
+  const std::string folder = place.parent_path().empty() ? "." : place.parent_path().string();
+  for (const std::string& file : files_in(folder))
+    if (belong_together(plain_file_name(interactions), plain_file_name(file))) return file;
+  return "";
 }
 
 }  // namespace rec

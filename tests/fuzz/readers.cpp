@@ -129,7 +129,9 @@ void promise_reading(const Reading& reading, bool keeps_split) {
       promise(!ids->id(number).empty());
       promise_line(ids->id(number));
     }
-  promise(reading.title.empty() || int64_t(reading.title.size()) == log.items.size());
+  for (const auto& [titles, ids] :
+       {std::pair{&reading.user_title, &log.users}, std::pair{&reading.item_title, &log.items}})
+    promise(titles->empty() || int64_t(titles->size()) == ids->size());
 }
 
 }  // namespace

@@ -264,7 +264,7 @@ def lightgcn(log, titles):
 def dataset(log, titles, below=""):
     users, items, files = numbered(log, titles)
     table = lambda rows: joined([["number", "original_id", "title"], *([n, *row] for n, row in enumerate(rows))], "\t")
-    return {below + "train.txt": files["train.txt"], "users.tsv": table([user, "somebody"] for user in users),
+    return {below + "train.txt": files["train.txt"], "users.tsv": table([user, user] for user in users),
             "items.tsv": table([item, titles[item]] for item in items)}
 
 
@@ -438,13 +438,13 @@ class Numbered(PrepareTest):
 
     def test_the_split_stays_and_so_do_the_numbers(self):
         files = {**LIST, "valid.txt": "1 0\n", "test.txt": "0 2\n"}
-        for name, more in (("lists", {}), ("a table", {"items.tsv": "0\tx\tX\n1\ty\tY\n2\tz\tZ\n"})):
+        for name, more in (("lists", {}), ("tables", {"users.tsv": "0\tu\tU\n1\tv\tV\n", "items.tsv": "0\tx\tX\n1\ty\tY\n2\tz\tZ\n"})):
             with self.subTest(name):
                 folder = write_files(self.folder / name, {**files, **more})
                 data, result = self.prepared(folder, *(["--format", "dataset"] if more else []))
                 for part in PARTS:
                     self.assertEqual((data / f"{part}.txt").read_text(), files[f"{part}.txt"])
-                self.assertEqual(table_of(data, "users.tsv")[0], ["0", "1"] if more else ["a", "b"])
+                self.assertEqual(table_of(data, "users.tsv"), (["u", "v"], ["U", "V"]) if more else (["a", "b"], ["a", "b"]))
                 self.assertEqual(table_of(data, "items.tsv")[1], ["X", "Y", "Z"] if more else ["x", "y", "z"])
                 self.assertEqual("no titles" in result.stdout, not more)
                 self.assertIn(f"item is each further number as {'items.tsv' if more else 'item_list.txt'} has it", result.stdout)
