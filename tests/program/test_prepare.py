@@ -1027,6 +1027,7 @@ ACCEPTED = [
     ("ratings that nobody asks for", line("u1,i2,1e400,1030"), [], 60),
     ("times that nobody asks for", line("u1,i2,3,yesterday"), [], 60),
     ("a split that nobody asks for", SPLIT.replace("test", "later"), ["--split", "4:3:3"], 3),
+    ("five columns without a header", "1,2,3,4,5\n6,7,8,9,10\n", [], 2),
     ("no header, said", "user_id,item_id\na,b\n", ["--no-header"], 2),
     ("quotes around everything", quoted(csv.reader(GOOD.splitlines()), quoting=csv.QUOTE_ALL), RATED, 60),
     ("names in capital letters", GOOD.replace("user_id", "User_ID"), RATED, 60),
