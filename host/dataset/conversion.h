@@ -2,8 +2,8 @@
 // there is no table. Titles go along where there is a table of items.
 //
 //   recbole   NAME.train.inter, NAME.valid.inter, NAME.test.inter; NAME.item
-//   lightgcn  train.txt, valid.txt where the dataset has one, test.txt; user_list.txt, item_list.txt;
-//             items.csv
+//   lightgcn  train.txt, valid.txt where it would not be empty, test.txt; user_list.txt,
+//             item_list.txt; items.csv
 //   csv       interactions.csv (user_id, item_id, split); items.csv (item_id, title)
 #pragma once
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Text on its way into a file, a few words at a time: of any size in little memory. The file appears
-// whole or not at all (atomic_file.h).
+// Text on its way into a file, a few words at a time: of any size in little memory. The file
+// appears whole or not at all (atomic_file.h).
 #pragma once
 #include <fmt/format.h>
 

@@ -18,7 +18,8 @@ namespace {
 
 using Names = std::vector<std::string_view>;
 
-// What columns are called, in small letters and without a RecBole type. The first that is there counts.
+// What columns are called, in small letters and without a RecBole type. The first that is there
+// counts.
 const std::array<Names, kColumns> kColumnNames = {
     Names{"user_id", "userid", "user-id", "user", "uid", "reviewerid", "customer_id", "visitorid",
           "username"},

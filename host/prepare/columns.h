@@ -1,5 +1,5 @@
-// Which column of a file holds what: by its name in a header or among the keys of objects, or by its
-// number.
+// Which column of a file holds what: by its name in a header or among the keys of objects, or by
+// its number.
 #pragma once
 #include <array>
 #include <string>
@@ -39,7 +39,8 @@ bool names_users_or_items(const Header& header);
 int chosen_column(const std::string& path, const std::vector<std::string>& header, bool has_header,
                   const std::string& wanted, const char* option);
 
-// The first records of a file, so many at most and one at least. Throws FileError where it is empty.
+// The first records of a file, so many at most and one at least. Throws FileError where there is
+// none.
 std::vector<std::vector<std::string>> first_records(const std::string& path, const Dialect& dialect,
                                                     size_t most);
 std::vector<std::string> first_record(const std::string& path, const Dialect& dialect);

@@ -116,7 +116,8 @@ class OtherPrograms(ConvertTest):
                 self.assertEqual(set(content_of(out)), names)
                 self.assertIn("no users.tsv: users go by their numbers\nno items.tsv: items go by their numbers", result.stdout)
                 back, _ = self.prepared(out)
-                self.assertEqual(parts_of(back), {"train": [("0", "0"), ("0", "1"), ("1", "1"), ("1", "2")], "valid": [], "test": [("0", "2")]})
+                self.assertEqual(parts_of(back), {"train": [("0", "0"), ("0", "1"), ("1", "1"), ("1", "2")], "valid": [],
+                                                  "test": [("0", "2")]})
 
     def test_carriage_returns_in_titles(self):
         data = write_files(self.folder / "returns", odd_files(titles={**TITLES, "q": "a\rb"}))
@@ -251,7 +252,8 @@ class BadInput(ConvertTest):
         data = write_files(self.folder / "twice", {"train.txt": "0 0 1\n1 1 2\n", "test.txt": "0 1\n"})
         out = self.folder / "csv"
         self.check_succeeds(run("convert", data, "--to", "csv", "--out", out))
-        self.assertEqual((out / "interactions.csv").read_text().splitlines()[1:], ["0,0,train", "0,1,train", "1,1,train", "1,2,train", "0,1,test"])
+        self.assertEqual((out / "interactions.csv").read_text().splitlines()[1:],
+                         ["0,0,train", "0,1,train", "1,1,train", "1,2,train", "0,1,test"])
 
 
 if __name__ == "__main__":

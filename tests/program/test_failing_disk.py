@@ -50,10 +50,11 @@ class FullDisk(ProgramTest):
         self.assertEqual(result.stdout.count("epoch"), 0, "it should be said before training begins")
 
     def test_a_folder_on_a_full_disk(self):
+        options = {"split": ["--cold", "items"], "convert": ["--to", "csv"]}
         for command, room in (("split", 0), ("split", 8192), ("convert", 0), ("convert", 4096)):
             with self.subTest((command, room)):
                 self.fill(leaving=room)
-                made = [command, self.data, "--out", self.disk / command, *{"split": ["--cold", "items"], "convert": ["--to", "csv"]}[command]]
+                made = [command, self.data, "--out", self.disk / command, *options[command]]
                 self.check_refusal(run(*made), self.disk / command, "No space left")
                 self.assertEqual([entry.name for entry in self.disk.iterdir()], [self.FILLER], "half a folder is none")
                 self.free()
