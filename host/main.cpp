@@ -73,7 +73,7 @@ int run(int argc, char** argv) {
       {"intention", rec::add_intention(app)}, {"export", rec::add_export(app)},
       {"info", rec::add_info(app)},           {"split", rec::add_split(app)},
       {"prepare", rec::add_prepare(app)},     {"embed", rec::add_embed(app)},
-      {"doctor", rec::add_doctor(app)}};
+      {"convert", rec::add_convert(app)},     {"doctor", rec::add_doctor(app)}};
   const std::vector<std::string> words(argv + 1, argv + argc);
   if (!words.empty()) refuse_unknown_command(app, words[0]);
   if (!words.empty() && words[0] == "train")

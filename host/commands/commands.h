@@ -15,6 +15,7 @@ Command add_sweep(CLI::App& app);
 Command add_split(CLI::App& app);
 Command add_prepare(CLI::App& app);
 Command add_embed(CLI::App& app);
+Command add_convert(CLI::App& app);
 Command add_recommend(CLI::App& app);
 Command add_similar(CLI::App& app);
 Command add_export(CLI::App& app);

@@ -17,6 +17,7 @@
 #include "host/commands/commands.h"
 #include "host/dataset/cold_split.h"
 #include "host/dataset/dataset_writer.h"
+#include "host/formats/unfinished_folder.h"
 #include "host/prepare/filters.h"
 #include "host/prepare/interaction_log.h"
 #include "host/prepare/source.h"
@@ -129,6 +130,7 @@ Reading read_all(const Source& source, const Options& options, const SplitPlan& 
   reading.keep_times = plan.rule == SplitRule::temporal || plan.rule == SplitRule::leave_one_out ||
                        reading.since || reading.until ||
                        !options.source.column[size_t(Column::time)].empty();
+  reading.keep_split = plan.rule == SplitRule::given;
   reading.most_bad_lines = options.most_bad_lines;
   constexpr int64_t kThousandths = 1000;
   Progress progress(kThousandths, options.quiet);
@@ -230,7 +232,7 @@ Json options_json(const Options& options) {
 
 // How each file of interactions was understood: for manifest.json, and in words for the screen.
 Json understood(const Source& source, std::vector<std::string>& sentences) {
-  constexpr std::array<const char*, kColumns> kWhat = {"user", "item", "rating", "time"};
+  constexpr std::array<const char*, kColumns> kWhat = {"user", "item", "rating", "time", "split"};
   Json json = Json::array();
   for (const InteractionFile& file : source.interactions) {
     const std::string name = std::filesystem::path(file.path).filename().string();
@@ -244,7 +246,9 @@ Json understood(const Source& source, std::vector<std::string>& sentences) {
     sentences.push_back(fmt::format("{}: {}", name, fmt::join(words, ", ")));
     json.push_back({{"file", name},
                     {"columns", columns},
-                    {"delimiter", file.dialect.objects ? "" : file.dialect.delimiter},
+                    {"delimiter", file.dialect.objects ? ""
+                                  : file.is_numbered   ? " "
+                                                       : file.dialect.delimiter},
                     {"header", file.has_header},
                     {"encoding", file.dialect.latin1 ? "latin1" : "utf-8"}});
   }
@@ -283,15 +287,18 @@ int run_prepare(Options options) {
     throw std::invalid_argument(
         fmt::format("--min-rating {}: must be a number", *options.least_rating));
   if (!options.core.empty()) core_of(options.core);
+  if (!options.source.column[size_t(Column::split)].empty() && !options.split.empty())
+    throw std::invalid_argument(
+        "--split-col and --split both say which interactions go where; leave one out");
   require_free_folder(options.folder);
   options.source.title_columns = words_of(options.title_columns);
   const Source source = find_source(options.path, options.source);
-  if (options.split.empty() && source.interactions.front().split) plan.rule = SplitRule::given;
+  if (options.split.empty() && source.is_split()) plan.rule = SplitRule::given;
   if (options.split.empty()) options.split = plan.rule == SplitRule::given ? "given" : "4:3:3";
 
   Reading reading = read_all(source, options, plan);
   InteractionLog& log = reading.log;
-  std::vector<std::string> title;
+  std::vector<std::string> title = std::move(reading.item_title);
   if (source.items) {
     Titles titles = read_titles(*source.items, log.items, options.title_separator,
                                 options.most_bad_lines, reading.bad_lines);
@@ -311,7 +318,7 @@ int run_prepare(Options options) {
   Dataset data;
   data.users = int64_t(parts.user_of.size());
   data.items = int64_t(parts.item_of.size());
-  data.user_table = table_of(log.users, parts.user_of, {});
+  data.user_table = table_of(log.users, parts.user_of, reading.user_title);
   data.item_table = table_of(log.items, parts.item_of, title);
   data.train = std::move(parts.train);
   data.valid = std::move(parts.valid);
@@ -344,7 +351,7 @@ int run_prepare(Options options) {
   fmt::print("{}: {} users, {} items; {} train, {} valid, {} test\n", options.folder, data.users,
              data.items, data.train.entries(), data.valid.entries(), data.test.entries());
   for (const std::string& sentence : sentences) fmt::print("{}\n", sentence);
-  if (!source.items)
+  if (title.empty())
     fmt::print("no titles: items go by their ids; name a file of items with --items\n");
   if (!without_title.empty())
     fmt::print("{} items have no title and go by their ids: {}\n", without_title.size(),

@@ -1,23 +1,14 @@
 #include "host/dataset/dataset_writer.h"
 
-#include <fmt/format.h>
-#include <unistd.h>
-
-#include <filesystem>
 #include <nlohmann/json.hpp>
-#include <system_error>
 
 #include "host/formats/atomic_file.h"
-#include "host/formats/file_error.h"
 #include "host/formats/mapped_file.h"
 #include "host/formats/text_file.h"
+#include "host/formats/unfinished_folder.h"
 
 namespace rec {
-namespace {
 
-namespace fs = std::filesystem;
-
-// "user item item ..." a line. empty_too: also users without items.
 void write_split(const std::string& path, CsrView split, bool empty_too) {
   TextFile file(path);
   for (int64_t u = 0; u < split.rows; ++u) {
@@ -31,6 +22,8 @@ void write_split(const std::string& path, CsrView split, bool empty_too) {
   }
   file.commit();
 }
+
+namespace {
 
 void write_table(const std::string& file, const char* what, const IdTable& table) {
   if (table.size() == 0) return;
@@ -61,46 +54,11 @@ void write_files(const std::string& folder, const Dataset& data,
   for (const ExtraFile& file : extra) write_whole_file(folder + "/" + file.name, file.text);
 }
 
-// A folder beside its place while it is written.
-class UnfinishedFolder {
- public:
-  explicit UnfinishedFolder(const std::string& place)
-      : place_(place), path_(place + ".part" + std::to_string(::getpid())) {
-    make_folder(path_);
-  }
-  ~UnfinishedFolder() {
-    std::error_code ignored;
-    if (!path_.empty()) fs::remove_all(path_, ignored);
-  }
-  UnfinishedFolder(const UnfinishedFolder&) = delete;
-  UnfinishedFolder& operator=(const UnfinishedFolder&) = delete;
-
-  const std::string& path() const { return path_; }
-  void commit() {
-    std::error_code failed;
-    fs::rename(path_, place_, failed);  // an empty folder gives way
-    if (failed) throw FileError(place_, "cannot be put in its place (" + failed.message() + ")");
-    path_.clear();
-  }
-
- private:
-  std::string place_, path_;
-};
-
 }  // namespace
-
-void require_free_folder(const std::string& folder) {
-  std::error_code ignored;
-  if (is_there(folder) && !(fs::is_directory(folder, ignored) && fs::is_empty(folder, ignored)))
-    throw FileError(folder, "is there already and not empty; choose another folder with --out");
-}
 
 void write_dataset(const std::string& folder, const Dataset& data,
                    const std::vector<ExtraFile>& extra) {
-  fs::path place = fs::path(folder).lexically_normal();
-  if (place.filename().empty()) place = place.parent_path();  // a slash at the end
-  require_free_folder(folder);
-  UnfinishedFolder unfinished(place.string());
+  UnfinishedFolder unfinished(folder);
   write_files(unfinished.path(), data, extra);
   unfinished.commit();
 }

@@ -11,13 +11,13 @@ struct ExtraFile {
   std::string name, text;
 };
 
-// Refuses a folder that is there already, unless it is empty.
-void require_free_folder(const std::string& folder);
-
 // A dataset folder of data: its splits, language vectors (float32), what made them, tables and
 // config.toml; and the extra files. It appears whole or not at all, and only where
-// require_free_folder() lets it.
+// require_free_folder() (unfinished_folder.h) lets it.
 void write_dataset(const std::string& folder, const Dataset& data,
                    const std::vector<ExtraFile>& extra = {});
+
+// A split as train.txt has it, "user item item ..." a line. empty_too: also users without items.
+void write_split(const std::string& path, CsrView split, bool empty_too);
 
 }  // namespace rec

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <unordered_map>
 
+#include "host/formats/excerpt.h"
 #include "host/formats/file_error.h"
 #include "host/formats/lines.h"
 #include "host/formats/mapped_file.h"
@@ -41,36 +42,28 @@ size_t first_invalid_utf8(std::string_view text) {
   return std::string_view::npos;
 }
 
-IdTable parse_id_table(std::string_view text, const std::string& name, int64_t first) {
-  struct Row {
-    int64_t id, line;
-    std::string_view original, title;
-  };
-  std::vector<Row> rows;
-  for_each_line(text, [&](std::string_view row, int64_t line) {
-    if (row.empty()) return;
-    if (first_invalid_utf8(row) != std::string_view::npos)
-      throw FileError(name, line, "is not UTF-8; convert the file, for instance with iconv");
-    if (row.find('\0') != std::string_view::npos)
-      throw FileError(name, line, "holds a NUL byte; the file is damaged or not text");
-    const size_t first_tab = row.find('\t');
-    const std::string_view id_text = row.substr(0, first_tab);
-    int64_t id = 0;
-    const auto [rest, error] = std::from_chars(id_text.data(), id_text.data() + id_text.size(), id);
-    const bool is_number = error == std::errc() && rest == id_text.data() + id_text.size();
-    if (!is_number && line == 1) return;  // the header
-    if (!is_number || id < 0)
-      throw FileError(name, line, "must begin with an id, a number from 0, and a tab");
-    if (first_tab == std::string_view::npos)
-      throw FileError(name, line, "has no tab; a line is 'id<tab>original_id<tab>title'");
-    const std::string_view fields = row.substr(first_tab + 1);
-    const size_t second_tab = fields.find('\t');
-    const std::string_view original = fields.substr(0, second_tab);
-    rows.push_back(
-        {id, line, original,
-         second_tab == std::string_view::npos ? original : fields.substr(second_tab + 1)});
-  });
-  if (rows.empty()) throw FileError(name, "holds no ids; a line is 'id<tab>original_id<tab>title'");
+namespace {
+
+struct Row {
+  int64_t id, line;
+  std::string_view original, title;
+};
+
+void require_text(std::string_view row, const std::string& name, int64_t line) {
+  if (first_invalid_utf8(row) != std::string_view::npos)
+    throw FileError(name, line, "is not UTF-8; convert the file, for instance with iconv");
+  if (row.find('\0') != std::string_view::npos)
+    throw FileError(name, line, "holds a NUL byte; the file is damaged or not text");
+}
+
+// A number and nothing else.
+bool parse_id(std::string_view text, int64_t& id) {
+  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), id);
+  return error == std::errc() && rest == text.data() + text.size();
+}
+
+// Rows in any order, each of the ids first, first + 1, ... once.
+IdTable table_of(const std::vector<Row>& rows, const std::string& name, int64_t first) {
   IdTable table;
   table.original_id.resize(rows.size());
   table.title.resize(rows.size());
@@ -106,6 +99,80 @@ IdTable parse_id_table(std::string_view text, const std::string& name, int64_t f
     std::replace(table.title[id].begin(), table.title[id].end(), '\t', ' ');
   }
   return table;
+}
+
+// What stands between blanks or tabs.
+std::vector<std::string_view> words_of(std::string_view line) {
+  constexpr std::string_view kBlanks = " \t";
+  std::vector<std::string_view> words;
+  for (size_t at = line.find_first_not_of(kBlanks); at != std::string_view::npos;) {
+    const size_t end = std::min(line.find_first_of(kBlanks, at), line.size());
+    words.push_back(line.substr(at, end - at));
+    at = line.find_first_not_of(kBlanks, end);
+  }
+  return words;
+}
+
+}  // namespace
+
+IdTable parse_id_table(std::string_view text, const std::string& name, int64_t first) {
+  std::vector<Row> rows;
+  for_each_line(text, [&](std::string_view row, int64_t line) {
+    if (row.empty()) return;
+    require_text(row, name, line);
+    const size_t first_tab = row.find('\t');
+    const std::string_view id_text = row.substr(0, first_tab);
+    int64_t id = 0;
+    const bool is_number = parse_id(id_text, id);
+    if (!is_number && line == 1) return;  // the header
+    if (!is_number || id < 0)
+      throw FileError(name, line, "must begin with an id, a number from 0, and a tab");
+    if (first_tab == std::string_view::npos)
+      throw FileError(name, line, "has no tab; a line is 'id<tab>original_id<tab>title'");
+    const std::string_view fields = row.substr(first_tab + 1);
+    const size_t second_tab = fields.find('\t');
+    const std::string_view original = fields.substr(0, second_tab);
+    rows.push_back(
+        {id, line, original,
+         second_tab == std::string_view::npos ? original : fields.substr(second_tab + 1)});
+  });
+  if (rows.empty()) throw FileError(name, "holds no ids; a line is 'id<tab>original_id<tab>title'");
+  return table_of(rows, name, first);
+}
+
+IdTable parse_id_list(std::string_view text, const std::string& name) {
+  std::vector<Row> rows;
+  size_t columns = 0, original = 0, number = 0;
+  for_each_line(text, [&](std::string_view row, int64_t line) {
+    require_text(row, name, line);
+    const std::vector<std::string_view> words = words_of(row);
+    if (words.empty()) return;
+    if (columns == 0) {
+      const auto column = [&](std::string_view wanted) {
+        const auto found = std::find(words.begin(), words.end(), wanted);
+        if (found == words.end())
+          throw FileError(name, line,
+                          "must be a header that names org_id and remap_id, as LightGCN's lists "
+                          "begin");
+        return size_t(found - words.begin());
+      };
+      columns = words.size();
+      original = column("org_id");
+      number = column("remap_id");
+      return;
+    }
+    if (words.size() != columns)
+      throw FileError(name, line,
+                      "has " + std::to_string(words.size()) + " words, not the " +
+                          std::to_string(columns) + " of the header; an id may hold no blank");
+    int64_t id = 0;
+    if (!parse_id(words[number], id) || id < 0)
+      throw FileError(name, line,
+                      "remap_id '" + excerpt(words[number]) + "' is no number from 0 on");
+    rows.push_back({id, line, words[original], words[original]});
+  });
+  if (rows.empty()) throw FileError(name, "holds no ids; a line is 'org_id remap_id'");
+  return table_of(rows, name, 0);
 }
 
 IdTable read_id_table(const std::string& path, int64_t first) {

@@ -22,6 +22,10 @@ struct IdTable {
 };
 
 IdTable parse_id_table(std::string_view text, const std::string& name, int64_t first = 0);
+// user_list.txt and item_list.txt of LightGCN: words between blanks, a header that names org_id and
+// remap_id, the number, among its columns. Refused as above, and a line of another width. The
+// titles are the ids.
+IdTable parse_id_list(std::string_view text, const std::string& name);
 IdTable read_id_table(const std::string& path, int64_t first = 0);
 
 // Where the text stops being UTF-8, or npos.

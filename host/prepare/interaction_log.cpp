@@ -10,7 +10,11 @@
 #include <numeric>
 #include <utility>
 
+#include "host/formats/excerpt.h"
 #include "host/formats/file_error.h"
+#include "host/formats/id_line.h"
+#include "host/formats/mapped_file.h"
+#include "host/prepare/numbered_ids.h"
 #include "host/prepare/time_text.h"
 
 namespace rec {
@@ -36,6 +40,17 @@ int64_t time_of(const RecordReader& reader, std::string_view text) {
   return *time;
 }
 
+Split split_named(const RecordReader& reader, std::string_view name) {
+  if (name == "train") return Split::train;
+  if (name == "valid") return Split::valid;
+  if (name != "test")
+    reader.refuse(
+        fmt::format("the split '{}' is none of train, valid and test; with --split the "
+                    "column is not looked at",
+                    excerpt(name)));
+  return Split::test;
+}
+
 void require_id(const RecordReader& reader, std::string_view id, const char* what) {
   if (id.empty()) reader.refuse(fmt::format("has no {} id; every interaction needs one", what));
   if (id.find_first_of(std::string_view("\t\n\r\0", 4)) != std::string_view::npos)
@@ -57,6 +72,13 @@ SourceFacts facts_of(const RecordReader& reader) {
   const ByteSource& source = reader.source();
   return {std::filesystem::path(source.path()).filename().string(), source.bytes_read(),
           source.hash()};
+}
+
+SourceFacts facts_of_file(const std::string& path) {
+  const MappedFile file(path);
+  ContentHash hash;
+  hash.add(file.bytes());
+  return {std::filesystem::path(path).filename().string(), file.size(), hash.text()};
 }
 
 // Calls take() for every record; what is wrong with one goes to bad_lines while there is room.
@@ -88,7 +110,11 @@ void make_one_line(std::string& text) {
 
 class Reader {
  public:
-  Reader(const ReadingOptions& options, Reading& reading) : options_(options), reading_(reading) {}
+  Reader(const Source& source, const ReadingOptions& options, Reading& reading)
+      : options_(options),
+        reading_(reading),
+        user_ids_(source.user_ids, kind_of(source), lines_.users, reading.user_title),
+        item_ids_(source.item_ids, kind_of(source), lines_.items, reading.item_title) {}
 
   // What was read, once.
   InteractionLines take_lines() {
@@ -110,22 +136,34 @@ class Reader {
         told(records.source().bytes_read());
         until_told = kLinesBetween;
       }
-      take(file, records, header);
+      if (file.is_numbered)
+        take_numbered(file, records);
+      else
+        take(file, records, header);
     });
     told(records.source().bytes_read());
     reading_.sources.push_back(facts_of(records));
   }
 
  private:
+  static NumberedIds::Kind kind_of(const Source& source) {
+    return source.format == "lightgcn" ? NumberedIds::Kind::list : NumberedIds::Kind::table;
+  }
+
   void require_columns(const InteractionFile& file) const {
     if ((options_.least_rating || options_.keep_ratings) && file.at(Column::rating) < 0)
-      throw FileError(file.path,
-                      "has no column of ratings; name it with --rating-col, or leave out "
-                      "--min-rating and --dedup sum");
+      throw FileError(
+          file.path,
+          fmt::format("has no {}leave out --min-rating and --dedup sum",
+                      file.is_numbered ? "ratings; "
+                                       : "column of ratings; name it with --rating-col, or "));
     if ((options_.since || options_.until || options_.keep_times) && file.at(Column::time) < 0)
-      throw FileError(file.path,
-                      "has no column of times; name it with --time-col, or leave out what "
-                      "needs times (--since, --until, --split temporal and leave-one-out)");
+      throw FileError(
+          file.path,
+          fmt::format(
+              "has no {}leave out what needs times (--since, --until, --split "
+              "temporal and leave-one-out)",
+              file.is_numbered ? "times; " : "column of times; name it with --time-col, or "));
   }
 
   void take(const InteractionFile& file, const RecordReader& records,
@@ -145,6 +183,9 @@ class Reader {
     int64_t time = 0;
     if (options_.since || options_.until || options_.keep_times)
       time = time_of(records, fields[size_t(file.at(Column::time))]);
+    Split split = file.split.value_or(Split::train);
+    if (options_.keep_split && file.at(Column::split) >= 0)
+      split = split_named(records, fields[size_t(file.at(Column::split))]);
     if (options_.least_rating && rating < *options_.least_rating) {
       ++reading_.below_rating;
       return;
@@ -156,7 +197,7 @@ class Reader {
     }
     if (options_.keep_times) lines_.time.push_back(time);
     if (options_.keep_ratings) lines_.rating.push_back(rating);
-    if (file.split) lines_.split.push_back(uint8_t(*file.split));
+    if (options_.keep_split) lines_.split.push_back(uint8_t(split));
     users_.add(user);
     items_.add(item);
     constexpr size_t kIdsAtOnce = 1 << 14;
@@ -176,6 +217,21 @@ class Reader {
     });
   }
 
+  // A user's number and those of her items. No file has such lines beside others.
+  void take_numbered(const InteractionFile& file, const RecordReader& records) {
+    IdLine line(records.fields()[0], records.line(), file.path, "user item item ...");
+    int32_t user = 0, item = 0;
+    if (!line.next(user)) return;
+    row_.clear();  // a line is read whole before anything of it counts
+    while (line.next(item)) row_.push_back(item);
+    user = user_ids_.number_of(user, records);
+    for (int32_t& each : row_) each = item_ids_.number_of(each, records);
+    lines_.user.insert(lines_.user.end(), row_.size(), user);
+    lines_.item.insert(lines_.item.end(), row_.begin(), row_.end());
+    if (options_.keep_split)
+      lines_.split.insert(lines_.split.end(), row_.size(), uint8_t(*file.split));
+  }
+
   // A date stands for seconds; times of thousands of years are milliseconds.
   static bool is_before(int64_t time, const TimeLimit& limit) {
     constexpr int64_t kMilliseconds = 100'000'000'000;
@@ -189,6 +245,8 @@ class Reader {
   IdBatch users_, items_;                    // of the interactions taken last
   IdBatch numbered_users_, numbered_items_;  // of those before, while they are numbered
   std::future<void> numbering_;
+  NumberedIds user_ids_, item_ids_;
+  std::vector<int32_t> row_;  // of a line of numbers, the items
 };
 
 }  // namespace
@@ -215,13 +273,15 @@ InteractionLog grouped(InteractionLines&& lines) {
 Reading read_interactions_of(const Source& source, const ReadingOptions& options,
                              const Told& told) {
   Reading reading;
-  Reader reader(options, reading);
+  Reader reader(source, options, reading);
   int64_t all = 0, before = 0;
   for (const InteractionFile& file : source.interactions) all += ByteSource(file.path).bytes();
   for (const InteractionFile& file : source.interactions) {
     reader.read(file, [&](int64_t bytes) { told(before + bytes, all); });
     before += reading.sources.back().bytes;
   }
+  for (const std::string& ids : {source.user_ids, source.item_ids})
+    if (!ids.empty()) reading.sources.push_back(facts_of_file(ids));
   reading.log = grouped(reader.take_lines());
   reading.bad_interactions = int64_t(reading.bad_lines.size());
   if (reading.log.size() == 0)

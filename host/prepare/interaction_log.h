@@ -20,7 +20,7 @@ struct InteractionLines {
   std::vector<int32_t> user, item;
   std::vector<int64_t> time;   // seconds or whatever the source counts; empty where not kept
   std::vector<double> rating;  // empty where not kept
-  std::vector<uint8_t> split;  // as Split; empty where the source is not split
+  std::vector<uint8_t> split;  // as Split; empty where not kept
 };
 
 // A user's interactions together, in the order of the lines: those of u are start[u] .. start[u + 1).
@@ -50,6 +50,7 @@ struct ReadingOptions {
   std::optional<double> least_rating;
   std::optional<TimeLimit> since, until;  // from `since` on, before `until`
   bool keep_times = false, keep_ratings = false;
+  bool keep_split = false;     // of a source that is split
   int64_t most_bad_lines = 0;  // passed over; one more is refused
 };
 
@@ -62,6 +63,8 @@ struct SourceFacts {
 struct Reading {
   InteractionLog log;
   std::vector<SourceFacts> sources;
+  // Of the log's users and items, where a table of the source has them.
+  std::vector<std::string> user_title, item_title;
   int64_t lines = 0;  // of interactions, bad ones too
   int64_t below_rating = 0, outside_time = 0;
   int64_t bad_interactions = 0;        // lines that were passed over

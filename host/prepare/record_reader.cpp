@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "host/formats/excerpt.h"
 #include "host/formats/file_error.h"
 #include "host/formats/id_table.h"
 #include "host/prepare/object_line.h"
@@ -43,18 +44,6 @@ void add_latin1(std::string_view text, std::string& utf8) {
 }
 
 }  // namespace
-
-std::string excerpt(std::string_view text) {
-  constexpr size_t kShown = 40;
-  size_t end = std::min(text.size(), kShown);
-  while (end > 0 && end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80)
-    --end;
-  std::string shown(text.substr(0, end));
-  std::replace_if(
-      shown.begin(), shown.end(),
-      [](char c) { return c == '\n' || c == '\r' || c == '\t' || c == '\0'; }, ' ');
-  return end < text.size() ? shown + "..." : shown;
-}
 
 RecordReader::RecordReader(const std::string& path, const Dialect& dialect)
     : source_(path), dialect_(dialect), buffer_(kBufferBytes) {}

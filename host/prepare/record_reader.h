@@ -27,9 +27,6 @@ struct Dialect {
   std::vector<std::string> keys = {};
 };
 
-// The beginning of a text as a refusal shows it: on one line, whole letters.
-std::string excerpt(std::string_view text);
-
 class RecordReader {
  public:
   RecordReader(const std::string& path, const Dialect& dialect);

@@ -12,5 +12,9 @@ void fuzz_npy(std::string_view bytes);
 void fuzz_toml(std::string_view bytes);  // as a file and as a --set
 void fuzz_safetensors(std::string_view bytes);
 void fuzz_records(std::string_view bytes);  // delimited text, also compressed
+// A source of `prepare`, found and read: the first byte says what its files are called, and the
+// others are their contents with 0x1E between them (kSourceLayouts in readers.cpp).
+void fuzz_sources(std::string_view bytes);
+void fuzz_times(std::string_view bytes);
 
 }  // namespace rec::test

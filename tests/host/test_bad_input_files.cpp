@@ -84,6 +84,27 @@ TEST_CASE("bad input: id tables") {
                 [](const std::string& bytes) { parse_id_table(bytes, "items.tsv"); });
 }
 
+TEST_CASE("bad input: id lists") {
+  const std::string header = "org_id remap_id\n";
+  check_refused("user_list.txt",
+                {{"empty", "", {"no ids"}},
+                 {"a header alone", header + "\n", {"no ids"}},
+                 {"no header", "a 0\n", {":1:", "header", "org_id", "remap_id"}},
+                 {"half a header", "org_id id\na 0\n", {":1:", "header"}},
+                 {"an id alone", header + "a\n", {":2:", "1 words", "2 of the header"}},
+                 {"a blank in an id", header + "a a 0\n", {":2:", "3 words"}},
+                 {"an id twice", header + "a 0\n\na 1\n", {":4:", "'a' stands on line 2"}},
+                 {"a number twice", header + "a 0\nb 0\n", {":3:", "id 0 stands twice"}},
+                 {"a gap", header + "a 0\nb 2\n", {":3:", "id 2", "gap"}},
+                 {"negative", header + "a -1\n", {":2:", "remap_id '-1'"}},
+                 {"no number", header + "a x\n", {":2:", "remap_id 'x'"}},
+                 {"a fraction", header + "a 1.0\n", {":2:", "remap_id '1.0'"}},
+                 {"too large", header + "a " + std::string(30, '9') + "\n", {":2:", "remap_id"}},
+                 {"Latin-1", header + "\xE9 0\n", {":2:", "UTF-8"}},
+                 {"a NUL byte", header + std::string("a\0 0\n", 5), {":2:", "NUL"}}},
+                [](const std::string& bytes) { parse_id_list(bytes, "user_list.txt"); });
+}
+
 TEST_CASE("bad input: npy") {
   const std::string six = raw<float>({1, 2, 3, 4, 5, 6});
   const std::string good = npy_bytes({}, six);

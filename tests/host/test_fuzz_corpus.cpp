@@ -12,6 +12,8 @@ TEST_CASE("fuzz corpus: every file is read or refused") {
   for (const auto& [name, read] : std::vector<std::pair<std::string, void (*)(std::string_view)>>{
            {"text", fuzz_text},
            {"records", fuzz_records},
+           {"sources", fuzz_sources},
+           {"times", fuzz_times},
            {"npy", fuzz_npy},
            {"toml", fuzz_toml},
            {"safetensors", fuzz_safetensors}}) {

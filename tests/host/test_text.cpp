@@ -98,6 +98,17 @@ TEST_CASE("id table: tabs in a title become spaces, a missing title is the origi
   CHECK(table.title == std::vector<std::string>{"One more ", "b", ""});
 }
 
+TEST_CASE("id list: columns by the header's names, any blanks, rows in any order") {
+  for (const char* text :
+       {"org_id remap_id\na 0\nb 1\n", "\xEF\xBB\xBForg_id\tremap_id\r\n\r\nb  1 \r\n a\t0",
+        "remap_id org_id more\n1 b x\n0 a y\n"}) {
+    CAPTURE(text);
+    const IdTable table = parse_id_list(text, "item_list.txt");
+    CHECK(table.original_id == std::vector<std::string>{"a", "b"});
+    CHECK(table.title == table.original_id);
+  }
+}
+
 TEST_CASE("UTF-8: the first byte that is none") {
   const auto ok = std::string_view::npos;
   // Smallest and largest code of each length, and the neighbours of the surrogates.

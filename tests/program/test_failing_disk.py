@@ -49,15 +49,17 @@ class FullDisk(ProgramTest):
         self.check_refusal(result, self.run_folder, "No space left", "free some space")
         self.assertEqual(result.stdout.count("epoch"), 0, "it should be said before training begins")
 
-    def test_a_split_on_a_full_disk(self):
-        for room in (0, 8192):
-            with self.subTest(room):
+    def test_a_folder_on_a_full_disk(self):
+        options = {"split": ["--cold", "items"], "convert": ["--to", "csv"]}
+        for command, room in (("split", 0), ("split", 8192), ("convert", 0), ("convert", 4096)):
+            with self.subTest((command, room)):
                 self.fill(leaving=room)
-                made = ["split", self.data, "--out", self.disk / "cold", "--cold", "items"]
-                self.check_refusal(run(*made), self.disk / "cold", "No space left")
-                self.assertEqual([entry.name for entry in self.disk.iterdir()], [self.FILLER], "half a dataset is none")
+                made = [command, self.data, "--out", self.disk / command, *options[command]]
+                self.check_refusal(run(*made), self.disk / command, "No space left")
+                self.assertEqual([entry.name for entry in self.disk.iterdir()], [self.FILLER], "half a folder is none")
                 self.free()
-        self.check_succeeds(run(*made))
+                self.check_succeeds(run(*made))
+                shutil.rmtree(self.disk / command)
 
     def test_a_disk_that_fills_during_training(self):
         (self.data / "valid.txt").unlink()  # so that every evaluation writes the best checkpoint too

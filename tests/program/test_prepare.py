@@ -40,6 +40,7 @@ def prepare(source, out, *more, **options):
 def write_files(folder, files):
     folder.mkdir(exist_ok=True)
     for name, content in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     return folder
 
@@ -160,10 +161,10 @@ USERS = ["007", "7", "u 3", "Ünal", "9"]
 HEADER = ["user_id", "item_id", "rating", "timestamp"]
 
 
-def small_log(titles):
+def small_log(titles, users=USERS):
     """Every user with most of the items but not all, in no order, and no pair twice."""
     rng = random.Random(SEED)
-    pairs = [(user, item) for user in USERS for item in rng.sample(list(titles), len(titles) * 4 // 5)]
+    pairs = [(user, item) for user in users for item in rng.sample(list(titles), len(titles) * 4 // 5)]
     assert {item for _, item in pairs} == set(titles)
     rng.shuffle(pairs)
     return [(user, item, rng.randrange(1, 6), 880_000_000 + rng.randrange(10**6)) for user, item in pairs]
@@ -240,6 +241,38 @@ def steam(log, titles):
             "games.json": python_lines(({"app_name": title, "id": item, "tags": ["a", "b"]} for item, title in titles.items()), "u")}
 
 
+def rows_of(log, users, items):
+    """A line a user: her number, and those of her items in the log's order."""
+    hers = defaultdict(list)
+    for user, item, *_ in log:
+        hers[users.index(user)].append(items.index(item))
+    return joined(([user, *hers[user]] for user in sorted(hers)), " ")
+
+
+def numbered(log, titles):
+    """Users and items in the order in which the log names them, which is then the dataset's."""
+    users, items = (first_come(row[place] for row in log) for place in (0, 1))
+    return users, items, {"train.txt": rows_of(log, users, items)}
+
+
+def lightgcn(log, titles):
+    users, items, files = numbered(log, titles)
+    listed = lambda ids: joined([["org_id", "remap_id"], *([id, n] for n, id in enumerate(ids))], " ")
+    return {**files, "user_list.txt": listed(users), "item_list.txt": listed(items),
+            "items.csv": quoted([["item_id", "title"], *titles.items()])}
+
+
+def dataset(log, titles, below=""):
+    users, items, files = numbered(log, titles)
+    table = lambda rows: joined([["number", "original_id", "title"], *([n, *row] for n, row in enumerate(rows))], "\t")
+    return {below + "train.txt": files["train.txt"], "users.tsv": table([user, user] for user in users),
+            "items.tsv": table([item, titles[item]] for item in items)}
+
+
+def release(log, titles):
+    return dataset(log, titles, below="cf_data/")
+
+
 # name, titles, the files, where the interactions lie, more arguments, the format told
 FORMATS = [
     ("RecBole", UNICODE, recbole, "", [], "recbole"),
@@ -256,6 +289,8 @@ FORMATS = [
     ("Amazon 2014", QUOTED, amazon_2014, "reviews.json", ["--items", "meta.json"], "jsonl"),
     ("Amazon 2023", QUOTED, amazon_2023, "reviews.jsonl", ["--items", "meta.jsonl", "--since", "1990-01-01"], "jsonl"),
     ("Steam", UNICODE, steam, "reviews.json", ["--items", "games.json"], "jsonl"),
+    ("a dataset", UNICODE, dataset, "", [], "dataset"),
+    ("the authors' tree", UNICODE, release, "", [], "dataset"),
     ("Book-Crossing, underscore", LATIN, books("BX_Books.csv"), "", [], "book-crossing"),
 ]
 COMPRESSIONS = {".gz": lambda content: gzip.compress(content[:99]) + gzip.compress(content[99:])}
@@ -317,6 +352,13 @@ class Formats(PrepareTest):
                 self.assertEqual(manifest_of(data)["format"], known)
                 self.check_succeeds(run("info", data))
 
+    def test_lightgcn(self):
+        words = {item: title for item, title in UNICODE.items() if " " not in item}  # its lists hold no blanks in ids
+        log = small_log(words, [user.replace(" ", "-") for user in USERS])
+        data, result = self.prepared(write_files(self.folder / "lists", lightgcn(log, words)))
+        self.check_dataset(data, log, words)
+        self.assertEqual(result.stdout.split()[0], "lightgcn")
+
     def test_compressed_files(self):
         plain, _ = self.prepared(write_files(self.folder / "plain", movielens_csv(small_log(QUOTED), QUOTED)))
         for suffix, compress in COMPRESSIONS.items():
@@ -349,6 +391,22 @@ class Formats(PrepareTest):
         again, result = self.prepared(folder, *ALL_IN_TRAIN)
         self.assertEqual(set(part_of(again, "train")), {row[:2] for row in log}, "another split when asked for")
 
+    def test_a_split_in_a_column(self):
+        log = small_log(UNICODE)
+        rows = [[*row, PARTS[n % 4 % 3]] for n, row in enumerate(log)]
+        trained = {row[1] for row in rows if row[-1] == "train"}
+        for name, more in (("split", []), ("Split", []), ("part", ["--split-col", "part"]), ("part", ["--split-col", "5"])):
+            with self.subTest((name, more)):
+                file = write_files(self.folder / name, {"log.csv": quoted([[*HEADER, name], *rows])}) / "log.csv"
+                data, result = self.prepared(file, *more)
+                for part, pairs in parts_of(data).items():
+                    self.assertEqual(set(pairs), {tuple(row[:2]) for row in rows if row[-1] == part and row[1] in trained})
+                self.assertIn("--split given", steps_printed(result.stdout))
+                self.assertIn(f"split is {name}", result.stdout)
+        self.assertEqual(manifest_of(data)["read_as"][0]["columns"]["split"], "part")
+        data, _ = self.prepared(file, *ALL_IN_TRAIN)
+        self.check_all_in_train(data, log)
+
     def test_columns_by_name_and_by_number(self):
         log = small_log(QUOTED)
         rows = [["when", "what", "buyer", "stars"], *([when, item, user, rating] for user, item, rating, when in log)]
@@ -372,6 +430,103 @@ class Formats(PrepareTest):
         self.assertEqual(table_of(data, "items.tsv"), (["a", "b", "c"], ["Acme - Anvil", "Bolt", "c"]))
         self.assertIn("1 items have no title and go by their ids: c", result.stdout)
         self.assertEqual(manifest_of(data)["without_title"], ["c"])
+
+
+# ---- lines of numbers ----
+
+class Numbered(PrepareTest):
+    """Datasets and LightGCN's files as sources."""
+
+    def test_the_split_stays_and_so_do_the_numbers(self):
+        files = {**LIST, "valid.txt": "1 0\n", "test.txt": "0 2\n"}
+        for name, more in (("lists", {}), ("tables", {"users.tsv": "0\tu\tU\n1\tv\tV\n", "items.tsv": "0\tx\tX\n1\ty\tY\n2\tz\tZ\n"})):
+            with self.subTest(name):
+                folder = write_files(self.folder / name, {**files, **more})
+                data, result = self.prepared(folder, *(["--format", "dataset"] if more else []))
+                for part in PARTS:
+                    self.assertEqual((data / f"{part}.txt").read_text(), files[f"{part}.txt"])
+                self.assertEqual(table_of(data, "users.tsv"), (["u", "v"], ["U", "V"]) if more else (["a", "b"], ["a", "b"]))
+                self.assertEqual(table_of(data, "items.tsv")[1], ["X", "Y", "Z"] if more else ["x", "y", "z"])
+                self.assertEqual("no titles" in result.stdout, not more)
+                self.assertIn(f"item is each further number as {'items.tsv' if more else 'item_list.txt'} has it", result.stdout)
+                read = {each["file"] for each in manifest_of(data)["sources"]}
+                self.assertEqual(read, {"train.txt", "valid.txt", "test.txt", *(more or ("user_list.txt", "item_list.txt"))})
+
+    def test_what_lightgcn_files_look_like(self):
+        folder = write_files(self.folder / "list", {
+            "train.txt": "\ufeff0 0 1 \r\n1\t1  2\r\n\r\n2 \r\n0 2", "test.txt": "1 0\n",
+            "user_list.txt": "remap_id org_id\n1 b\n0 a\n2 c\n",
+            "item_list.txt": "org_id remap_id freebase_id\nx 0 m.1\ny 1 m.2\nz 2 m.3\n"})
+        data, result = self.prepared(folder)
+        self.assertEqual(parts_of(data), {"train": [("a", "x"), ("a", "y"), ("a", "z"), ("b", "y"), ("b", "z")], "valid": [],
+                                          "test": [("b", "x")]})
+        self.assertEqual(steps_printed(result.stdout)["5 lines read"], [0, 6])
+
+    def test_titles_by_original_ids(self):
+        tables = {"ours.tsv": "item\toriginal_id\ttitle\n0\ty\tY!\n1\tx\tX!\n", "theirs.csv": "item_id,title\ny,Y!\nx,X!\n"}
+        folder = write_files(self.folder / "list", {**LIST, **tables})
+        for name in tables:
+            with self.subTest(name):
+                data, result = self.prepared(folder, "--items", folder / name)
+                self.assertEqual(table_of(data, "items.tsv"), (["x", "y", "z"], ["X!", "Y!", "z"]))
+                self.assertIn("1 items have no title and go by their ids: z", result.stdout)
+
+    def test_filters_and_another_split(self):
+        log = without_repeats(random_log(random.Random(SEED), users=60, items=50, interactions=1500), "first")
+        users, items = (first_come(row[place] for row in log) for place in (0, 1))
+        parts = {part: [row for n, row in enumerate(log) if n % 4 % 3 == place] for place, part in enumerate(PARTS)}
+        folder = write_files(self.folder / "data", {f"{part}.txt": rows_of(rows, users, items) for part, rows in parts.items()})
+        table = joined(([n, user, user] for n, user in enumerate(users)), "\t")
+        (folder / "users.tsv").write_text(table)
+        (folder / "items.tsv").write_text(joined(([n, item, item] for n, item in enumerate(items)), "\t"))
+        core = core_of(log, 12, 8)
+        self.assertLess(100, len(core))
+        self.assertLess(len(core), len(log))
+        given, _ = self.prepared(folder, "--k-core", "12,8")
+        trained = {row[1] for row in parts["train"] if row in core}
+        for part, pairs in parts_of(given).items():
+            self.assertEqual(set(pairs), {row[:2] for row in core if row in parts[part] and row[1] in trained}, part)
+        anew, _ = self.prepared(folder, "--k-core", "12,8", *ALL_IN_TRAIN)
+        self.check_all_in_train(anew, core)
+        split, _ = self.prepared(folder, "--split", "8:1:1")
+        sizes = Counter(user for user, _ in part_of(split, "train"))
+        for user, n in Counter(row[0] for row in log).items():
+            self.assertEqual(sizes[user], shares_of(n, (8, 1, 1))[0], user)
+
+    def test_an_interaction_of_two_splits_is_the_first_ones(self):
+        folder = write_files(self.folder / "twice", {"train.txt": "0 0 1\n1 1 0\n", "test.txt": "0 1\n"})
+        data, result = self.prepared(folder)
+        self.assertEqual(steps_printed(result.stdout)["--dedup first"], [1, 4, 2, 2])
+        self.assertEqual(part_of(data, "test"), [])
+
+    def test_a_bad_line_leaves_nothing(self):
+        folder = write_files(self.folder / "bad", {**LIST, "train.txt": "0 0 1 2\n1 0 1 7\n1 2\n", "test.txt": "0 x\n"})
+        data, result = self.prepared(folder, "--skip-bad-lines", "2")
+        self.assertEqual(part_of(data, "train"), [("a", "x"), ("a", "y"), ("a", "z"), ("b", "z")])
+        self.assertEqual(steps_printed(result.stdout)["4 lines read"], [2, 4])
+        self.assertEqual([sentence.split(": ")[0].split("/")[-1] for sentence in manifest_of(data)["skipped"]],
+                         ["train.txt:2", "test.txt:1"])
+
+    def test_shared_datasets(self):
+        """Real ones, as the program itself reads them."""
+        tried = 0
+        for name in ("amazon-scientific", "ml-1m"):
+            source = RAW.parent / name
+            if not source.is_dir():
+                continue
+            tried += 1
+            with self.subTest(name):
+                data, result = self.prepared(source)
+                lines = {part: (source / f"{part}.txt").read_text().splitlines() for part in PARTS}
+                pairs = {part: {(int(user), int(item)) for user, *items in map(str.split, lines[part]) for item in items} for part in PARTS}
+                self.assertEqual(steps_printed(result.stdout)["--dedup first"][1], sum(map(len, pairs.values())))
+                original, _ = table_of(source, "items.tsv")
+                trained = {item for _, item in pairs["train"]}
+                for part in PARTS:
+                    self.assertEqual(set(part_of(data, part)),
+                                     {(str(user), original[item]) for user, item in pairs[part] if item in trained})
+        if not tried:
+            self.skipTest(f"datasets of {RAW.parent} were not tried: none is there")
 
 
 # ---- filters ----
@@ -745,6 +900,7 @@ def damaged_gzip():
 
 
 ITEMS = "item_id,title\n" + "".join(f"i{n},Title {n}\n" for n in range(7))
+SPLIT = "user_id,item_id,split\nu,i,train\nu,j,valid\nv,i,test\n"
 RATED, TIMED = ["--min-rating", "1"], ["--split", "temporal"]
 # name, the file or the files, arguments, words of the one line
 REFUSED = [
@@ -813,6 +969,12 @@ REFUSED = [
     ("a list for an object", '{"user": 1, "item": 2}\n["user", 1, "item", 2]\n', [], ["log.csv:2", "neither a JSON object"]),
     ("a dict that is not closed", "{'user': 1, 'item': 2}\n{'user': 1, 'item': 'a}\n", [], ["log.csv:2", "neither a JSON object"]),
     ("an object without an item", '{"user": 1, "item": 2}\n{"user": 1}\n', [], ["log.csv:2", "no item id"]),
+    ("a split of no known name", SPLIT.replace("test", "later"), [], ["log.csv:4", "split 'later'", "train, valid and test"]),
+    ("a split in capital letters", SPLIT.replace("valid", "VALID"), [], ["log.csv:3", "split 'VALID'"]),
+    ("--split-col and --split", SPLIT, ["--split-col", "split", "--split", "8:1:1"], ["--split-col", "--split", "leave one out"]),
+    ("--split-col that is not there", GOOD, ["--split-col", "part"], ["log.csv:1", "'part'", "--split-col"]),
+    ("train.txt by its own name", {"train.txt": "0 1 2\n1 2 3\n"}, [], ["train.txt:1", "name the folder", "--format csv"]),
+    ("a file said to be a dataset", {"train.txt": "0 1 2\n"}, ["--format", "dataset"], ["train.txt", "is a file", "folder"]),
     ("--share 0", GOOD, ["--split", "cold-items", "--share", "0"], ["--share 0", "above 0 and below 1"]),
     ("--share 1", GOOD, ["--split", "cold-users", "--share", "1"], ["--share 1", "above 0 and below 1"]),
     ("--since a word", GOOD, ["--since", "spring"], ["--since 'spring'", "2018-01-31"]),
@@ -839,17 +1001,59 @@ REFUSED = [
 ]
 
 ATOMIC = "user_id:token\titem_id:token\n1\t2\n"
-# name, the folder's files, words
+LIST = {"train.txt": "0 0 1\n1 1 2\n", "test.txt": "0 2\n1 0\n", "user_list.txt": "org_id remap_id\na 0\nb 1\n",
+        "item_list.txt": "org_id remap_id\nx 0\ny 1\nz 2\n"}
+
+
+def hurt_lightgcn(name, content):
+    return {**LIST, name: content}
+
+
+# name, the folder's files, arguments, words
 REFUSED_FOLDERS = [
-    ("nothing that is known", {"log.csv": GOOD}, ["no file of interactions", "ratings.csv"]),
-    ("empty", {}, ["no file of interactions"]),
-    ("a dataset", {"train.txt": "0 1\n"}, ["dataset folder already"]),
-    ("several .inter files", {"a.inter": ATOMIC, "b.inter": ATOMIC},
+    ("nothing that is known", {"log.csv": GOOD}, [], ["no file of interactions", "ratings.csv"]),
+    ("empty", {}, [], ["no file of interactions"]),
+    ("several .inter files", {"a.inter": ATOMIC, "b.inter": ATOMIC}, [],
      ["several", "a.inter", "b.inter"]),
-    ("two datasets that are split", {"a.train.inter": ATOMIC, "b.train.inter": ATOMIC}, ["a.train.inter", "b.train.inter"]),
-    ("a part of a split twice", {"a.train.inter": ATOMIC, "a.train.inter.gz": gzip.compress(ATOMIC.encode())},
+    ("two datasets that are split", {"a.train.inter": ATOMIC, "b.train.inter": ATOMIC}, [], ["a.train.inter", "b.train.inter"]),
+    ("a part of a split twice", {"a.train.inter": ATOMIC, "a.train.inter.gz": gzip.compress(ATOMIC.encode())}, [],
      ["a.train.inter", "a.train.inter.gz"]),
-    ("MovieLens twice", {"ratings.csv": GOOD, "u.data": GOOD}, ["several", "ratings.csv", "u.data"]),
+    ("MovieLens twice", {"ratings.csv": GOOD, "u.data": GOOD}, [], ["several", "ratings.csv", "u.data"]),
+    ("MovieLens and what convert writes", {"ratings.csv": GOOD, "interactions.csv": GOOD}, [], ["several", "interactions.csv"]),
+    ("a user beyond her list", hurt_lightgcn("train.txt", "0 0 1\n2 1\n"), [],
+     ["train.txt:2", "2 is a number beyond the 2 rows of user_list.txt"]),
+    ("an item beyond its list", hurt_lightgcn("test.txt", "0 0\n\n1 3\n"), [],
+     ["test.txt:3", "3 is a number beyond the 3 rows of item_list.txt"]),
+    ("an item beyond its table", {"train.txt": "0 0 2\n", "items.tsv": "0\ta\n1\tb\n"}, [], ["train.txt:1", "2 rows of items.tsv"]),
+    ("a list without its header", hurt_lightgcn("user_list.txt", "a 0\nb 1\n"), [], ["user_list.txt:1", "header", "org_id"]),
+    ("a list with a gap", hurt_lightgcn("user_list.txt", "org_id remap_id\na 0\nb 2\n"), [], ["user_list.txt:3", "id 2 leaves a gap"]),
+    ("a number twice in a list", hurt_lightgcn("item_list.txt", "org_id remap_id\nx 0\ny 1\nz 1\n"), [],
+     ["item_list.txt:4", "id 1 stands twice"]),
+    ("an id twice in a list", hurt_lightgcn("item_list.txt", "org_id remap_id\nx 0\ny 1\nx 2\n"), [],
+     ["item_list.txt:4", "'x' stands on line 2 too"]),
+    ("a blank in an id of a list", hurt_lightgcn("item_list.txt", "org_id remap_id\nx x 0\n"), [],
+     ["item_list.txt:2", "3 words", "2 of the header"]),
+    ("a list's number that is none", hurt_lightgcn("item_list.txt", "org_id remap_id\nx one\n"), [], ["item_list.txt:2", "remap_id 'one'"]),
+    ("a list's number below 0", hurt_lightgcn("item_list.txt", "org_id remap_id\nx -1\n"), [], ["item_list.txt:2", "remap_id '-1'"]),
+    ("a list of nobody", hurt_lightgcn("user_list.txt", "org_id remap_id\n"), [], ["user_list.txt", "holds no ids"]),
+    ("a list in Latin-1", hurt_lightgcn("user_list.txt", b"org_id remap_id\n\xe9 0\n"), [], ["user_list.txt:2", "not UTF-8"]),
+    ("a word among numbers", hurt_lightgcn("train.txt", "0 0\n1 x 2\n"), [], ["train.txt:2", "'x' is not a number"]),
+    ("a number below 0", {"train.txt": "0 0 -1\n"}, [], ["train.txt:1", "id -1 is negative"]),
+    ("a NUL byte among numbers", {"train.txt": b"0 0\n1 \0 2\n"}, [], ["train.txt:2", "NUL"]),
+    ("numbers of nobody", {"train.txt": "", "test.txt": "\n"}, [], ["train.txt", "no interaction"]),
+    ("a table that is none", {"train.txt": "0 0\n", "users.tsv": "user\toriginal_id\n0 a\n"}, [], ["users.tsv:2", "must begin with an id"]),
+    ("the authors' tree without train.txt", {"cf_data/test.txt": "0 0\n"}, [], ["cf_data/train.txt", "cannot be opened"]),
+    ("no lists where they are asked for", {"train.txt": "0 0\n"}, ["--format", "lightgcn"], ["neither user_list.txt nor item_list.txt"]),
+    ("a dataset said to be CSV", {"train.txt": "0 0\n"}, ["--format", "csv"], ["holds a dataset", "--format csv"]),
+    ("no dataset where one is asked for", {"log.csv": GOOD}, ["--format", "dataset"], ["train.txt", "cannot be opened"]),
+    ("a column of numbers", {"train.txt": "0 0\n"}, ["--user-col", "1"], ["--user-col", "leave it out"]),
+    ("a split's column of numbers", {"train.txt": "0 0\n"}, ["--split-col", "1"], ["--split-col", "leave it out"]),
+    ("a delimiter of numbers", {"train.txt": "0 0\n"}, ["--delimiter", ","], ["--delimiter", "leave it out"]),
+    ("a header of numbers", {"train.txt": "0 0\n"}, ["--header"], ["--header", "leave it out"]),
+    ("ratings of a dataset", {"train.txt": "0 0\n"}, RATED, ["train.txt", "has no ratings; leave out --min-rating"]),
+    ("times of a dataset", {"train.txt": "0 0\n"}, TIMED, ["train.txt", "has no times; leave out", "temporal"]),
+    ("titles of a dataset's columns", {"train.txt": "0 0\n"}, ["--title-cols", "title"], ["--title-cols", "--items"]),
+    ("a split's column of files that are split", {"a.train.inter": ATOMIC}, ["--split-col", "split"], ["a.train.inter", "--split-col"]),
 ]
 
 # name, the file, arguments, the interactions read
@@ -866,6 +1070,8 @@ ACCEPTED = [
     ("Latin-1, said", raw_line("u1,café,3,1030".encode("latin-1")), ["--encoding", "latin1"], 60),
     ("ratings that nobody asks for", line("u1,i2,1e400,1030"), [], 60),
     ("times that nobody asks for", line("u1,i2,3,yesterday"), [], 60),
+    ("a split that nobody asks for", SPLIT.replace("test", "later"), ["--split", "4:3:3"], 3),
+    ("five columns without a header", "1,2,3,4,5\n6,7,8,9,10\n", [], 2),
     ("no header, said", "user_id,item_id\na,b\n", ["--no-header"], 2),
     ("quotes around everything", quoted(csv.reader(GOOD.splitlines()), quoting=csv.QUOTE_ALL), RATED, 60),
     ("names in capital letters", GOOD.replace("user_id", "User_ID"), RATED, 60),
@@ -905,10 +1111,10 @@ class HurtFiles(PrepareTest):
                 self.check_refused(folder, file, self.folder / f"out{number}", arguments, words, cwd=folder)
 
     def test_refused_folders(self):
-        for number, (name, files, words) in enumerate(REFUSED_FOLDERS):
+        for number, (name, files, arguments, words) in enumerate(REFUSED_FOLDERS):
             with self.subTest(name):
                 folder = self.source(f"case{number}", files)
-                self.check_refused(folder, folder, self.folder / f"out{number}", [], [folder, *words])
+                self.check_refused(folder, folder, self.folder / f"out{number}", arguments, [folder, *words])
 
     def test_accepted(self):
         for number, (name, files, arguments, interactions) in enumerate(ACCEPTED):

@@ -1,0 +1,73 @@
+#include "host/prepare/known_files.h"
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <utility>
+
+#include "host/prepare/byte_source.h"
+
+namespace rec {
+
+const Dialect kTab{"\t", false}, kColons{"::", false, false, true}, kBooks{";", true, true, true};
+
+namespace {
+
+const Dialect kComma{}, kBars{"|", false, false, true};
+const std::array<KnownFile, 4> kInteractionFiles = {{
+    {"ratings.csv", "movielens", kComma, true},
+    {"ratings.dat", "movielens", kColons, false},
+    {"u.data", "movielens", kTab, false},
+    {"BX-Book-Ratings.csv", "book-crossing", kBooks, true},
+}};
+const std::array<KnownItems, 5> kItemFiles = {{
+    {"ratings.csv", "movies.csv", kComma, true},
+    {"ratings.dat", "movies.dat", kColons, false},
+    {"u.data", "u.item", kBars, false},
+    {"BX-Book-Ratings.csv", "BX-Books.csv", kBooks, true},
+    {"BX-Book-Ratings.csv", "BX_Books.csv", kBooks, true},
+}};
+
+constexpr std::array<std::pair<std::string_view, Split>, 3> kSplitEnds = {
+    {{".train.inter", Split::train}, {".valid.inter", Split::valid}, {".test.inter", Split::test}}};
+
+template <class Files>
+auto file_named(const Files& files, std::string_view name) {
+  const auto known =
+      std::find_if(files.begin(), files.end(), [&](const auto& each) { return each.name == name; });
+  return known == files.end() ? nullptr : &*known;
+}
+
+}  // namespace
+
+const KnownFile* known_interactions(std::string_view name) {
+  return file_named(kInteractionFiles, name);
+}
+const KnownItems* known_items(std::string_view name) { return file_named(kItemFiles, name); }
+
+bool belong_together(std::string_view interactions, std::string_view items) {
+  for (const KnownItems& each : kItemFiles)
+    if (each.beside == interactions && each.name == items) return true;
+  if (is_recbole(interactions)) return items == recbole_stem(interactions) + ".item";
+  return (interactions == kCsvInteractions || interactions == kSplitFiles[0]) && items == kCsvItems;
+}
+
+bool is_recbole(std::string_view name) { return name.ends_with(".inter"); }
+
+std::optional<Split> recbole_split(std::string_view name) {
+  for (const auto& [end, split] : kSplitEnds)
+    if (name.ends_with(end)) return split;
+  return std::nullopt;
+}
+
+std::string recbole_stem(std::string_view name) {
+  for (const auto& [end, split] : kSplitEnds)
+    if (name.ends_with(end)) return std::string(name.substr(0, name.size() - end.size()));
+  return std::string(name.substr(0, name.rfind('.')));
+}
+
+std::string plain_file_name(const std::string& path) {
+  return without_compression_suffix(std::filesystem::path(path).filename().string());
+}
+
+}  // namespace rec
