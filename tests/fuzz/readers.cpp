@@ -1,10 +1,10 @@
 #include "tests/fuzz/readers.h"
 
-#include <algorithm>
 #include <fmt/format.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <ctime>
