@@ -62,19 +62,19 @@ def scripts():
 
 
 def write_movielens_look_alike(folder):
-    """60 users, 120 films of four kinds, most ratings within a kind; every user and film stays in the guide's core."""
+    """100 users, 360 films of four kinds, most ratings within a kind."""
     draws = random.Random(7)
     kinds = ("Action|Crime", "Comedy|Romance", "Drama", "Animation|Children")
     films = [(1, "Toy Story (1995)", kinds[3]), (260, "Star Wars: Episode IV (1977)", kinds[0]), (1210, "Return, The (1983)", kinds[0])]
     films += [(n, f"{draws.choice(['Night', 'River', 'Summer', 'Iron'])} of the {draws.choice(['City', 'Sea', 'Wolf'])} {n}",
-               kinds[n % 4]) for n in range(2000, 2117)]
+               kinds[n % 4]) for n in range(2000, 2357)]
     folder.mkdir()
     (folder / "movies.csv").write_text("movieId,title,genres\n" + "".join(
         f'{film},"{title}",{kind}\n' for film, title, kind in films))
     lines = ["userId,movieId,rating,timestamp\n"]
-    for user in range(1, 61):
+    for user in range(1, 101):
         liked = [film for film in films if film[2] == kinds[user % 4]]
-        for film, *_ in {*draws.sample(liked, 18), *draws.sample(films, 12), *films[:3]}:
+        for film, *_ in {*draws.sample(liked, 40), *draws.sample(films, 20), *films[:3]}:
             lines.append(f"{user},{film},{draws.choice([3.5, 4.0, 4.5, 5.0])},{964_982_703 + draws.randrange(10**8)}\n")
     (folder / "ratings.csv").write_text("".join(lines))
 
