@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <memory>
+#include <system_error>
 
 #include "engine/buffer.h"
 #include "host/commands/commands.h"
@@ -18,15 +20,19 @@ struct Options {
   std::string folder, format = "npy";
 };
 
-// file: without its ending
+// file: without its ending. What an earlier export left there in the other format goes.
 void write_vectors(Backend& backend, const std::string& file, const std::string& format,
                    MatrixView<const float> vectors) {
   const std::vector<float> host = to_host(backend, vectors);
   const MatrixView<const float> rows(host.data(), vectors.rows, vectors.cols);
-  if (format == "npy")
+  std::error_code ignored;  // what cannot be removed cannot be replaced either
+  if (format == "npy") {
+    std::filesystem::remove(file + ".fvecs", ignored);
     write_npy(file + ".npy", rows);
-  else
+  } else {
+    std::filesystem::remove(file + ".npy", ignored);
     write_fvecs(file + ".fvecs", rows);
+  }
 }
 
 int run_export(const Options& options) {

@@ -253,7 +253,7 @@ class CommandsOnARun(ProgramTest):
 
     def test_export_for_vector_search(self):
         users, items = self.exported()
-        out = self.folder / "fvecs"
+        out = self.folder / "vectors"  # that of the other export: no file of it stays beside other tables
         self.check_succeeds(run("export", self.run_folder, "--out", out, "--format", "fvecs"))
         self.assertEqual({file.name for file in out.iterdir()},
                          {"user_vectors.fvecs", "item_vectors.fvecs", "users.tsv", "items.tsv"})
