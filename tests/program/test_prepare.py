@@ -870,6 +870,10 @@ class RawFolders(PrepareTest):
             self.assertEqual((atomic / f"{part}.txt").read_bytes(), (plain / f"{part}.txt").read_bytes())
         for name in ("users.tsv", "items.tsv"):
             self.assertEqual(table_of(atomic, name)[0], table_of(plain, name)[0])
+        dated, _ = self.prepared(folder / "ml-100k.inter", "--title-cols", "movie_title,release_year", "--title-separator", " (")
+        for title, other in zip(table_of(dated, "items.tsv")[1], table_of(plain, "items.tsv")[1], strict=True):
+            if other != "unknown":  # the atomic file has a slip of the pen there
+                self.assertEqual(f"{title})", other.strip())
         rows = [line.split("\t") for line in body.decode().splitlines()]
         self.assertEqual(steps_printed(result.stdout)["--dedup first"],
                          [0, len(rows), len({row[0] for row in rows}), len({row[1] for row in rows})])
