@@ -1,7 +1,9 @@
 """rec_engine embed: vectors without a language model, bases that datasets share, and what says which texts they are of."""
 
+import fcntl
 import json
 import math
+import os
 import re
 import shutil
 import sys
@@ -11,6 +13,7 @@ from engine_program import ROOT, ProgramTest, content_of, make_dataset, read_npy
 
 sys.path.insert(0, str(ROOT / "data"))
 import item_texts  # noqa: E402  of data/, which the program must agree with
+import journal  # noqa: E402
 
 BUNDLED = ROOT / "data/debian-deps"
 MADE = {"item_language.npy", "item_language.json", "item_language_basis.safetensors"}
@@ -106,6 +109,25 @@ class Vectors(EmbedTest):
         self.check_succeeds(run("embed", self.data, "--width", "5", "--restart"))
         self.assertEqual(read_npy(self.data / "item_language.npy")[0], [20, 5])
         self.assertEqual(self.facts()["model"], "lsa-5")
+
+    def test_links_are_followed(self):
+        self.check_succeeds(self.embed())
+        elsewhere = self.folder / "elsewhere.npy"
+        (self.data / "item_language.npy").rename(elsewhere)
+        (self.data / "item_language.npy").symlink_to(elsewhere)
+        self.check_succeeds(run("embed", self.data, "--width", 5, "--restart"))
+        self.assertTrue((self.data / "item_language.npy").is_symlink())
+        self.assertEqual(read_npy(elsewhere)[0], [20, 5])
+
+    def test_an_item_outside_the_width(self):
+        """Its terms are known, but no other item has them, and the first direction is the others'. There are fewer texts than
+        columns of the decomposition, which is exact then."""
+        data = self.make("few", lambda item: "qqq" if item == 6 else f"red kettle {item % 5}")
+        arguments = ("embed", data, "--width", 1)
+        self.check_refusal(run(*arguments), "items.tsv:8", "shares too little", "--width 1 (1 item: 6)", "a larger --width",
+                           "--allow-empty")
+        self.check_nothing_made(data)
+        self.assertIn("drawn at random    1 item: 6", self.check_succeeds(run(*arguments, "--allow-empty")).stdout)
 
     def test_items_without_text(self):
         self.change_titles(lambda text: text.replace(f"\t{title(3)}\n", "\t\n").replace(f"\t{title(12)}\n", "\t- !\n"))
@@ -246,7 +268,8 @@ class Texts(EmbedTest):
         (self.data / "item_language.json").write_text(json.dumps({**facts, "texts": 5}))
         self.check_refusal(train(self.data, self.run_folder), "item_language.json", "'texts'", "string")
         (self.data / "item_language.json").write_text(json.dumps({**facts, "text_columns": ["brand"]}))
-        self.check_refusal(train(self.data, self.run_folder), "items.tsv:1", "no column 'brand'")
+        self.check_refusal(train(self.data, self.run_folder), "items.tsv: lacks columns", "brand", "--force")
+        self.assertIn("forced: ", self.check_succeeds(train(self.data, self.run_folder, "--force")).stdout)
 
 
 class Refusals(EmbedTest):
@@ -274,6 +297,16 @@ class Refusals(EmbedTest):
                 self.check_nothing_made()
         (self.data / "items.tsv").write_bytes(good)
         self.check_refusal(self.embed(None, "--text-cols", "brand"), "items.tsv:1", "'brand'", "original_id")
+        for columns in ("title,", ",title", "title,,original_id", ","):
+            self.check_refusal(self.embed(None, "--text-cols", columns), f"--text-cols {columns}", "is missing")
+
+    def test_a_text_that_is_too_long(self):
+        for letters in (2**20, 2**20 + 1):
+            self.change_titles(lambda text: re.sub(r"(?m)^3\t.*$", "3\tit3\t" + "ab " * (letters // 3) + "c" * (letters % 3), text))
+            result = self.embed(None, "--restart")
+            if letters == 2**20:
+                self.check_succeeds(result)
+        self.check_refusal(result, "items.tsv:5", "1048577 bytes, more than 1048576")
 
     def test_widths(self):
         self.check_refusal(run("embed", self.data), "--width 384", "20 directions", "--width 20 or less")
@@ -282,10 +315,55 @@ class Refusals(EmbedTest):
         for width in ("0", "-1", "4097", "many"):
             self.assertNotEqual(run("embed", self.data, "--width", width).returncode, 0)
 
-    def test_a_folder_that_may_not_be_written(self):
-        (self.data / "item_language_basis.safetensors").mkdir()
-        self.check_refusal(self.embed(), "item_language_basis.safetensors", "folder")
-        self.assertFalse((self.data / "item_language.npy").exists())
+    def test_files_that_may_not_be_written(self):
+        """What is there stays, also where it was to be replaced."""
+        self.check_succeeds(self.embed())
+        before = content_of(self.data)
+        for name in MADE:
+            with self.subTest(name):
+                (self.data / name).unlink()
+                (self.data / name).mkdir()
+                self.check_refusal(self.embed(None, "--restart"), name, "folder")
+                (self.data / name).rmdir()
+                (self.data / name).write_bytes(before[name])
+                self.assertEqual(content_of(self.data), before)
+
+    def test_one_at_a_time(self):
+        """Whoever holds the folder: another embed, or data/embed_items.py."""
+        folder = os.open(self.data, os.O_RDONLY)
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        self.check_refusal(self.embed(), self.data, "another process")
+        os.close(folder)
+        held = journal.Journal(self.data / "item_language.npy.journal", {}, self.data)
+        self.check_refusal(self.embed(), self.data, "another process")
+        self.check_nothing_made()
+        os.close(held.folder)
+        self.check_succeeds(self.embed())
+
+    def test_an_unfinished_run_of_embed_items(self):
+        for name in ("item_language.npy.journal", "item_language.npy.part"):
+            file = self.data / name
+            file.write_text("begun")
+            self.check_refusal(self.embed(), file, "embed_items", "--restart")
+            self.assertEqual(file.read_text(), "begun")
+            self.check_nothing_made()
+            self.check_succeeds(self.embed(None, "--restart"))
+            self.assertFalse(file.exists())
+            for made in MADE:
+                (self.data / made).unlink()
+
+    def test_a_basis_without_vectors(self):
+        self.check_succeeds(self.embed())
+        (self.data / "item_language.npy").unlink()
+        basis = self.data / "item_language_basis.safetensors"
+        before = basis.read_bytes()
+        self.check_refusal(self.embed(None, "--seed", 7), basis, "--basis", "--restart")
+        self.assertEqual(basis.read_bytes(), before)
+        self.check_succeeds(self.embed(None, "--basis", basis))
+        self.assertEqual(basis.read_bytes(), before)
+        (self.data / "item_language.npy").unlink()
+        self.check_succeeds(self.embed(None, "--seed", 7, "--restart"))
+        self.assertNotEqual(basis.read_bytes(), before)
 
 
 if __name__ == "__main__":
