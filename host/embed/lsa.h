@@ -9,8 +9,8 @@
 //
 // Memory, of F features (at most 262,144) and I items with T terms each: while a basis is made
 // 8 (F + I) (width + 10) bytes, 4 F width for the projection, 24 I T, and what each thread takes
-// (randomised_svd.h); while it is written 16 F width. For 100,000 titles of 200 terms and width 384, where every feature occurs, that is
-// about 2 GB.
+// (randomised_svd.h); while it is written 16 F width. For 100,000 titles of 200 terms and width 384,
+// where every feature occurs, that is about 2 GB, and 13 MB a thread.
 //
 // Test: tests/host/test_lsa.cpp
 #pragma once

@@ -13,7 +13,7 @@
 // any number of threads on one processor.
 //
 // Memory: 8 (rows + cols) l bytes and 8 bytes an entry beside A, 8 l^2 for every 2,048 rows, and
-// 16 l max(2,048, 2 l) for each thread, of which no more work than there are times 2,048 rows.
+// 16 l max(2,048, 2 l) for each thread, at most one for every 2,048 rows.
 //
 // Test: tests/host/test_lsa.cpp
 #pragma once

@@ -4,17 +4,20 @@ import fcntl
 import json
 import math
 import os
+import random
 import re
 import shutil
+import subprocess
 import sys
 import unittest
 
-from engine_program import ROOT, ProgramTest, content_of, make_dataset, read_npy, run, train
+from engine_program import PROGRAM, ROOT, ProgramTest, content_of, make_dataset, read_npy, run, train
 
 sys.path.insert(0, str(ROOT / "data"))
 import item_texts  # noqa: E402  of data/, which the program must agree with
 import journal  # noqa: E402
 
+SEED = 23
 BUNDLED = ROOT / "data/debian-deps"
 MADE = {"item_language.npy", "item_language.json", "item_language_basis.safetensors"}
 WORDS = ["red", "blue", "green", "kettle", "kettles", "tea", "pot", "cup", "saucer", "spoon", "tray", "six", "big"]
@@ -81,6 +84,24 @@ class Vectors(EmbedTest):
             self.assertEqual(each, made[0])
         self.check_succeeds(self.embed(None, "--seed", 8))
         self.assertNotEqual(content_of(self.data)["item_language.npy"], made[0]["item_language.npy"])
+
+    def test_threads_without_work_take_no_memory(self):
+        """2,500 texts are one block of a factorisation, which one thread works on; its scratch is rows times (width + 10)."""
+        data = self.folder / "many"
+        data.mkdir()
+        draw = random.Random(SEED)
+        words = [first + second for first in "abcdef" for second in "klmnopqr"]
+        (data / "items.tsv").write_text("".join(f"{i}\tit{i}\t{' '.join(draw.choices(words, k=5))}\n" for i in range(2500)))
+
+        def peak_bytes(threads):
+            process = subprocess.Popen([PROGRAM, "embed", data, "--width", "300", "--threads", str(threads), "--restart"],
+                                       stdout=subprocess.DEVNULL)
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            self.assertEqual(process.returncode, 0)
+            return used.ru_maxrss * 1024
+        scratch = 2500 * 310 * 8
+        self.assertLess(peak_bytes(64) - peak_bytes(1), 63 * scratch / 2)
 
     def test_texts_are_read_as_by_data_item_texts(self):
         """Blanks of every kind at the ends and within, tabs, columns, a table without a header: one checksum."""
@@ -258,7 +279,8 @@ class Texts(EmbedTest):
                            other / "items.tsv", "other texts")
         sweep = self.folder / "sweep.toml"
         sweep.write_text(f'data = "{other}"\nout = "{self.folder / "runs"}"\nseeds = [1]\n')
-        self.check_refusal(run("sweep", sweep, "--device", "cpu", "--quiet"), other / "items.tsv", "other texts")
+        self.check_refusal(run("sweep", sweep, "--device", "cpu", "--quiet"), other / "items.tsv", "other texts",
+                           "a sweep cannot")
 
     def test_damaged_descriptions(self):
         facts = self.facts()
