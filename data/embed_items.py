@@ -16,6 +16,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -32,6 +33,7 @@ from query_files import read_queries
 from refused import Refused
 from sentence_model import SentenceModel
 
+LSA = r"lsa-\d+"  # the models of rec_engine embed
 BATCH = 64  # texts in a request, or in a batch of sentence-transformers
 PER = 10_000  # items, for which seconds, tokens and cost are told
 
@@ -136,6 +138,9 @@ def facts_of_items(options, model):
         return {}
     except (ValueError, TypeError):
         raise Refused(f"{file}: is not the JSON of a language model") from None
+    if re.fullmatch(LSA, str(said.get("model"))):
+        raise Refused(f"{file}: the items' vectors are of {said['model']} (rec_engine embed), which makes none of queries yet; "
+                      "embed the items by a language model first, with --restart")
     now = {"model": model.name, "basis": model.basis, "pooling": model.pooling, "normalised": not options.no_normalise}
     for key, value in now.items():
         if None not in (value, said.get(key)) and value != said[key]:
@@ -230,6 +235,8 @@ def embed(options):
     except Refused as refused:
         raise Refused(f"{refused}; {done} of {len(texts)} {what} are kept, and the same command goes on") from None
     progress.end()
+    if not options.queries:  # before the end: stopped between, the same command does it again
+        (options.data / "item_language_basis.safetensors").unlink(missing_ok=True)  # of vectors by rec_engine embed
     matrix.finish({key: value for key, value in {**facts, "width": matrix.width, "date": matrix.date}.items()
                    if value is not None})
     print_totals(options, matrix.done, len(texts), what)

@@ -57,13 +57,32 @@ def add_options(parser):
     return server
 
 
+def _parts_of(url):
+    """None where no request can be sent to it."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        parts.port, (parts.hostname or "").encode("idna")
+    except ValueError:
+        return None
+    is_plain = url.isascii() and url.isprintable() and " " not in url and "@" not in parts.netloc
+    return parts if is_plain and parts.scheme in ("http", "https") and parts.hostname else None
+
+
+def _key():
+    """'' where there is none"""
+    key = os.environ.get(KEY, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise Refused(f"{KEY}: must be printable ASCII on one line; it is not shown here")
+    return key
+
+
 class Endpoint:
     """One thing that a server does, such as "embeddings". Several threads may ask."""
 
     def __init__(self, options, does):
-        parts = urllib.parse.urlsplit(options.endpoint)
-        if parts.scheme not in ("http", "https") or not parts.netloc:
-            raise Refused(f"--endpoint {options.endpoint}: must be a URL like http://localhost:8080/v1, to which /{does} is "
+        parts = _parts_of(options.endpoint)
+        if parts is None:
+            raise Refused(f"--endpoint {options.endpoint!r}: must be a URL like http://localhost:8080/v1, to which /{does} is "
                           "added")
         path = parts.path.rstrip("/").removesuffix(f"/{does}") + f"/{does}"
         self.url = urllib.parse.urlunsplit(parts._replace(path=path))
@@ -72,8 +91,8 @@ class Endpoint:
         self.next_request, self.turns = 0.0, threading.Lock()  # not before
         self.opener = urllib.request.build_opener(_StayHere)
         self.headers = {"Content-Type": "application/json"}
-        if os.environ.get(KEY):
-            self.headers["Authorization"] = f"Bearer {os.environ[KEY]}"
+        if key := _key():
+            self.headers["Authorization"] = f"Bearer {key}"
 
     def ask(self, message, read):
         """What read makes of the answer's JSON. It may fail as one does who looks for what is not there."""
@@ -118,8 +137,11 @@ class Endpoint:
             what = f"HTTP {error.code} {error.reason}"
             if error.code in (408, 409, 429) or error.code >= 500:
                 raise _Failed(what, _seconds_asked_for(error.headers.get("Retry-After"))) from None
-            complaint = " ".join(error.read().decode(errors="replace").split())[:SHOWN]
-            raise Refused(f"{self.url}: {what}: {complaint}") from None
+            try:
+                complaint = " ".join(error.read().decode(errors="replace").split())[:SHOWN]
+            except (OSError, http.client.HTTPException):  # cut off, or silent
+                complaint = ""
+            raise Refused(f"{self.url}: {what}{': ' if complaint else ''}{complaint}") from None
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
             if isinstance(reason, TimeoutError):

@@ -225,12 +225,12 @@ def print_totals(options, ledger):
     print(f"for {PER:,} queries: {', '.join(line)}")
 
 
-def settings_of(options, endpoint, prompt, items, source, texts, names):
-    """What makes the queries: a journal of others is not gone on with."""
+def settings_of(options, prompt, items, source, texts, names):
+    """What makes the queries: a journal of others is not gone on with. A server may have another address by then."""
     def digest(value):
         return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
     columns = options.text_cols.split(",")
-    return {"model": options.model, "endpoint": endpoint.url, "prompt": digest(prompt),
+    return {"model": options.model, "prompt": digest(prompt),
             "text": f"{', '.join(columns)} column{'s' if len(columns) > 1 else ''} of items.tsv",
             "temperature": options.temperature, "max_tokens": options.max_tokens, "most_words": options.most_words,
             "items": f"{len(items)} of {source}", "texts": digest([(item, texts[item], *names[item]) for item in items])}
@@ -274,7 +274,7 @@ def make(options):
     prompt = read_prompt(options.prompt)
     endpoint = Endpoint(options, "chat/completions")
     writer = Writer(Chat(endpoint, options.model, options.temperature, options.max_tokens), prompt, options)
-    settings = settings_of(options, endpoint, prompt, items, source, texts, names)
+    settings = settings_of(options, prompt, items, source, texts, names)
 
     target = options.data / "intention_queries.tsv"
     ledger = Ledger(target.with_name(target.name + ".journal"), settings)
@@ -285,7 +285,7 @@ def make(options):
         if ledger.journal.head is None and target.exists():
             raise Refused(f"{target}: is there already; --restart makes it anew")
     failed = collect(ledger, items, lambda item: writer.outcome(item, texts[item], names_of(*names[item])), options.parallel)
-    finish(options, target, ledger, failed, {**settings, "endpoint": None, "prompt": prompt, "seed": writer.seed})
+    finish(options, target, ledger, failed, {**settings, "prompt": prompt, "seed": writer.seed})
 
 
 def finish(options, target, ledger, failed, facts):

@@ -9,7 +9,10 @@ WORD = re.compile(rf"[{CJK}]|(?:(?![{CJK}])[^\W_])+")
 QUOTES = ('""', "''", "“”", "‘’", "„“", "«»", "「」", "``")
 MARKUP = re.compile(r'["“”„«»「」*`<>\[\]{}|]|^[#-]')
 PREFACE = re.compile(r"(?i)(sure|certainly|of course|okay|ok|here|query|request|answer|sentence|user)\b[^.?!]{0,60}:")
-SENTENCE_END = re.compile(r"([^\W_]*)(?:[.!?]+['’)]*\s+(?=\S)|[。！？](?=\S))")
+LETTERS_A_WORD = 20  # at most, on an average
+# Words and runs of signs are looked at from their beginnings alone: a long one is gone through once.
+SENTENCE_END = re.compile(r"(?<![^\W_])([^\W_]*)(?:(?<![.!?])[.!?]+['’)]*\s+(?=\S)|[。！？](?=\S))")
+IN_BRACKETS = re.compile(r"(?<!\s)\s*[(\[][^)\]]*[)\]]")
 ABBREVIATIONS = {"mr", "mrs", "ms", "dr", "st", "jr", "sr", "prof", "vs", "no", "vol", "approx", "etc"}
 ARTICLES = "the|a|an|le|la|les|l'|un|une|der|die|das|ein|eine|el|los|las|il|lo|gli|i|o|os|as|de|het|den|det"
 # A title of one of these words, or of one letter, stands in many sentences that do not mean it: "It", "Her", "M".
@@ -30,8 +33,9 @@ def query_of(answer):
 def names_of(original_id, title):
     """What may not stand in a query: the title whole, without year and the like in brackets, without subtitle, without
     article, its other title in brackets, and the original id unless it is short."""
-    short = re.sub(r"\s*[(\[][^)\]]*[)\]]", "", title).strip()
-    others = [other for other in re.findall(r"[(\[]([^)\]\d]*)[)\]]", title) if len(WORD.findall(other)) > 1]
+    closed = max(title.rfind(")"), title.rfind("]")) + 1  # no bracket closes after it, and none is looked for
+    short = (IN_BRACKETS.sub("", title[:closed]) + title[closed:]).strip()
+    others = [other for other in re.findall(r"[(\[]([^()\[\]\d]*)[)\]]", title) if len(WORD.findall(other)) > 1]
     names = [title]
     for name in [short, *(re.sub(r"(?i)^a\.?k\.?a\.?\s+", "", other) for other in others)]:
         for part in (name, re.split(r":\s|\s[-–—]\s", name)[0]):
@@ -73,9 +77,11 @@ def _has_more_sentences(query):
 
 def complaint(query, names, most_words):
     """What is wrong with a query, to follow 'the answer'; None where nothing is."""
-    words = len(WORD.findall(query))
     if not query:
         return "is empty"
+    if len(query) > LETTERS_A_WORD * most_words:
+        return f"has {len(query)} characters, more than {LETTERS_A_WORD * most_words}"
+    words = len(WORD.findall(query))
     if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in query):
         return "stands on several lines, or holds a tab or broken characters"
     named = next((name for name in names if _stands_in(query, name)), None)

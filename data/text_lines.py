@@ -20,5 +20,8 @@ def lines(file, holds):
             yield number, text
 
 
+MOST_DIGITS = 18  # which 64 bits hold
+
+
 def is_number(word):
-    return word.isascii() and word.isdigit()
+    return word.isascii() and word.isdigit() and len(word) <= MOST_DIGITS

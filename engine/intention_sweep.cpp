@@ -18,7 +18,8 @@ uint32_t word_of(DrawKind kind, uint64_t seed, uint32_t owner, uint32_t n) {
   return philox(n / 4, owner, 0, uint32_t(kind), uint32_t(seed), uint32_t(seed >> 32)).word[n % 4];
 }
 
-// Normally distributed, by Box and Muller: two words a value.
+// Normally distributed, by Box and Muller: two words a value. normal_draw() makes two values of two
+// words; by it the synthetic queries of earlier results would be others.
 double normal(uint64_t seed, uint32_t owner, uint32_t n) {
   const double u = in_unit_interval(word_of(DrawKind::intention_noise, seed, owner, 2 * n)),
                v = in_unit_interval(word_of(DrawKind::intention_noise, seed, owner, 2 * n + 1));

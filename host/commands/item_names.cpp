@@ -46,7 +46,7 @@ std::vector<std::string> split_list(const std::string& text, const std::string& 
   for (size_t begin = 0; begin <= text.size();) {
     const size_t end = std::min(text.find(',', begin), text.size());
     if (end == begin)
-      throw std::invalid_argument(option + " " + text + ": an id between the commas is missing");
+      throw std::invalid_argument(option + " " + text + ": a value between the commas is missing");
     parts.push_back(text.substr(begin, end - begin));
     begin = end + 1;
   }

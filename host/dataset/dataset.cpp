@@ -1,5 +1,7 @@
 #include "host/dataset/dataset.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <filesystem>
@@ -303,8 +305,13 @@ std::string text_difference(const Dataset& data) {
   const EmbeddedTexts& made_of = data.embedded_texts;
   const std::string table = data.path + "/items.tsv";
   if (made_of.columns.empty() || made_of.checksum.empty() || !is_present(table)) return "";
-  if (checksum_of_texts(read_item_texts(table, made_of.columns).text) == made_of.checksum)
-    return "";
+  try {
+    if (checksum_of_texts(read_item_texts(table, made_of.columns).text) == made_of.checksum)
+      return "";
+  } catch (const NoSuchColumn&) {
+    return fmt::format("lacks columns that the language vectors were made of ({})",
+                       fmt::join(made_of.columns, ", "));
+  }
   return "has other texts than those that the language vectors were made of";
 }
 

@@ -135,8 +135,11 @@ LsaVectors vectors_of(const LsaBasis& basis, const FeatureCounts& items) {
       is_placed[size_t(i)] = write_direction(sum, vectors.value.data() + i * basis.width);
     }
   }
-  for (int64_t i = 0; i < weights.rows; ++i)
-    if (is_placed[size_t(i)] == 0) vectors.unplaced.push_back(i);
+  for (int64_t i = 0; i < weights.rows; ++i) {
+    if (is_placed[size_t(i)] != 0) continue;
+    const bool knows_none = weights.row_start[size_t(i)] == weights.row_start[size_t(i) + 1];
+    (knows_none ? vectors.unknown : vectors.outside).push_back(i);
+  }
   return vectors;
 }
 
@@ -176,7 +179,7 @@ LsaBasis read_lsa_basis(const std::string& path) {
   return basis;
 }
 
-void write_lsa_basis(const std::string& path, const LsaBasis& basis) {
+SafetensorsFile safetensors_of(const LsaBasis& basis) {
   const Vocabulary& vocabulary = basis.vocabulary;
   const auto features = int64_t(vocabulary.feature.size());
   SafetensorsFile file;
@@ -184,7 +187,7 @@ void write_lsa_basis(const std::string& path, const LsaBasis& basis) {
   file.tensors = {{kFeature, {features}, {vocabulary.feature.begin(), vocabulary.feature.end()}},
                   {kIdf, {features}, vocabulary.idf},
                   {kProjection, {features, basis.width}, basis.projection}};
-  write_safetensors(path, file);
+  return file;
 }
 
 }  // namespace rec

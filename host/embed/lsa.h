@@ -8,9 +8,9 @@
 // vectors in the same space, by which datasets can share a model.
 //
 // Memory, of F features (at most 262,144) and I items with T terms each: while a basis is made
-// 8 (F + I) (width + 10) bytes, 4 F width for the projection and 24 I T; while it is written
-// 16 F width. For 100,000 titles of 200 terms and width 384, where every feature occurs, that is
-// about 2 GB.
+// 8 (F + I) (width + 10) bytes, 4 F width for the projection, 24 I T, and what each thread takes
+// (randomised_svd.h); while it is written 16 F width. For 100,000 titles of 200 terms and width 384,
+// where every feature occurs, that is about 2 GB, and 13 MB a thread.
 //
 // Test: tests/host/test_lsa.cpp
 #pragma once
@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "host/embed/tf_idf.h"
+#include "host/formats/safetensors.h"
 #include "kernels/common/views.h"
 
 namespace rec {
@@ -39,8 +40,10 @@ LsaBasis make_lsa_basis(const FeatureCounts& items, int64_t width, uint64_t seed
                         const std::function<void()>& done);
 
 struct LsaVectors {
-  std::vector<float> value;       // [items, width], rows of unit length
-  std::vector<int64_t> unplaced;  // items with no text that the basis knows; their rows are 0
+  std::vector<float> value;  // [items, width], rows of unit length
+  // Items whose rows are 0: those of whose terms the basis knows none, and those whose terms it
+  // knows but which have no part in its directions.
+  std::vector<int64_t> unknown, outside;
 };
 
 LsaVectors vectors_of(const LsaBasis& basis, const FeatureCounts& items);
@@ -53,6 +56,6 @@ void draw_directions(const std::vector<int64_t>& items, uint64_t seed, MatrixVie
 // safetensors: "feature" and "idf" [features], "projection" [features, width], and in the metadata
 // how features are made. Refuses another file, a damaged one, and features made in another way.
 LsaBasis read_lsa_basis(const std::string& path);
-void write_lsa_basis(const std::string& path, const LsaBasis& basis);
+SafetensorsFile safetensors_of(const LsaBasis& basis);
 
 }  // namespace rec

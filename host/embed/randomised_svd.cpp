@@ -71,15 +71,19 @@ struct Blocks {
   int64_t largest() const { return (rows + count - 1) / count; }
 };
 
-// Memory for each thread to work in.
+// Memory for each thread that works on a block.
 class Scratch {
  public:
-  explicit Scratch(int64_t each)
-      : each_(each), values_(size_t(each) * size_t(omp_get_max_threads())) {}
+  Scratch(int64_t each, const Blocks& blocks)
+      : each_(each),
+        threads_(int(std::min<int64_t>(omp_get_max_threads(), blocks.count))),
+        values_(size_t(each) * size_t(threads_)) {}
+  int threads() const { return threads_; }
   double* mine() { return values_.data() + each_ * omp_get_thread_num(); }
 
  private:
   int64_t each_;
+  int threads_;
   std::vector<double> values_;
 };
 
@@ -102,15 +106,15 @@ void factorise_block(double* q, int64_t rows, int64_t l, double* r, double* work
 std::vector<double> factorise(std::vector<double>& q, int64_t l) {
   const Blocks blocks(int64_t(q.size()) / l, l);
   std::vector<double> r(size_t(blocks.count * l * l));
-  Scratch scratch(std::max(blocks.largest(), kWorkColumns + 1) * l);
-#pragma omp parallel for schedule(dynamic)
+  Scratch scratch(std::max(blocks.largest(), kWorkColumns + 1) * l, blocks);
+#pragma omp parallel for schedule(dynamic) num_threads(scratch.threads())
   for (int64_t b = 0; b < blocks.count; ++b)
     factorise_block(q.data() + blocks.begin(b) * l, blocks.size(b), l, r.data() + b * l * l,
                     scratch.mine());
   if (blocks.count == 1) return r;
   std::vector<double> top = factorise(r, l);
   const int width = int(l);
-#pragma omp parallel for schedule(dynamic)
+#pragma omp parallel for schedule(dynamic) num_threads(scratch.threads())
   for (int64_t b = 0; b < blocks.count; ++b) {
     double* block = q.data() + blocks.begin(b) * l;
     const int rows = int(blocks.size(b));
@@ -152,8 +156,8 @@ std::vector<float> product(const std::vector<double>& p, const std::vector<doubl
                            int64_t columns) {
   const Blocks blocks(int64_t(p.size()) / l, l);
   std::vector<float> result(size_t(blocks.rows * columns));
-  Scratch scratch(blocks.largest() * columns);
-#pragma omp parallel for schedule(dynamic)
+  Scratch scratch(blocks.largest() * columns, blocks);
+#pragma omp parallel for schedule(dynamic) num_threads(scratch.threads())
   for (int64_t b = 0; b < blocks.count; ++b) {
     double* block = scratch.mine();
     cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, int(blocks.size(b)), int(columns),

@@ -12,7 +12,8 @@
 // stored order; factorisations are of fixed blocks of rows, each on one thread. The same bytes for
 // any number of threads on one processor.
 //
-// Memory: 8 (rows + cols) l bytes and 8 bytes an entry beside A, and 8 l^2 for every 2,048 rows.
+// Memory: 8 (rows + cols) l bytes and 8 bytes an entry beside A, 8 l^2 for every 2,048 rows, and
+// 16 l max(2,048, 2 l) for each thread, at most one for every 2,048 rows.
 //
 // Test: tests/host/test_lsa.cpp
 #pragma once

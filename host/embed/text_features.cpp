@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <utility>
 
 namespace rec {
 namespace {
@@ -91,20 +92,21 @@ void append_character(std::string& text, uint32_t code) {
   for (int i = more - 1; i >= 0; --i) text += char(0x80 | (code >> 6 * i & 0x3F));
 }
 
-std::vector<std::string> words_of(std::string_view text) {
-  std::vector<std::string> words;
-  bool is_inside = false;
+// The next word, which is taken away with what is before it; "" where there is none.
+std::string take_word(std::string_view& text) {
+  std::string word;
   while (!text.empty()) {
     const uint32_t code = take_character(text);
-    const bool continues = is_word_character(code);
-    if (continues && !is_inside) words.emplace_back();
-    if (continues) append_character(words.back(), small_letter(code));
-    is_inside = continues;
+    if (is_word_character(code))
+      append_character(word, small_letter(code));
+    else if (!word.empty())
+      break;
   }
-  return words;
+  return word;
 }
 
-void add_runs(const std::string& word, std::vector<std::string>& terms) {
+template <class Visit>
+void visit_runs(const std::string& word, const Visit& visit) {
   const std::string padded = " " + word + " ";
   std::vector<size_t> begins;  // of its characters, and its end
   for (size_t i = 0; i < padded.size(); ++i)
@@ -112,26 +114,34 @@ void add_runs(const std::string& word, std::vector<std::string>& terms) {
   begins.push_back(padded.size());
   for (size_t length = kShortestRun; length <= kLongestRun; ++length)
     for (size_t c = 0; c + length < begins.size(); ++c)
-      terms.push_back("#" + padded.substr(begins[c], begins[c + length] - begins[c]));
+      visit("#" + padded.substr(begins[c], begins[c + length] - begins[c]));
+}
+
+// Each term as it is made: all of them take dozens of times the text's own memory.
+template <class Visit>
+void visit_terms(std::string_view text, const Visit& visit) {
+  std::string before;
+  for (std::string word = take_word(text); !word.empty(); word = take_word(text)) {
+    visit(word);
+    visit_runs(word, visit);
+    if (!before.empty()) visit(before + " " + word);
+    before = std::move(word);
+  }
 }
 
 }  // namespace
 
 std::vector<std::string> terms_of(std::string_view text) {
-  const std::vector<std::string> words = words_of(text);
   std::vector<std::string> terms;
-  for (const std::string& word : words) {
-    terms.push_back(word);
-    add_runs(word, terms);
-  }
-  for (size_t w = 1; w < words.size(); ++w) terms.push_back(words[w - 1] + " " + words[w]);
+  visit_terms(text, [&](const std::string& term) { terms.push_back(term); });
   return terms;
 }
 
 std::vector<FeatureCount> count_features(std::string_view text) {
   std::vector<int32_t> features;
-  for (const std::string& term : terms_of(text))
+  visit_terms(text, [&](const std::string& term) {
     features.push_back(int32_t(XXH3_64bits(term.data(), term.size()) >> (64 - kHashBits)));
+  });
   std::sort(features.begin(), features.end());
   std::vector<FeatureCount> counts;
   for (const int32_t feature : features) {

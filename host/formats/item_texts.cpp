@@ -71,7 +71,7 @@ std::vector<size_t> places_of(const std::vector<std::string>& columns,
   for (const std::string& column : columns) {
     const auto at = std::find(names.begin(), names.end(), column);
     if (at == names.end())
-      throw FileError(
+      throw NoSuchColumn(
           name, 1, fmt::format("has no column '{}'; there are {}", column, fmt::join(names, ", ")));
     places.push_back(size_t(at - names.begin()));
   }

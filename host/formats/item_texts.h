@@ -4,14 +4,22 @@
 // Columns go by the names in the header; a table without one has item, original_id and title. The
 // last column holds the rest of its line. In a field tabs become blanks, and blanks of any alphabet
 // go from its ends; the fields of an item that hold something are joined by ", ". Refused: what
-// id_table.h refuses, and a column that is not there.
+// id_table.h refuses, and a column that is not there (NoSuchColumn).
 #pragma once
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "host/formats/file_error.h"
+
 namespace rec {
+
+// A column that is not there.
+class NoSuchColumn : public FileError {
+ public:
+  using FileError::FileError;
+};
 
 struct ItemTexts {
   std::vector<std::string> text;  // by item; "" where no column holds anything

@@ -207,6 +207,12 @@ SafetensorsFile read_safetensors(const std::string& path) {
 }
 
 void write_safetensors(const std::string& path, const SafetensorsFile& file) {
+  AtomicFile out(path);
+  write_safetensors(out, file);
+  out.commit();
+}
+
+void write_safetensors(AtomicFile& out, const SafetensorsFile& file) {
   Json header;
   Json metadata;
   metadata[std::string(kChecksumKey)] = kNoChecksum;
@@ -228,11 +234,9 @@ void write_safetensors(const std::string& path, const SafetensorsFile& file) {
   const std::string checksum = checksum_of(length_bytes, text, data);
   text.replace(kBeforeChecksum.size(), checksum.size(), checksum);
 
-  AtomicFile out(path);
   out.write(length_bytes);
   out.write(text);
   out.write(data);
-  out.commit();
 }
 
 }  // namespace rec

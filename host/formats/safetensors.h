@@ -13,6 +13,8 @@
 #include <string_view>
 #include <vector>
 
+#include "host/formats/atomic_file.h"
+
 namespace rec {
 
 struct Tensor {
@@ -33,5 +35,7 @@ struct SafetensorsFile {
 SafetensorsFile parse_safetensors(std::string_view bytes, const std::string& name);
 SafetensorsFile read_safetensors(const std::string& path);
 void write_safetensors(const std::string& path, const SafetensorsFile& file);
+// The same into a file that the caller commits.
+void write_safetensors(AtomicFile& out, const SafetensorsFile& file);
 
 }  // namespace rec

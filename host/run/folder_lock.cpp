@@ -18,10 +18,7 @@ void FolderLock::take(const std::string& folder) {
   if (folder_ >= 0) return;
   folder_ = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder_ < 0 || ::flock(folder_, LOCK_EX | LOCK_NB) == 0) return;
-  if (errno == EWOULDBLOCK)
-    throw FileError(folder,
-                    "another training is writing to this run folder; wait until it ends, or choose "
-                    "another with --out");
+  if (errno == EWOULDBLOCK) throw FileError(folder, when_held_);
 }
 
 }  // namespace rec

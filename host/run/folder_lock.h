@@ -1,6 +1,7 @@
-// Keeps a second training out of a run folder.
+// Keeps a second process out of a folder that one writes to. data/journal.py takes the same lock.
 #pragma once
 #include <string>
+#include <utility>
 
 namespace rec {
 
@@ -8,7 +9,8 @@ namespace rec {
 // and no file tells of it.
 class FolderLock {
  public:
-  FolderLock() = default;
+  // when_held: the sentence of the refusal when another holds it
+  explicit FolderLock(std::string when_held) : when_held_(std::move(when_held)) {}
   ~FolderLock();
   FolderLock(const FolderLock&) = delete;
   FolderLock& operator=(const FolderLock&) = delete;
@@ -18,6 +20,7 @@ class FolderLock {
   void take(const std::string& folder);
 
  private:
+  std::string when_held_;
   int folder_ = -1;
 };
 

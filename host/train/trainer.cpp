@@ -311,7 +311,7 @@ void require_texts_of_vectors(const JointDataset& joint, const TrainRequest& req
     if (!request.force)
       throw FileError(table, difference +
                                  "; make the vectors again (--restart of rec_engine embed or "
-                                 "data/embed_items.sh), or go on with train --force");
+                                 "data/embed_items.sh); train --force goes on, a sweep cannot");
     say(request, "forced: " + table + " " + difference);
   }
 }
@@ -339,7 +339,9 @@ TrainEnd train(const JointDataset& data, const Config& given, const RunFolder& r
     throw std::invalid_argument(given.model + " shares nothing between datasets; train it on each");
   refuse_dataset_folder(run.path());
   if (reads_language(given.model)) require_texts_of_vectors(data, request);
-  FolderLock lock;
+  FolderLock lock(
+      "another training is writing to this run folder; wait until it ends, or choose another with "
+      "--out");
   lock.take(run.path());
   refuse_earlier_run(run, request);
   const bool resumes = request.resume && is_there(run.last_file());

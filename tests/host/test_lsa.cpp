@@ -260,7 +260,8 @@ TEST_CASE("lsa: rows have unit length, and titles that share words are near") {
       count_features({"red kettle", "blue kettle", "tea pot", "tea pots", "six cups", "!"});
   const LsaBasis basis = make_lsa_basis(items, 3, 101, kNothing);
   const LsaVectors vectors = vectors_of(basis, items);
-  CHECK(vectors.unplaced == std::vector<int64_t>{5});
+  CHECK(vectors.unknown == std::vector<int64_t>{5});
+  CHECK(vectors.outside.empty());
   const auto cosine = [&](size_t a, size_t b) {
     double sum = 0;
     for (size_t c = 0; c < 3; ++c)
@@ -278,22 +279,23 @@ TEST_CASE("lsa: what is left of a row when it is but rounding is no direction") 
   const LsaBasis basis = {{{1, 2, 3}, {1, 1, 1}}, {1, 1e-6f, 1e-5f}, 1};
   const LsaVectors vectors = vectors_of(basis, {{{1, 1}}, {{2, 1}}, {{3, 1}}, {{1, 1}, {2, 1}}});
   CHECK(vectors.value == std::vector<float>{1, 0, 1, 1});
-  CHECK(vectors.unplaced == std::vector<int64_t>{1});
+  CHECK(vectors.outside == std::vector<int64_t>{1});
+  CHECK(vectors.unknown.empty());
 }
 
 TEST_CASE("lsa: a basis read back gives the same vectors, whatever else is embedded with it") {
   const TemporaryFolder folder;
   const FeatureCounts items = count_features(titles(60));
   const LsaBasis made = make_lsa_basis(items, 6, 101, kNothing);
-  write_lsa_basis(folder / "basis", made);
+  write_safetensors(folder / "basis", safetensors_of(made));
   const LsaBasis read = read_lsa_basis(folder / "basis");
   CHECK(equal(made, read));
   const LsaVectors all = vectors_of(made, items);
   CHECK(vectors_of(read, items).value == all.value);
   const LsaVectors one = vectors_of(read, {items[7], count_features(std::string_view("zzz"))});
   CHECK(std::equal(one.value.begin(), one.value.begin() + 6, all.value.begin() + 7 * 6));
-  CHECK(one.unplaced == std::vector<int64_t>{1});
-  write_lsa_basis(folder / "again", read);
+  CHECK(one.unknown == std::vector<int64_t>{1});
+  write_safetensors(folder / "again", safetensors_of(read));
   CHECK(get(folder / "again") == get(folder / "basis"));
 }
 
@@ -363,7 +365,7 @@ TEST_CASE("lsa: directions drawn at random are of unit length, one an item, the 
 TEST_CASE("lsa: files that are no basis, or a damaged one, are refused") {
   const TemporaryFolder folder;
   const FeatureCounts items = count_features(titles(30));
-  write_lsa_basis(folder / "good", make_lsa_basis(items, 4, 101, kNothing));
+  write_safetensors(folder / "good", safetensors_of(make_lsa_basis(items, 4, 101, kNothing)));
   const SafetensorsFile good = read_safetensors(folder / "good");
   const auto refused = [&](auto hurt) {
     SafetensorsFile file = good;

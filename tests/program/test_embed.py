@@ -1,17 +1,23 @@
 """rec_engine embed: vectors without a language model, bases that datasets share, and what says which texts they are of."""
 
+import fcntl
 import json
 import math
+import os
+import random
 import re
 import shutil
+import subprocess
 import sys
 import unittest
 
-from engine_program import ROOT, ProgramTest, content_of, make_dataset, read_npy, run, train
+from engine_program import PROGRAM, ROOT, ProgramTest, content_of, make_dataset, read_npy, run, train
 
 sys.path.insert(0, str(ROOT / "data"))
 import item_texts  # noqa: E402  of data/, which the program must agree with
+import journal  # noqa: E402
 
+SEED = 23
 BUNDLED = ROOT / "data/debian-deps"
 MADE = {"item_language.npy", "item_language.json", "item_language_basis.safetensors"}
 WORDS = ["red", "blue", "green", "kettle", "kettles", "tea", "pot", "cup", "saucer", "spoon", "tray", "six", "big"]
@@ -79,6 +85,24 @@ class Vectors(EmbedTest):
         self.check_succeeds(self.embed(None, "--seed", 8))
         self.assertNotEqual(content_of(self.data)["item_language.npy"], made[0]["item_language.npy"])
 
+    def test_threads_without_work_take_no_memory(self):
+        """2,500 texts are one block of a factorisation, which one thread works on; its scratch is rows times (width + 10)."""
+        data = self.folder / "many"
+        data.mkdir()
+        draw = random.Random(SEED)
+        words = [first + second for first in "abcdef" for second in "klmnopqr"]
+        (data / "items.tsv").write_text("".join(f"{i}\tit{i}\t{' '.join(draw.choices(words, k=5))}\n" for i in range(2500)))
+
+        def peak_bytes(threads):
+            process = subprocess.Popen([PROGRAM, "embed", data, "--width", "300", "--threads", str(threads), "--restart"],
+                                       stdout=subprocess.DEVNULL)
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            self.assertEqual(process.returncode, 0)
+            return used.ru_maxrss * 1024
+        scratch = 2500 * 310 * 8
+        self.assertLess(peak_bytes(64) - peak_bytes(1), 63 * scratch / 2)
+
     def test_texts_are_read_as_by_data_item_texts(self):
         """Blanks of every kind at the ends and within, tabs, columns, a table without a header: one checksum."""
         tables = {
@@ -106,6 +130,25 @@ class Vectors(EmbedTest):
         self.check_succeeds(run("embed", self.data, "--width", "5", "--restart"))
         self.assertEqual(read_npy(self.data / "item_language.npy")[0], [20, 5])
         self.assertEqual(self.facts()["model"], "lsa-5")
+
+    def test_links_are_followed(self):
+        self.check_succeeds(self.embed())
+        elsewhere = self.folder / "elsewhere.npy"
+        (self.data / "item_language.npy").rename(elsewhere)
+        (self.data / "item_language.npy").symlink_to(elsewhere)
+        self.check_succeeds(run("embed", self.data, "--width", 5, "--restart"))
+        self.assertTrue((self.data / "item_language.npy").is_symlink())
+        self.assertEqual(read_npy(elsewhere)[0], [20, 5])
+
+    def test_an_item_outside_the_width(self):
+        """Its terms are known, but no other item has them, and the first direction is the others'. There are fewer texts than
+        columns of the decomposition, which is exact then."""
+        data = self.make("few", lambda item: "qqq" if item == 6 else f"red kettle {item % 5}")
+        arguments = ("embed", data, "--width", 1)
+        self.check_refusal(run(*arguments), "items.tsv:8", "shares too little", "--width 1 (1 item: 6)", "a larger --width",
+                           "--allow-empty")
+        self.check_nothing_made(data)
+        self.assertIn("drawn at random    1 item: 6", self.check_succeeds(run(*arguments, "--allow-empty")).stdout)
 
     def test_items_without_text(self):
         self.change_titles(lambda text: text.replace(f"\t{title(3)}\n", "\t\n").replace(f"\t{title(12)}\n", "\t- !\n"))
@@ -236,7 +279,8 @@ class Texts(EmbedTest):
                            other / "items.tsv", "other texts")
         sweep = self.folder / "sweep.toml"
         sweep.write_text(f'data = "{other}"\nout = "{self.folder / "runs"}"\nseeds = [1]\n')
-        self.check_refusal(run("sweep", sweep, "--device", "cpu", "--quiet"), other / "items.tsv", "other texts")
+        self.check_refusal(run("sweep", sweep, "--device", "cpu", "--quiet"), other / "items.tsv", "other texts",
+                           "a sweep cannot")
 
     def test_damaged_descriptions(self):
         facts = self.facts()
@@ -246,7 +290,8 @@ class Texts(EmbedTest):
         (self.data / "item_language.json").write_text(json.dumps({**facts, "texts": 5}))
         self.check_refusal(train(self.data, self.run_folder), "item_language.json", "'texts'", "string")
         (self.data / "item_language.json").write_text(json.dumps({**facts, "text_columns": ["brand"]}))
-        self.check_refusal(train(self.data, self.run_folder), "items.tsv:1", "no column 'brand'")
+        self.check_refusal(train(self.data, self.run_folder), "items.tsv: lacks columns", "brand", "--force")
+        self.assertIn("forced: ", self.check_succeeds(train(self.data, self.run_folder, "--force")).stdout)
 
 
 class Refusals(EmbedTest):
@@ -274,6 +319,16 @@ class Refusals(EmbedTest):
                 self.check_nothing_made()
         (self.data / "items.tsv").write_bytes(good)
         self.check_refusal(self.embed(None, "--text-cols", "brand"), "items.tsv:1", "'brand'", "original_id")
+        for columns in ("title,", ",title", "title,,original_id", ","):
+            self.check_refusal(self.embed(None, "--text-cols", columns), f"--text-cols {columns}", "is missing")
+
+    def test_a_text_that_is_too_long(self):
+        for letters in (2**20, 2**20 + 1):
+            self.change_titles(lambda text: re.sub(r"(?m)^3\t.*$", "3\tit3\t" + "ab " * (letters // 3) + "c" * (letters % 3), text))
+            result = self.embed(None, "--restart")
+            if letters == 2**20:
+                self.check_succeeds(result)
+        self.check_refusal(result, "items.tsv:5", "1048577 bytes, more than 1048576")
 
     def test_widths(self):
         self.check_refusal(run("embed", self.data), "--width 384", "20 directions", "--width 20 or less")
@@ -282,10 +337,55 @@ class Refusals(EmbedTest):
         for width in ("0", "-1", "4097", "many"):
             self.assertNotEqual(run("embed", self.data, "--width", width).returncode, 0)
 
-    def test_a_folder_that_may_not_be_written(self):
-        (self.data / "item_language_basis.safetensors").mkdir()
-        self.check_refusal(self.embed(), "item_language_basis.safetensors", "folder")
-        self.assertFalse((self.data / "item_language.npy").exists())
+    def test_files_that_may_not_be_written(self):
+        """What is there stays, also where it was to be replaced."""
+        self.check_succeeds(self.embed())
+        before = content_of(self.data)
+        for name in MADE:
+            with self.subTest(name):
+                (self.data / name).unlink()
+                (self.data / name).mkdir()
+                self.check_refusal(self.embed(None, "--restart"), name, "folder")
+                (self.data / name).rmdir()
+                (self.data / name).write_bytes(before[name])
+                self.assertEqual(content_of(self.data), before)
+
+    def test_one_at_a_time(self):
+        """Whoever holds the folder: another embed, or data/embed_items.py."""
+        folder = os.open(self.data, os.O_RDONLY)
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        self.check_refusal(self.embed(), self.data, "another process")
+        os.close(folder)
+        held = journal.Journal(self.data / "item_language.npy.journal", {}, self.data)
+        self.check_refusal(self.embed(), self.data, "another process")
+        self.check_nothing_made()
+        os.close(held.folder)
+        self.check_succeeds(self.embed())
+
+    def test_an_unfinished_run_of_embed_items(self):
+        for name in ("item_language.npy.journal", "item_language.npy.part"):
+            file = self.data / name
+            file.write_text("begun")
+            self.check_refusal(self.embed(), file, "embed_items", "--restart")
+            self.assertEqual(file.read_text(), "begun")
+            self.check_nothing_made()
+            self.check_succeeds(self.embed(None, "--restart"))
+            self.assertFalse(file.exists())
+            for made in MADE:
+                (self.data / made).unlink()
+
+    def test_a_basis_without_vectors(self):
+        self.check_succeeds(self.embed())
+        (self.data / "item_language.npy").unlink()
+        basis = self.data / "item_language_basis.safetensors"
+        before = basis.read_bytes()
+        self.check_refusal(self.embed(None, "--seed", 7), basis, "--basis", "--restart")
+        self.assertEqual(basis.read_bytes(), before)
+        self.check_succeeds(self.embed(None, "--basis", basis))
+        self.assertEqual(basis.read_bytes(), before)
+        (self.data / "item_language.npy").unlink()
+        self.check_succeeds(self.embed(None, "--seed", 7, "--restart"))
+        self.assertNotEqual(basis.read_bytes(), before)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import random
 import re
 import resource
 import signal
+import socket
 import struct
 import subprocess
 import time
@@ -448,6 +449,7 @@ class Interruption(EmbedTest):
             self.check_succeeds(embed(*arguments))
             self.check_finished(matrix_bytes(titles))
             self.check_refusal(embed(*arguments), self.target, "is there already", "--restart")
+            (self.data / "item_language_basis.safetensors").write_text("of vectors by rec_engine embed")
             self.check_succeeds(embed(*arguments, "--dtype", "float16", "--restart"))
             self.check_finished(matrix_bytes(titles, "<f2", "e"))
 
@@ -562,6 +564,39 @@ class Endpoint(EmbedTest):
             self.assertEqual(server.requests, [titles[-4:]])
             self.check_finished(matrix_bytes(titles))
 
+    def test_a_refusal_without_its_body(self):
+        """Cut off, or silent after the headers."""
+        with Server(lambda number, texts: (401, {"Content-Length": "100"}, "no")) as server:
+            self.check_refusal(embed(self.data, *server.arguments), server.url, "HTTP 401")
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+            process = subprocess.Popen(command(self.data, "--endpoint", url, "--model", "x", "--timeout", 1),
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+            with silent.accept()[0] as connection:
+                connection.recv(1 << 16)
+                connection.sendall(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 100\r\n\r\n")
+                output, errors = process.communicate(timeout=60)
+        self.check_refusal(subprocess.CompletedProcess([], process.returncode, output, errors), url, "HTTP 401")
+
+    def test_keys_that_cannot_be_sent(self):
+        with Server() as server:
+            for key in ("sec\nret", "sec\u00e9ret", "sec\x7fret", b"sec\xffret"):
+                with self.subTest(key):
+                    environment = {**ENVIRONMENT, "OPENAI_API_KEY": key}
+                    result = embed(self.data, *server.arguments, env=environment)
+                    self.check_refusal(result, "OPENAI_API_KEY", "printable ASCII")
+                    self.assertNotIn("ret", result.stderr.replace("printable", ""))
+            self.check_succeeds(embed(self.data, *server.arguments, env={**ENVIRONMENT, "OPENAI_API_KEY": " key\n"}))
+            self.assertEqual(set(server.keys), {"Bearer key"})
+
+    def test_addresses_that_are_none(self):
+        for url in ("http://[::1/v1", "http://h\u00f6st/v1", "http://host/v\u00e9", "http://host:x/v1", "http://host:99999/v1",
+                    "http://ho st/v1", "http://host/v 1", "http://host/v1\n", "http://:80/v1", "http://a..b/v1", "ftp://host/v1",
+                    f"http://{'a' * 64}/v1", "http://me:word@host/v1", "http:///v1"):
+            with self.subTest(url):
+                result = embed(self.data, "--endpoint", url, "--model", "x")
+                self.check_refusal(result, "--endpoint", "must be a URL")  # one line: none is tried again
+
     def test_nobody_answers(self):
         with Server() as server:
             pass
@@ -595,6 +630,7 @@ class Refusals(EmbedTest):
             b"item\toriginal_id\tname\n0\ta\tx\n": (":1", "no column 'title'", "name"),
             b"0\ta\tx\none\tb\ty\n": (":2", "must begin with an id"),
             b"0\ta\tx\n-1\tb\ty\n": (":2", "must begin with an id"),
+            b"0\ta\tx\n" + b"1" * 5000 + b"\tb\ty\n": (":2", "must begin with an id"),
             b"0\ta\tx\n1\n": (":2", "no tab"),
             b"0\ta\tx\n\n0\tb\ty\n": (":3", "id 0", "line 1"),
             b"0\ta\tx\n2\tb\ty\n": (":2", "id 2", "gap"),
@@ -686,6 +722,8 @@ class Queries(EmbedTest):
                     for word in words:
                         self.assertIn(word, result.stderr)
                     server.requests.clear()
+            self.write_facts(model="lsa-8")
+            self.check_refusal(embed(*arguments, "--restart", "--force"), "item_language.json", "lsa-8", "none of queries yet")
             self.write_facts(width=WIDTH + 1)
             self.check_refusal(embed(*arguments, "--force", "--restart"), "8 wide came", "9 wide")
             (self.data / "item_language.json").write_text("[1]")

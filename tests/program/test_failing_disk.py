@@ -91,6 +91,27 @@ class FullDisk(ProgramTest):
         for name in ("best.safetensors", "last.safetensors"):
             self.assertEqual((self.run_folder / name).read_bytes(), (whole / name).read_bytes(), name)
 
+    def test_vectors_in_the_place_of_others(self):
+        """40 vectors 30 wide, which take more than a page of 4,096 bytes."""
+        data = shutil.copytree(self.data, self.disk / "data")
+        (data / "item_language.npy").unlink()
+        (data / "items.tsv").write_text("".join(f"{i}\tit{i}\tkettle {i * i} of {i}\n" for i in range(40)))
+        self.check_succeeds(run("embed", data, "--width", 30))
+        before = content_of(data)
+        page = os.statvfs(self.disk).f_bsize
+        basis = -(-len(before["item_language_basis.safetensors"]) // page) * page
+        for room, failed in ((0, "item_language.npy"),  # whose header comes first
+                             (page, "item_language_basis.safetensors"),
+                             (page + basis // 2, "item_language_basis.safetensors"),
+                             (page + basis, "item_language.json"), (page + basis + page, "item_language.npy")):
+            with self.subTest(room=room):
+                self.fill(room)
+                result = run("embed", data, "--width", 30, "--seed", 7, "--restart")
+                self.free()
+                self.check_refusal(result, failed, "No space left", "free some space")
+                self.assertEqual(content_of(data), before)
+        self.check_succeeds(run("embed", data, "--width", 30, "--seed", 7, "--restart"))
+
     def test_what_the_other_commands_write(self):
         self.check_succeeds(train(self.data, self.run_folder, *self.settings))
         json_file = self.disk / "metrics.json"

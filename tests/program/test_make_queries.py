@@ -18,7 +18,7 @@ from data_scripts import ENVIRONMENT, LocalServer, ScriptTest
 from engine_program import ROOT, make_dataset, npy_bytes, run, train, vector
 
 sys.path.insert(0, str(ROOT / "data"))
-from query_rules import complaint, names_of, query_of  # noqa: E402
+from query_rules import SENTENCE_END, complaint, names_of, query_of  # noqa: E402
 
 HEADER = "item\toriginal_id\ttitle\n"
 INTERRUPTIONS = 9
@@ -147,6 +147,19 @@ class Rules(unittest.TestCase):
             with self.subTest(answer):
                 self.assertEqual(query_of(answer), query)
                 self.assertIsNone(complaint(query, [], 11))
+
+    def test_long_ones(self):
+        """Each takes milliseconds; by a pattern that looks again from every letter it took minutes."""
+        many = 200_000
+        began = time.monotonic()
+        self.assertIn("characters, more than 800", complaint("I want a " + "x" * many, [], 40))
+        for text in ("x" * many, "." * many, "." + "'" * many, " " * many, "x." * many):
+            self.assertEqual(SENTENCE_END.findall(f"I want it{text}"), [])
+        self.assertEqual(SENTENCE_END.findall("It costs 1.5. And?! more.) Yes"), ["5", "And", "more"])
+        for title in ("(" * many, "a (" * many, "a" + " " * many + "b", "(1 " * many):
+            self.assertEqual(names_of("", f"Red kettle{title}")[0], f"Red kettle{title}")
+        self.assertIn("Red kettle", names_of("", "Red kettle (tea [pot)"))
+        self.assertLess(time.monotonic() - began, 20)
 
 
 class Queries(QueryTest):
@@ -352,8 +365,7 @@ class Interruption(QueryTest):
                                 (["--most-words", 30], "most_words: 40, now 30"), (["--temperature", 0.1], "temperature: None"),
                                 (["--text-cols", "title,original_id"], "text: "),
                                 (["--max-tokens", 9], "max_tokens: None"),
-                                (["--all"], "items: 20 of test.txt, now 20 of items.tsv"),
-                                (["--endpoint", "http://127.0.0.1:1"], "endpoint: ")):
+                                (["--all"], "items: 20 of test.txt, now 20 of items.tsv")):
                 with self.subTest(other):
                     self.check_refusal(make_queries(*arguments, *other), self.journal, word, "--restart")
             items = (self.data / "items.tsv").read_text()
@@ -361,7 +373,8 @@ class Interruption(QueryTest):
             self.check_refusal(make_queries(*arguments), self.journal, "texts: ", "--restart")
             (self.data / "items.tsv").write_text(items)
             self.check_nothing_asked(server)
-            self.check_succeeds(make_queries(*arguments, "--parallel", 4))
+            address = server.url.replace("127.0.0.1", "localhost")  # the same server's
+            self.check_succeeds(make_queries(*arguments, "--parallel", 4, "--endpoint", address))
             self.check_finished()
             self.check_refusal(make_queries(*arguments), self.target, "is there already", "--restart")
 
