@@ -32,7 +32,8 @@ int run_convert(const Options& options) {
   require_free_folder(options.folder);
   DatasetOptions reading;
   reading.allow_overlap = true;  // what stands twice there may stand twice here
-  reading.any_language = true;   // vectors stay where they are
+  reading.allow_owning_all = true;
+  reading.any_language = true;  // vectors stay where they are
   const Dataset data = load_dataset(options.data, reading);
   const int64_t all = data.train.entries() + data.valid.entries() + data.test.entries();
   std::vector<std::string> files;

@@ -17,6 +17,7 @@
 #include "host/commands/commands.h"
 #include "host/dataset/cold_split.h"
 #include "host/dataset/dataset_writer.h"
+#include "host/formats/file_error.h"
 #include "host/formats/unfinished_folder.h"
 #include "host/prepare/filters.h"
 #include "host/prepare/interaction_log.h"
@@ -33,7 +34,8 @@ using Json = nlohmann::ordered_json;
 struct Options {
   std::string path, folder;
   SourceOptions source;
-  std::string title_columns, title_separator = " ";
+  std::string title_columns;
+  std::optional<std::string> title_separator;  // else a blank
   std::string dedup = "first", since, until, core;
   std::optional<double> least_rating;
   int64_t item_once = 1, user_once = 1, most_bad_lines = 0;
@@ -212,7 +214,7 @@ Json options_json(const Options& options) {
   for (size_t c = 0; c < kColumns; ++c)
     add(kColumnOptions[c] + 2, options.source.column[c], !options.source.column[c].empty());
   add("title-cols", options.title_columns, !options.title_columns.empty());
-  add("title-separator", options.title_separator, options.title_separator != " ");
+  if (options.title_separator) json["title-separator"] = *options.title_separator;
   add("delimiter", options.source.delimiter, !options.source.delimiter.empty());
   add("encoding", options.source.encoding, !options.source.encoding.empty());
   add("header", options.source.header > 0, options.source.header != 0);
@@ -290,7 +292,12 @@ int run_prepare(Options options) {
   if (!options.source.column[size_t(Column::split)].empty() && !options.split.empty())
     throw std::invalid_argument(
         "--split-col and --split both say which interactions go where; leave one out");
+  if (options.title_separator && options.title_columns.empty())
+    throw std::invalid_argument(
+        "--title-separator stands between the columns of --title-cols; name these, or leave it "
+        "out");
   require_free_folder(options.folder);
+  options.source.most_bad_lines = options.most_bad_lines;
   options.source.title_columns = words_of(options.title_columns);
   const Source source = find_source(options.path, options.source);
   if (options.split.empty() && source.is_split()) plan.rule = SplitRule::given;
@@ -300,7 +307,7 @@ int run_prepare(Options options) {
   InteractionLog& log = reading.log;
   std::vector<std::string> title = std::move(reading.item_title);
   if (source.items) {
-    Titles titles = read_titles(*source.items, log.items, options.title_separator,
+    Titles titles = read_titles(*source.items, log.items, options.title_separator.value_or(" "),
                                 options.most_bad_lines, reading.bad_lines);
     title = std::move(titles.title);
     reading.sources.push_back(titles.source);
@@ -311,6 +318,10 @@ int run_prepare(Options options) {
   add_reading(reading, options, steps);
   filter(log, options, steps);
   SplitLog parts = split(log, plan);
+  if (plan.rule == SplitRule::given && parts.train.entries() == 0)
+    throw FileError(options.path,
+                    "has no interaction in its part train that is kept, and nothing to train on; "
+                    "give --split 4:3:3 to split all of it anew");
   steps.add("--split " + options.split, parts.without_training,
             parts.train.entries() + parts.valid.entries() + parts.test.entries(),
             int64_t(parts.user_of.size()), int64_t(parts.item_of.size()));

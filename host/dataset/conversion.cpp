@@ -7,16 +7,17 @@
 #include <utility>
 
 #include "host/dataset/dataset_writer.h"
+#include "host/formats/blanks.h"
 #include "host/formats/excerpt.h"
 #include "host/formats/file_error.h"
+#include "host/formats/file_names.h"
 #include "host/formats/text_file.h"
 #include "host/formats/unfinished_folder.h"
 
 namespace rec {
 namespace {
 
-constexpr std::array<std::pair<Split, const char*>, 3> kSplits = {
-    {{Split::train, "train"}, {Split::valid, "valid"}, {Split::test, "test"}}};
+constexpr std::array<Split, 3> kSplits = {Split::train, Split::valid, Split::test};
 
 // What no id of a format may be.
 struct IdRule {
@@ -25,8 +26,19 @@ struct IdRule {
 };
 
 bool has_carriage_return(std::string_view id) { return id.find('\r') != std::string_view::npos; }
-bool has_blank(std::string_view id) { return id.find(' ') != std::string_view::npos; }
+bool has_blank(std::string_view id) {
+  return std::any_of(kBlanks.begin(), kBlanks.end(), [&](std::string_view blank) {
+    return id.find(blank) != std::string_view::npos;
+  });
+}
 bool begins_quoted(std::string_view id) { return id.starts_with('"'); }
+// What pandas.read_csv takes for a missing value, which RecBole drops with its whole line.
+bool is_missing_value(std::string_view id) {
+  constexpr std::array<std::string_view, 18> kMissing = {
+      "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
+      "<NA>", "N/A",      "NA",  "NULL",    "NaN",      "None", "n/a",  "nan",    "null"};
+  return std::find(kMissing.begin(), kMissing.end(), id) != kMissing.end();
+}
 
 void require_ids(const Dataset& data, OtherFormat format) {
   std::vector<IdRule> rules = {
@@ -35,10 +47,14 @@ void require_ids(const Dataset& data, OtherFormat format) {
     rules.push_back({has_blank,
                      "holds a blank, which stands between the columns of LightGCN's lists; choose "
                      "--to csv or --to recbole"});
-  if (format == OtherFormat::recbole)
+  if (format == OtherFormat::recbole) {
     rules.push_back({begins_quoted,
                      "begins with a quote, which RecBole takes for the beginning of quoted text; "
                      "choose --to csv"});
+    rules.push_back({is_missing_value,
+                     "is what RecBole takes for a missing value, and it drops such lines; give it "
+                     "another id, or choose --to csv"});
+  }
   for (const auto& [file, table] :
        {std::pair{"/users.tsv", &data.user_table}, std::pair{"/items.tsv", &data.item_table}})
     for (const std::string& id : table->original_id)
@@ -71,8 +87,8 @@ class Conversion {
       : data_(data), folder_(folder), told_(told) {}
 
   void to_recbole(const std::string& name) {
-    for (const auto& [split, word] : kSplits) {
-      TextFile file(path_of(fmt::format("{}.{}.inter", name, word)));
+    for (const Split split : kSplits) {
+      TextFile file(path_of(fmt::format("{}.{}{}", name, name_of(split), kAtomicInteractions)));
       file.add("user_id:token\titem_id:token\n");
       for_each_interaction(split, [&](int64_t user, int32_t item) {
         file.add("{}\t{}\n", data_.user_name(user), data_.item_name(item));
@@ -80,7 +96,7 @@ class Conversion {
       file.commit();
     }
     if (data_.item_table.size() == 0) return;
-    TextFile file(path_of(name + ".item"));
+    TextFile file(path_of(fmt::format("{}{}", name, kAtomicItems)));
     file.add("item_id:token\ttitle:token_seq\n");
     for (int64_t i = 0; i < data_.items; ++i)
       file.add("{}\t{}\n", data_.item_name(i), title_of_recbole(data_.item_title(i)));
@@ -88,24 +104,25 @@ class Conversion {
   }
 
   void to_lightgcn() {
-    for (const auto& [split, word] : kSplits) {
+    for (const Split split : kSplits) {
       const HostCsr& rows = data_.split(split);
       if (split == Split::valid && rows.entries() == 0) continue;
       // LightGCN's own reader fails at a user without items.
-      write_split(path_of(fmt::format("{}.txt", word)), rows.view(), /*empty_too=*/false);
+      write_split(path_of(kSplitFiles[size_t(split)]), rows.view(), /*empty_too=*/false);
       tell(rows.entries());
     }
-    write_list("user_list.txt", data_.users, &Dataset::user_name);
-    write_list("item_list.txt", data_.items, &Dataset::item_name);
+    write_list(kUserList, data_.users, &Dataset::user_name);
+    write_list(kItemList, data_.items, &Dataset::item_name);
     write_titles();
   }
 
   void to_csv() {
-    TextFile file(path_of("interactions.csv"));
+    TextFile file(path_of(kCsvInteractions));
     file.add("user_id,item_id,split\n");
-    for (const auto& [split, word] : kSplits)
-      for_each_interaction(split, [&, word = word](int64_t user, int32_t item) {
-        file.add("{},{},{}\n", quoted(data_.user_name(user)), quoted(data_.item_name(item)), word);
+    for (const Split split : kSplits)
+      for_each_interaction(split, [&](int64_t user, int32_t item) {
+        file.add("{},{},{}\n", quoted(data_.user_name(user)), quoted(data_.item_name(item)),
+                 name_of(split));
       });
     file.commit();
     write_titles();
@@ -114,9 +131,11 @@ class Conversion {
   std::vector<std::string> names() && { return std::move(names_); }
 
  private:
-  std::string path_of(const std::string& name) {
-    names_.push_back(name);
-    return folder_ + "/" + name;
+  static std::string_view name_of(Split split) { return kSplitNames[size_t(split)]; }
+
+  std::string path_of(std::string_view name) {
+    names_.emplace_back(name);
+    return folder_ + "/" + names_.back();
   }
 
   void tell(int64_t more) {
@@ -136,17 +155,17 @@ class Conversion {
     }
   }
 
-  void write_list(const std::string& name, int64_t count,
-                  std::string (Dataset::*name_of)(int64_t) const) {
+  void write_list(std::string_view name, int64_t count,
+                  std::string (Dataset::*called)(int64_t) const) {
     TextFile file(path_of(name));
     file.add("org_id remap_id\n");
-    for (int64_t n = 0; n < count; ++n) file.add("{} {}\n", (data_.*name_of)(n), n);
+    for (int64_t n = 0; n < count; ++n) file.add("{} {}\n", (data_.*called)(n), n);
     file.commit();
   }
 
   void write_titles() {
     if (data_.item_table.size() == 0) return;
-    TextFile file(path_of("items.csv"));
+    TextFile file(path_of(kCsvItems));
     file.add("item_id,title\n");
     for (int64_t i = 0; i < data_.items; ++i)
       file.add("{},{}\n", quoted(data_.item_name(i)), quoted(data_.item_title(i)));

@@ -20,7 +20,8 @@ enum class OtherFormat { recbole, lightgcn, csv };
 // Writes the files of `format` into a folder that appears whole or not at all, and only where
 // require_free_folder() (unfinished_folder.h) lets it. name: NAME of recbole. told(interactions
 // written) comes now and then. Throws FileError for ids that the format cannot hold: a carriage
-// return in any of them, a blank in lightgcn, a quote at the beginning in recbole.
+// return in any of them, a blank of any alphabet in lightgcn, a quote at the beginning in recbole, and
+// there what pandas takes for a missing value, such as NA.
 // Returns the files' names.
 std::vector<std::string> convert_dataset(const Dataset& data, OtherFormat format,
                                          const std::string& name, const std::string& folder,

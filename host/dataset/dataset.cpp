@@ -406,7 +406,7 @@ Dataset load_dataset(const std::string& path, const DatasetOptions& options) {
   for (HostCsr* split : {&data.train, &data.valid, &data.test})
     widen(*split, data.users, data.items);
 
-  for (int64_t u = 0; u < data.users; ++u)
+  for (int64_t u = 0; u < data.users && !options.allow_owning_all; ++u)
     if (distinct_items(data.train.view(), u) >= data.items)
       throw FileError(train_file.string(),
                       "user " + std::to_string(u) + " owns all " + std::to_string(data.items) +

@@ -12,7 +12,7 @@
 #include <system_error>
 
 #include "host/formats/file_error.h"
-#include "host/formats/mapped_file.h"
+#include "host/formats/place.h"
 
 namespace rec {
 namespace {
@@ -20,21 +20,6 @@ namespace {
 std::string folder_of(const std::string& path) {
   const std::string folder = std::filesystem::path(path).parent_path().string();
   return folder.empty() ? "." : folder;
-}
-
-constexpr std::string_view kPart = ".part";  // and the writing process's number
-
-// Where a path leads: its links are followed, also to a file that is not there yet.
-std::string without_links(const std::string& path) {
-  constexpr int kMostLinks = 40;  // as the system's own
-  std::filesystem::path place(path);
-  for (int links = 0; links < kMostLinks; ++links) {
-    std::error_code not_a_link;
-    const std::filesystem::path target = std::filesystem::read_symlink(place, not_a_link);
-    if (not_a_link) return place.string();
-    place = place.parent_path() / target;
-  }
-  throw FileError(path, "is a link that leads to no file; name another file");
 }
 
 enum class Place { free, file, folder, device, standard_output };
@@ -65,7 +50,7 @@ AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
     file_ = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC);
   } else {
     path_ = without_links(path_);
-    temporary_ = path_ + std::string(kPart) + std::to_string(::getpid());
+    temporary_ = name_while_written(path_);
     file_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   }
   if (file_ < 0) fail(temporary_.empty() ? "be opened" : "be made");
@@ -134,7 +119,8 @@ void remove_leftovers_of(const std::string& path) {
     const char* last = name.data() + name.size();
     const auto [rest, error] = std::from_chars(name.data() + prefix.size(), last, process);
     const bool is_number = error == std::errc() && rest == last && process > 0;
-    if (is_number && ::kill(process, 0) != 0 && errno == ESRCH) fs::remove(entry->path(), ignored);
+    if (is_number && ::kill(process, 0) != 0 && errno == ESRCH)
+      fs::remove_all(entry->path(), ignored);
   }
 }
 

@@ -32,7 +32,7 @@ class AtomicFile {
 
 void write_whole_file(const std::string& path, std::string_view bytes);
 
-// Removes the halves of this file that processes no longer
+// Removes the halves of this file, or folder, that processes no longer
 // alive were writing when they were killed.
 void remove_leftovers_of(const std::string& path);
 

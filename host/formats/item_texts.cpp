@@ -4,9 +4,9 @@
 #include <zlib.h>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 
+#include "host/formats/blanks.h"
 #include "host/formats/file_error.h"
 #include "host/formats/id_table.h"
 #include "host/formats/lines.h"
@@ -16,15 +16,6 @@ namespace rec {
 namespace {
 
 const std::vector<std::string> kColumns = {"item", "original_id", "title"};  // without a header
-
-// Those that Python's str.strip() takes, in UTF-8.
-constexpr std::array<std::string_view, 29> kBlanks = {
-    "\t",           "\n",           "\v",           "\f",           "\r",
-    "\x1C",         "\x1D",         "\x1E",         "\x1F",         " ",
-    "\xC2\x85",     "\xC2\xA0",     "\xE1\x9A\x80", "\xE2\x80\x80", "\xE2\x80\x81",
-    "\xE2\x80\x82", "\xE2\x80\x83", "\xE2\x80\x84", "\xE2\x80\x85", "\xE2\x80\x86",
-    "\xE2\x80\x87", "\xE2\x80\x88", "\xE2\x80\x89", "\xE2\x80\x8A", "\xE2\x80\xA8",
-    "\xE2\x80\xA9", "\xE2\x80\xAF", "\xE2\x81\x9F", "\xE3\x80\x80"};
 
 std::string_view without_blanks(std::string_view text) {
   const auto strip = [&](auto begins_or_ends, auto take) {

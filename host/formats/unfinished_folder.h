@@ -4,7 +4,8 @@
 
 namespace rec {
 
-// Refuses a folder that is there already, unless it is empty.
+// Refuses a folder that is there already, unless it is empty and can give way to another: not the
+// current one, nor one that something is mounted on. Links are followed.
 void require_free_folder(const std::string& folder);
 
 class UnfinishedFolder {

@@ -53,6 +53,17 @@ int column_named(const Header& header, const Names& known) {
   return -1;
 }
 
+// The next record that can be read; each that cannot takes one from bad_lines_left.
+bool next_readable(RecordReader& reader, int64_t& bad_lines_left) {
+  for (;;) {
+    try {
+      return reader.next();
+    } catch (const FileError&) {
+      if (!reader.can_go_on() || bad_lines_left-- <= 0) throw;
+    }
+  }
+}
+
 }  // namespace
 
 int known_column(const Header& header, Column column) {
@@ -108,26 +119,28 @@ bool is_number(const std::string& text) {
 }
 
 std::vector<std::vector<std::string>> first_records(const std::string& path, const Dialect& dialect,
-                                                    size_t most) {
+                                                    size_t most, int64_t most_bad_lines) {
   RecordReader reader(path, dialect);
   std::vector<std::vector<std::string>> records;
-  while (records.size() < most && reader.next())
+  int64_t none_left = 0;
+  while (records.size() < most &&
+         next_readable(reader, records.empty() ? none_left : most_bad_lines))
     records.emplace_back(reader.fields().begin(), reader.fields().end());
   if (records.empty()) throw FileError(path, "is empty; it must hold interactions or items");
   return records;
 }
 std::vector<std::string> first_record(const std::string& path, const Dialect& dialect) {
-  return first_records(path, dialect, 1)[0];
+  return first_records(path, dialect, 1, 0)[0];
 }
 
-Header keys_of(const std::string& path, const Dialect& dialect) {
+Header keys_of(const std::string& path, const Dialect& dialect, int64_t most_bad_lines) {
   constexpr int kLines = 1000;
   constexpr size_t kMostKeys = 1000;
   RecordReader reader(path, dialect);
   std::vector<std::pair<std::string, int>> keys;  // and how many objects have it
   std::map<std::string, size_t, std::less<>> place;
   int lines = 0;
-  for (; lines < kLines && reader.next(); ++lines)
+  for (; lines < kLines && next_readable(reader, most_bad_lines); ++lines)
     for (const std::string_view key : reader.fields()) {
       const auto [known, is_new] = place.emplace(std::string(key), keys.size());
       if (is_new) keys.emplace_back(key, 0);

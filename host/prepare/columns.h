@@ -25,8 +25,8 @@ struct Header {
 };
 
 // The keys of a file of objects: of its first lines, as not every object has them all. First those
-// that most objects have, as they come.
-Header keys_of(const std::string& path, const Dialect& dialect);
+// that most objects have, as they come. Passes over so many bad lines.
+Header keys_of(const std::string& path, const Dialect& dialect, int64_t most_bad_lines);
 
 // The column that goes by one of the usual names, or -1; what stands in every object goes first.
 int known_column(const Header& header, Column column);
@@ -40,9 +40,9 @@ int chosen_column(const std::string& path, const std::vector<std::string>& heade
                   const std::string& wanted, const char* option);
 
 // The first records of a file, so many at most and one at least. Throws FileError where there is
-// none.
+// none. Passes over so many bad lines, but not the first, which may be a header.
 std::vector<std::vector<std::string>> first_records(const std::string& path, const Dialect& dialect,
-                                                    size_t most);
+                                                    size_t most, int64_t most_bad_lines);
 std::vector<std::string> first_record(const std::string& path, const Dialect& dialect);
 
 bool is_number(const std::string& text);

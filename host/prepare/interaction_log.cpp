@@ -12,6 +12,7 @@
 
 #include "host/formats/excerpt.h"
 #include "host/formats/file_error.h"
+#include "host/formats/file_names.h"
 #include "host/formats/id_line.h"
 #include "host/formats/mapped_file.h"
 #include "host/prepare/numbered_ids.h"
@@ -41,14 +42,13 @@ int64_t time_of(const RecordReader& reader, std::string_view text) {
 }
 
 Split split_named(const RecordReader& reader, std::string_view name) {
-  if (name == "train") return Split::train;
-  if (name == "valid") return Split::valid;
-  if (name != "test")
+  const auto* known = std::find(kSplitNames.begin(), kSplitNames.end(), name);
+  if (known == kSplitNames.end())
     reader.refuse(
         fmt::format("the split '{}' is none of train, valid and test; with --split the "
                     "column is not looked at",
                     excerpt(name)));
-  return Split::test;
+  return Split(known - kSplitNames.begin());
 }
 
 void require_id(const RecordReader& reader, std::string_view id, const char* what) {

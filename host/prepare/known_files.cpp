@@ -1,9 +1,10 @@
 #include "host/prepare/known_files.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <filesystem>
-#include <utility>
 
 #include "host/prepare/byte_source.h"
 
@@ -28,8 +29,10 @@ const std::array<KnownItems, 5> kItemFiles = {{
     {"BX-Book-Ratings.csv", "BX_Books.csv", kBooks, true},
 }};
 
-constexpr std::array<std::pair<std::string_view, Split>, 3> kSplitEnds = {
-    {{".train.inter", Split::train}, {".valid.inter", Split::valid}, {".test.inter", Split::test}}};
+// ".train.inter"
+std::string end_of(size_t split) {
+  return fmt::format(".{}{}", kSplitNames[split], kAtomicInteractions);
+}
 
 template <class Files>
 auto file_named(const Files& files, std::string_view name) {
@@ -48,21 +51,22 @@ const KnownItems* known_items(std::string_view name) { return file_named(kItemFi
 bool belong_together(std::string_view interactions, std::string_view items) {
   for (const KnownItems& each : kItemFiles)
     if (each.beside == interactions && each.name == items) return true;
-  if (is_recbole(interactions)) return items == recbole_stem(interactions) + ".item";
+  if (is_recbole(interactions))
+    return items == recbole_stem(interactions) + std::string(kAtomicItems);
   return (interactions == kCsvInteractions || interactions == kSplitFiles[0]) && items == kCsvItems;
 }
 
-bool is_recbole(std::string_view name) { return name.ends_with(".inter"); }
+bool is_recbole(std::string_view name) { return name.ends_with(kAtomicInteractions); }
 
 std::optional<Split> recbole_split(std::string_view name) {
-  for (const auto& [end, split] : kSplitEnds)
-    if (name.ends_with(end)) return split;
+  for (size_t split = 0; split < kSplitNames.size(); ++split)
+    if (name.ends_with(end_of(split))) return Split(split);
   return std::nullopt;
 }
 
 std::string recbole_stem(std::string_view name) {
-  for (const auto& [end, split] : kSplitEnds)
-    if (name.ends_with(end)) return std::string(name.substr(0, name.size() - end.size()));
+  if (const std::optional<Split> split = recbole_split(name))
+    return std::string(name.substr(0, name.size() - end_of(size_t(*split)).size()));
   return std::string(name.substr(0, name.rfind('.')));
 }
 

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "host/dataset/dataset.h"
+#include "host/formats/file_names.h"
 #include "host/prepare/record_reader.h"
 
 namespace rec {
@@ -39,10 +40,5 @@ std::string recbole_stem(std::string_view name);
 
 // Of a path: without its folder, and without the ending of a compressed file.
 std::string plain_file_name(const std::string& path);
-
-// Of lines of a user and her items, in numbers.
-inline constexpr std::string_view kSplitFiles[] = {"train.txt", "valid.txt", "test.txt"};
-// What `rec_engine convert --to csv` writes.
-inline constexpr std::string_view kCsvInteractions = "interactions.csv", kCsvItems = "items.csv";
 
 }  // namespace rec

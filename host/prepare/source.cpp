@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
 
 #include "host/formats/excerpt.h"
 #include "host/formats/file_error.h"
@@ -31,10 +30,11 @@ std::string delimiter_of(const std::string& path) {
       ++found;
     return found;
   };
-  for (const char* each : {"\t", ";", "|", " "})
+  for (const char* each : {"\t", ";", "|"})
     if (count(each) > count(best)) best = each;
   const int64_t colons = count("::");
-  return colons > 0 && (colons > 1 || count(best) == 0) && colons >= count(best) ? "::" : best;
+  if (colons > 0 && (colons > 1 || count(best) == 0) && colons >= count(best)) return "::";
+  return count(best) == 0 && count(" ") > 0 ? " " : best;  // names of columns may hold blanks
 }
 
 void apply(const SourceOptions& options, Dialect& dialect, bool& has_header) {
@@ -121,11 +121,12 @@ void guess_dialect(InteractionFile& file, const SourceOptions& options) {
                     });
   if (file.has_header) return;
   if (options.format == "auto" && delimiter == " " &&
-      std::count(std::begin(kSplitFiles), std::end(kSplitFiles), plain_file_name(file.path)) > 0)
+      std::count(kSplitFiles.begin(), kSplitFiles.end(), plain_file_name(file.path)) > 0)
     throw FileError(file.path, 1,
                     "may hold a user and all her items on a line: then name the folder it lies in; "
                     "if a line is one interaction, give --format csv");
-  const std::vector<std::string> second = first_records(file.path, file.dialect, 2).back();
+  const std::vector<std::string> second =
+      first_records(file.path, file.dialect, 2, options.most_bad_lines).back();
   for (size_t c = 0; c < std::min(first.size(), second.size()); ++c)
     if (!is_number(first[c]) && is_number(second[c]))
       throw FileError(
@@ -175,7 +176,7 @@ InteractionFile interaction_file(const std::string& path, const SourceOptions& o
     file.dialect.objects = true;
     file.dialect.latin1 = options.encoding == "latin1";
     file.has_header = false;
-    const Header keys = keys_of(path, file.dialect);
+    const Header keys = keys_of(path, file.dialect, options.most_bad_lines);
     file.dialect.keys = keys.names;
     find_columns(file, keys, true, options);
     keep_keys(file.dialect.keys, file.place);
@@ -213,7 +214,9 @@ bool is_utf8(const std::string& path, Dialect dialect) {
   return true;
 }
 
-ItemFile item_file(const std::string& path, const SourceOptions& options) {
+// Where nobody asks for the file (must_fit), none that does not name its ids and titles as such.
+std::optional<ItemFile> item_file(const std::string& path, const SourceOptions& options,
+                                  bool must_fit) {
   ItemFile file{path, {}, true, -1, {}};
   const std::string name = plain_file_name(path);
   const KnownItems* known = known_items(name);
@@ -223,23 +226,26 @@ ItemFile item_file(const std::string& path, const SourceOptions& options) {
   } else if (known != nullptr) {
     file.dialect = known->dialect;
     file.has_header = known->has_header;
-  } else if (name.ends_with(".item")) {
+  } else if (name.ends_with(kAtomicItems)) {
     file.dialect = kTab;
   } else {
     file.dialect.delimiter = delimiter_of(path);
     file.dialect.quotes = file.dialect.delimiter != "::";
     const std::vector<std::string> first = first_record(path, file.dialect);
     file.has_header = known_id_column(first) >= 0 || known_title_column(first) >= 0;
+    if (!must_fit && !file.has_header) return std::nullopt;
   }
   if (!options.encoding.empty())
     file.dialect.latin1 = options.encoding == "latin1";
   else if (file.dialect.latin1 && is_utf8(path, file.dialect))
     file.dialect.latin1 = false;
   const bool objects = file.dialect.objects, is_named = file.has_header || objects;
-  const Header header = objects ? keys_of(path, file.dialect) : first_record(path, file.dialect);
+  const Header header = objects ? keys_of(path, file.dialect, options.most_bad_lines)
+                                : first_record(path, file.dialect);
   const std::vector<std::string>& first = header.names;
   if (objects) file.dialect.keys = first;
   file.id = is_named ? known_id_column(header) : 0;
+  if (!must_fit && is_named && (file.id < 0 || known_title_column(header) < 0)) return std::nullopt;
   if (file.id < 0)
     throw FileError(path, 1,
                     fmt::format("names no column of item ids that is known, such as item_id; its "
@@ -299,9 +305,8 @@ InteractionFile numbered_file(const std::string& path, const SourcePaths& paths)
   };
   file.name[size_t(Column::user)] = named("the first number", paths.user_ids);
   file.name[size_t(Column::item)] = named("each further number", paths.item_ids);
-  const auto* name =
-      std::find(std::begin(kSplitFiles), std::end(kSplitFiles), plain_file_name(path));
-  file.split = Split(name - std::begin(kSplitFiles));
+  const auto* name = std::find(kSplitFiles.begin(), kSplitFiles.end(), plain_file_name(path));
+  file.split = Split(name - kSplitFiles.begin());
   return file;
 }
 
@@ -324,9 +329,15 @@ Source find_source(const std::string& path, const SourceOptions& options) {
   std::string items = options.items;
   if (items.empty() && paths.numbered != "dataset")
     items = items_beside(paths.interactions.front());
-  if (!items.empty()) source.items = item_file(items, options);
+  const bool must_fit = !options.items.empty() || !options.title_columns.empty();
+  if (!items.empty()) source.items = item_file(items, options, must_fit);
   if (items.empty() && !options.title_columns.empty())
     throw FileError(path, "has no file of items beside it for --title-cols; name one with --items");
+  if (!paths.numbered.empty() && !source.items && !options.encoding.empty())
+    throw FileError(
+        path,
+        "holds numbers, and tables and lists in UTF-8: --encoding is of a file of items "
+        "alone there; leave it out");
   return source;
 }
 

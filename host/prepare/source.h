@@ -63,6 +63,7 @@ struct SourceOptions {
   std::string delimiter;                     // "": as found
   std::string encoding;                      // "utf-8", "latin1"; "": as the format has it
   int header = 0;                            // 1: the first line names columns; -1: it does not
+  int64_t most_bad_lines = 0;  // passed over behind the first line while columns are found
 };
 
 extern const std::vector<std::string> kSourceFormats;

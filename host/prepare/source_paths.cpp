@@ -15,15 +15,33 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<std::string> files_in(const std::string& folder) {
+std::vector<std::string> files_in(const std::string& folder, std::error_code& failed) {
   std::vector<std::string> files;
-  std::error_code failed;
   for (fs::directory_iterator entry(folder, failed), end; !failed && entry != end;
-       entry.increment(failed))
-    if (entry->is_regular_file()) files.push_back(entry->path().string());
-  if (failed) throw FileError(folder, "cannot be read (" + failed.message() + ")");
+       entry.increment(failed)) {
+    std::error_code leads_nowhere;  // a link may
+    if (entry->is_regular_file(leads_nowhere)) files.push_back(entry->path().string());
+  }
   std::sort(files.begin(), files.end());
   return files;
+}
+std::vector<std::string> files_in(const std::string& folder) {
+  std::error_code failed;
+  std::vector<std::string> files = files_in(folder, failed);
+  if (failed) throw FileError(folder, "cannot be read (" + failed.message() + ")");
+  return files;
+}
+
+// The file of that name, plain or compressed; "" where there is none.
+std::string file_called(const std::string& folder, std::string_view name) {
+  std::string found;
+  for (const std::string& file : files_in(folder)) {
+    if (plain_file_name(file) != name) continue;
+    if (!found.empty())
+      throw FileError(folder, fmt::format("holds one file twice: {}, {}; leave one", found, file));
+    found = file;
+  }
+  return found;
 }
 
 // The paths of train, valid and test of one name, as far as they are there.
@@ -49,10 +67,9 @@ SourcePaths numbered_paths(const std::string& path, const std::string& format) {
   std::error_code ignored;
   const std::string tree = path + "/cf_data";
   const std::string folder = fs::is_directory(tree, ignored) ? tree : path;
-  const auto if_there = [](const std::string& file) { return is_there(file) ? file : ""; };
   SourcePaths paths;
-  paths.user_ids = if_there(folder + "/user_list.txt");
-  paths.item_ids = if_there(folder + "/item_list.txt");
+  paths.user_ids = file_called(folder, kUserList);
+  paths.item_ids = file_called(folder, kItemList);
   const bool has_list = !paths.user_ids.empty() || !paths.item_ids.empty();
   if (format == "lightgcn" && !has_list)
     throw FileError(folder,
@@ -60,13 +77,15 @@ SourcePaths numbered_paths(const std::string& path, const std::string& format) {
                     "leave the option out");
   paths.numbered = is_numbered(format) ? format : has_list ? "lightgcn" : "dataset";
   if (paths.numbered == "dataset") {
-    paths.user_ids = if_there(path + "/users.tsv");
-    paths.item_ids = if_there(path + "/items.tsv");
+    paths.user_ids = file_called(path, "users.tsv");
+    paths.item_ids = file_called(path, "items.tsv");
   }
   for (const std::string_view name : kSplitFiles)
-    if (const std::string file = folder + "/" + std::string(name);
-        is_there(file) || name == kSplitFiles[0])
+    if (const std::string file = file_called(folder, name); !file.empty())
       paths.interactions.push_back(file);
+    else if (name == kSplitFiles[0])
+      throw FileError(fmt::format("{}/{}", folder, name),
+                      "cannot be opened: there is no such file; a dataset needs it");
   return paths;
 }
 
@@ -98,7 +117,8 @@ SourcePaths find_paths(const std::string& path, const std::string& format) {
   SourcePaths paths;
   paths.interactions = is_folder ? known_in(path) : std::vector{path};
   if (paths.interactions.empty()) {
-    const bool is_dataset = is_there(path + "/train.txt") || is_there(path + "/cf_data");
+    const bool is_dataset =
+        !file_called(path, kSplitFiles[0]).empty() || is_there(path + "/cf_data");
     if (is_dataset && format == "auto") return numbered_paths(path, format);
     throw FileError(
         path, is_dataset
@@ -113,7 +133,8 @@ SourcePaths find_paths(const std::string& path, const std::string& format) {
 std::string items_beside(const std::string& interactions) {
   const fs::path place(interactions);
   const std::string folder = place.parent_path().empty() ? "." : place.parent_path().string();
-  for (const std::string& file : files_in(folder))
+  std::error_code ignored;  // of a folder that may not be listed a file can be read all the same
+  for (const std::string& file : files_in(folder, ignored))
     if (belong_together(plain_file_name(interactions), plain_file_name(file))) return file;
   return "";
 }

@@ -726,7 +726,7 @@ class CommandsOnARun(ProgramTest):
             self.assertEqual(splits["test"][user], own["test"] | moved)
         self.assertEqual((cold / "items.tsv").read_text(), (self.data / "items.tsv").read_text())
         self.assertEqual(read_npy(cold / "item_language.npy"), read_npy(self.data / "item_language.npy"))
-        self.assertEqual([file.name for file in self.folder.glob("cold.part*")], [])
+        self.assertEqual([file.name for file in self.folder.glob("cold.unfinished*")], [])
         content = content_of(cold)
         self.check_refusal(run(*made), "is there already", "--out")
         self.assertEqual(content_of(cold), content)

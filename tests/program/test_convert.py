@@ -1,10 +1,12 @@
 """rec_engine convert: a dataset in the files of other programs, read here as those programs read them, and back by prepare."""
 
 import csv
+import os
 import shutil
+import subprocess
 import unittest
 
-from engine_program import ROOT, ProgramTest, content_of, make_dataset, run
+from engine_program import PROGRAM, ROOT, ProgramTest, content_of, make_dataset, run
 from test_prepare import PARTS, parts_of, prepare, table_of, write_files
 
 FORMATS = ("recbole", "lightgcn", "csv")
@@ -126,12 +128,22 @@ class OtherPrograms(ConvertTest):
 
 
 class RoundTrips(ConvertTest):
-    def check_back(self, back, titles):
+    def check_back(self, back, titles, users_lose_titles=True):
         for part, pairs in parts_of(back).items():
             self.assertEqual(len(pairs), len(pairs_of(part)))
             self.assertEqual(set(pairs), pairs_of(part), part)
         items, named = table_of(back, "items.tsv")
         self.assertEqual(dict(zip(items, named)), titles)
+        users, named = table_of(back, "users.tsv")
+        self.assertEqual(set(users), set(USERS))
+        self.assertEqual(named, users if users_lose_titles else [f"user {USERS.index(user)}" for user in users])
+
+    def test_users_of_untrained_items_alone_leave(self):
+        data = write_files(self.folder / "few", {"train.txt": "0 0 1\n1 1\n", "valid.txt": "2 2\n", "users.tsv": "0\ta\n1\tb\n2\tc\n"})
+        for to in FORMATS:
+            with self.subTest(to):
+                back, _ = self.prepared(self.converted(data, to))
+                self.assertEqual(table_of(back, "users.tsv")[0], ["a", "b"])
 
     def test_every_format(self):
         data = write_files(self.folder / "odd", odd_files())
@@ -168,7 +180,7 @@ class RoundTrips(ConvertTest):
             self.check_back(back, titles)
         back, result = self.prepared(data)
         self.assertTrue(result.stdout.startswith("dataset"), result.stdout)
-        self.check_back(back, {**titles, "-5": "-5"})
+        self.check_back(back, {**titles, "-5": "-5"}, users_lose_titles=False)
 
     def test_the_bundled_dataset(self):
         """Interactions of items that nobody has in train leave when it comes back, as prepare says."""
@@ -186,6 +198,13 @@ class RoundTrips(ConvertTest):
                 self.assertEqual(dict(zip(*table_of(back, "items.tsv"))), {item: titles[item] for item in trained})
 
 
+# What pandas.read_csv takes for a missing value by default; an empty id is no id here.
+MISSING = ["#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA", "NULL", "NaN",
+           "None", "n/a", "nan", "null"]
+# Some that str.split() splits at, and that end no line of a refusal.
+BLANKS = [" ", "\x1f", "\xa0", "\u1680", "\u2003", "\u202f", "\u205f", "\u3000"]
+
+
 def with_id(where, id):
     """The odd dataset with this id in the place of the fourth user or item."""
     if where == "users":
@@ -199,6 +218,10 @@ REFUSED = [
     ("a blank in an item's id", with_id("items", "x y"), "lightgcn", [], ["items.tsv", "'x y'", "blank"]),
     ("a quote before a user's id", with_id("users", '"u"'), "recbole", [], ["users.tsv", "'\"u\"'", "quote", "--to csv"]),
     ("a quote before an item's id", with_id("items", '"x'), "recbole", [], ["items.tsv", "'\"x'", "quote"]),
+    *[(f"{word} for a user's id", with_id("users", word), "recbole", [], ["users.tsv", f"'{word}'", "missing value", "--to csv"])
+      for word in MISSING],
+    ("NA for an item's id", with_id("items", "NA"), "recbole", [], ["items.tsv", "'NA'", "missing value"]),
+    *[(f"a blank {blank!r} in an id", with_id("users", f"u{blank}3"), "lightgcn", [], ["users.tsv", "blank"]) for blank in BLANKS],
     ("a carriage return in an id, CSV", with_id("items", "x\ry"), "csv", [], ["items.tsv", "carriage return"]),
     ("a carriage return in an id, RecBole", with_id("users", "x\ry"), "recbole", [], ["users.tsv", "carriage return"]),
     ("a name where none is", odd_files(), "csv", ["--name", "odd"], ["--name", "--to recbole alone"]),
@@ -240,13 +263,56 @@ class BadInput(ConvertTest):
                            (data / "train.txt/out", ["train.txt/out"])):
             self.check_refused(data, out, ["--to", "csv"], words)
         self.assertEqual(content_of(data), before)
-        empty = self.folder / "empty"
+        for name in ("empty/", "to_empty", "dangling", "not/there/../yet"):
+            empty = self.folder / "empty"
+            shutil.rmtree(empty, ignore_errors=True)
+            empty.mkdir()
+            for link, target in (("to_empty", empty), ("dangling", "later")):
+                (self.folder / link).unlink(missing_ok=True)
+                (self.folder / link).symlink_to(target)
+            with self.subTest(name):
+                self.check_succeeds(run("convert", data, "--to", "csv", "--out", f"{self.folder}/{name}"))
+                self.assertEqual(set(content_of((self.folder / name).resolve())), {"interactions.csv", "items.csv"})
+        self.assertTrue((self.folder / "dangling").is_symlink())
+        self.assertEqual([file.name for file in self.folder.iterdir() if "unfinished" in file.name], [])
+
+    def test_an_output_that_cannot_give_way(self):
+        """Said before anything is read: the dataset is not there."""
+        empty, ring = self.folder / "here", self.folder / "ring"
         empty.mkdir()
-        self.check_succeeds(run("convert", data, "--to", "csv", "--out", f"{empty}/"))
-        self.assertEqual(set(content_of(empty)), {"interactions.csv", "items.csv"})
+        ring.symlink_to(ring)
+        for name, out, words in (("the current folder", ".", ["runs in", "--out"]), ("by its path", empty, ["runs in", "--out"]),
+                                 ("a link that leads to itself", ring, ["ring", "link"])):
+            with self.subTest(name):
+                self.check_refusal(run("convert", self.folder / "no", "--to", "csv", "--out", out, cwd=empty), *words)
+                self.assertEqual(list(empty.iterdir()), [])
+
+    def test_leftovers_of_dead_processes(self):
+        data = write_files(self.folder / "odd", odd_files())
+        with subprocess.Popen(["true"]) as dead:
+            pass
+        left = write_files(self.folder / f"out.unfinished.part{dead.pid}", {"items.csv": "half"})
+        kept = [write_files(self.folder / f"out{name}", {"kept": ""}) for name in (f".unfinished.part{os.getpid()}", f".part{dead.pid}")]
+        self.check_succeeds(run("convert", data, "--to", "csv", "--out", self.folder / "out"))
+        self.assertFalse(left.exists())
+        self.assertTrue(all(folder.is_dir() for folder in kept))
+
+    def test_a_leftover_of_the_same_number(self):
+        """The shell's number is the program's after exec."""
+        data = write_files(self.folder / "odd", odd_files())
+        out = self.folder / "out"
+        self.check_succeeds(subprocess.run(
+            ["sh", "-c", 'mkdir "$0.unfinished.part$$" && touch "$0.unfinished.part$$/stale" && exec "$@"', out, PROGRAM, "convert", data,
+             "--to", "csv", "--out", out], capture_output=True, text=True))
+        self.assertEqual(set(content_of(out)), {"interactions.csv", "items.csv"})
 
     def test_a_dataset_that_is_not_there(self):
         self.check_refused(self.folder / "elsewhere", self.folder / "out", ["--to", "csv"], ["elsewhere", "no such dataset"])
+
+    def test_who_owns_every_item_goes_along(self):
+        data = write_files(self.folder / "all", {"train.txt": "0 0 1\n1 1\n"})
+        self.check_succeeds(run("convert", data, "--to", "csv", "--out", self.folder / "csv"))
+        self.assertEqual((self.folder / "csv/interactions.csv").read_text().splitlines()[1:], ["0,0,train", "0,1,train", "1,1,train"])
 
     def test_what_stands_in_two_splits_goes_along(self):
         data = write_files(self.folder / "twice", {"train.txt": "0 0 1\n1 1 2\n", "test.txt": "0 1\n"})

@@ -373,6 +373,34 @@ class Formats(PrepareTest):
         if ".zst" not in COMPRESSIONS:
             self.skipTest("zstd was not tried: there is no program of that name")
 
+    def test_compressed_numbers(self):
+        plain, _ = self.prepared(write_files(self.folder / "plain", LIST))
+        for suffix, compress in COMPRESSIONS.items():
+            for chosen in ({"test.txt"}, set(LIST)):
+                with self.subTest((suffix, chosen)):
+                    files = {name + suffix * (name in chosen): compress(text.encode()) if name in chosen else text
+                             for name, text in LIST.items()}
+                    data, _ = self.prepared(write_files(self.folder / f"{len(chosen)}{suffix}", files))
+                    self.assertEqual(parts_of(data), parts_of(plain))
+
+    def test_items_beside_that_name_no_titles_are_left(self):
+        for name, items in (("no known columns", "sku,price\ni,3\n"), ("no titles", "item_id,price\ni,3\n"),
+                            ("no ids", "sku,title\ni,I\n"), ("objects", '{"sku": "i"}\n')):
+            for files in ({"interactions.csv": SPLIT}, LIST):
+                with self.subTest((name, list(files))):
+                    folder = write_files(self.folder / f"{name}{len(files)}", {**files, "items.csv": items})
+                    data, result = self.prepared(folder)
+                    self.assertIn("no titles: items go by their ids", result.stdout)
+                    ids, named = table_of(data, "items.tsv")
+                    self.assertEqual(named, ids)
+
+    def test_a_link_beside_that_leads_to_itself(self):
+        folder = write_files(self.folder / "ring", {"interactions.csv": SPLIT})
+        (folder / "items.csv").symlink_to("items.csv")
+        for source in (folder, folder / "interactions.csv"):
+            data, _ = self.prepared(source)
+            self.assertEqual(part_of(data, "train"), [("u", "i")])
+
     def test_a_given_split(self):
         log = small_log(UNICODE)
         given = {"train": log[:20], "valid": log[20:26], "test": log[26:]}
@@ -1001,6 +1029,8 @@ REFUSED = [
      ["items.csv:9", "3 columns"]),
     ("items in Latin-1", {"log.csv": GOOD, "items.csv": ITEMS.encode() + b"i1,caf\xe9\n"}, ["--items", "items.csv"],
      ["items.csv:9", "not UTF-8"]),
+    ("a separator of no columns", {"log.csv": GOOD, "items.csv": ITEMS}, ["--items", "items.csv", "--title-separator", "-"],
+     ["--title-separator", "--title-cols"]),
     ("items empty", {"log.csv": GOOD, "items.csv": ""}, ["--items", "items.csv"], ["items.csv", "is empty"]),
 ]
 
@@ -1054,6 +1084,12 @@ REFUSED_FOLDERS = [
     ("a split's column of numbers", {"train.txt": "0 0\n"}, ["--split-col", "1"], ["--split-col", "leave it out"]),
     ("a delimiter of numbers", {"train.txt": "0 0\n"}, ["--delimiter", ","], ["--delimiter", "leave it out"]),
     ("a header of numbers", {"train.txt": "0 0\n"}, ["--header"], ["--header", "leave it out"]),
+    ("an encoding of numbers", {"train.txt": "0 0\n"}, ["--encoding", "latin1"], ["--encoding", "leave it out"]),
+    ("a file plain and compressed", {**LIST, "test.txt.gz": gzip.compress(b"0 2\n")}, [], ["twice", "test.txt", "test.txt.gz"]),
+    ("a split without train", {"train.txt": "", "test.txt": "0 0\n"}, [], ["part train", "--split 4:3:3"]),
+    ("a column of splits without train", {"interactions.csv": SPLIT.replace("train", "test")}, [], ["part train", "--split 4:3:3"]),
+    ("--title-cols of items.csv beside", {"interactions.csv": SPLIT, "items.csv": "sku,price\ni,3\n"}, ["--title-cols", "title"],
+     ["items.csv:1", "'title'"]),
     ("ratings of a dataset", {"train.txt": "0 0\n"}, RATED, ["train.txt", "has no ratings; leave out --min-rating"]),
     ("times of a dataset", {"train.txt": "0 0\n"}, TIMED, ["train.txt", "has no times; leave out", "temporal"]),
     ("titles of a dataset's columns", {"train.txt": "0 0\n"}, ["--title-cols", "title"], ["--title-cols", "--items"]),
@@ -1080,6 +1116,8 @@ ACCEPTED = [
     ("quotes around everything", quoted(csv.reader(GOOD.splitlines()), quoting=csv.QUOTE_ALL), RATED, 60),
     ("names in capital letters", GOOD.replace("user_id", "User_ID"), RATED, 60),
     ("a space between columns", GOOD.replace(",", " "), RATED, 60),
+    ("blanks in the names of columns", "User ID,Item ID\n" + "a,b\n" * 3, ["--user-col", "User ID", "--item-col", "Item ID"], 3),
+    ("blanks beside ::", "User ID::Item ID\na::b\nc::d\n", ["--user-col", "User ID", "--item-col", "Item ID"], 2),
     ("gzip by its bytes", gzip.compress(GOOD.encode()), RATED, 60),
 ]
 
@@ -1105,6 +1143,16 @@ class HurtFiles(PrepareTest):
         before = {file for each in (folder, self.folder) for file in each.iterdir()}
         self.check_refusal(prepare(source, out, *arguments, **options), *words)
         self.assertEqual({file for each in (folder, self.folder) for file in each.iterdir()}, before)
+
+    def as_ordinary_user(self):
+        """For run(), where root may do everything; nothing where this is an ordinary user already."""
+        if os.geteuid() != 0:
+            return {}
+        self.folder.chmod(0o755)
+        user = pwd.getpwnam(ORDINARY_USER)
+        # The program may lie where an ordinary user cannot reach it.
+        return {"program": shutil.copy2(PROGRAM, self.folder / "rec_engine"), "user": user.pw_uid, "group": user.pw_gid,
+                "extra_groups": []}
 
     def test_refused_files_and_options(self):
         self.assertGreaterEqual(len(REFUSED), 40)
@@ -1179,14 +1227,22 @@ class HurtFiles(PrepareTest):
     def test_a_source_that_may_not_be_read(self):
         folder = self.source("good", GOOD)
         (folder / "log.csv").chmod(0)
-        as_user = {}
-        if os.geteuid() == 0:
-            self.folder.chmod(0o755)
-            # The program may lie where an ordinary user cannot reach it.
-            user = pwd.getpwnam(ORDINARY_USER)
-            as_user = {"program": shutil.copy2(PROGRAM, self.folder / "rec_engine"), "user": user.pw_uid,
-                       "group": user.pw_gid, "extra_groups": []}
+        as_user = self.as_ordinary_user()
         self.check_refused(folder, folder / "log.csv", self.folder / "out", [], ["log.csv", "Permission denied"], **as_user)
+
+    def test_a_folder_that_may_not_be_listed(self):
+        folder = self.source("good", GOOD)
+        as_user = self.as_ordinary_user()
+        folder.chmod(0o711)
+        if not as_user:
+            folder.chmod(0o311)
+        place = self.folder / "place"
+        place.mkdir()
+        place.chmod(0o777)
+        try:
+            self.check_succeeds(prepare(folder / "log.csv", place / "out", **as_user))
+        finally:
+            folder.chmod(0o755)
 
 
 class BadLines(PrepareTest):
@@ -1212,6 +1268,19 @@ class BadLines(PrepareTest):
             self.assertEqual(len(told), 5)
             for place, sentence in zip(self.places, told):
                 self.assertIn(f"log.csv:{place}: ", sentence)
+
+    def test_while_columns_are_found(self):
+        objects = '{"user": 1, "item": 2}\n'
+        for name, text, bad in (("a cut object", objects + '{"user": 1, "item"\n' + objects, 2), ("no header", "u,a\nu,b\0\nv,c\n", 2),
+                                ("no header, an open quote", 'u,a\nu,"b"x\nv,c\n', 2)):
+            with self.subTest(name):
+                file = write_files(self.folder / name, {"log": text}) / "log"
+                self.check_refusal(prepare(file, self.folder / "out"), f"log:{bad}:")
+                data, result = self.prepared(file, "--skip-bad-lines", "1")
+                self.assertEqual(steps_printed(result.stdout)["3 lines read"], [1, 2])
+                self.assertIn(f"log:{bad}: ", manifest_of(data)["skipped"][0])
+        file = write_files(self.folder / "header", {"log": b"\xe9,item\nu,a\nv,b\n"}) / "log"
+        self.check_refusal(prepare(file, self.folder / "out", "--skip-bad-lines", "1"), "log:1:", "not UTF-8")
 
     def test_one_more_is_refused(self):
         result = prepare(self.log, self.folder / "out", *RATED, "--skip-bad-lines", "4")
