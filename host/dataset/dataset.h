@@ -91,9 +91,9 @@ struct Dataset {
 struct DatasetOptions {
   std::string language;             // which item_cf_embeds_NAME_array.npy of the authors' tree
   bool allow_overlap = false;       // keep interactions that stand in two splits
-  bool allow_owning_all = false;    // keep users who own every item in train
   bool any_language = false;        // where there are several and none is named: the first by name
   Repeats repeats = Repeats::once;  // of training interactions: once, or an edge each time
+  bool allow_owning_all = false;    // keep users who own every item in train
 };
 
 Dataset load_dataset(const std::string& path, const DatasetOptions& options = {});
