@@ -70,7 +70,8 @@ class LocalServer:
 
 
 class ScriptTest(ProgramTest):
-    """NAME: of the script. Subclasses have run_script(*arguments), command(*arguments), and the target that it makes."""
+    """NAME: of the script. Subclasses have run_script(*arguments), command(*arguments), the folder data and the target that is
+    made of it."""
 
     def interrupt(self, arguments, finished, after_s, number):
         """Starts it, and ends it by the signal some moments after so many pieces are in the journal, one of them its own."""
@@ -99,6 +100,17 @@ class ScriptTest(ProgramTest):
         result = self.check_succeeds(self.run_script(*arguments))
         self.assertRegex(result.stdout, r"^going on after \d+ of \d+ items\n")
         return result
+
+    def check_two_at_once(self, server):
+        """While one waits for the server, which stays silent, another in its folder is refused."""
+        first = subprocess.Popen(self.command(self.data, *server.arguments), stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.DEVNULL, env=ENVIRONMENT)
+        self.addCleanup(first.wait)
+        self.addCleanup(first.kill)
+        while not server.requests:
+            self.assertIsNone(first.poll())
+            time.sleep(0.01)
+        self.check_refusal(self.run_script(self.data, *server.arguments), self.data, "another process")
 
     def make_unwritable(self, folder):
         """Skips the test where that cannot be done."""

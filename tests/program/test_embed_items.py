@@ -488,14 +488,7 @@ class Interruption(EmbedTest):
     def test_two_at_once(self):
         self.write_items([f"title {item}" for item in range(40)])
         with Server(lambda number, texts: 60.0) as server:
-            first = subprocess.Popen(command(self.data, *server.arguments), stdout=subprocess.DEVNULL,
-                                     stderr=subprocess.DEVNULL, env=ENVIRONMENT)
-            self.addCleanup(first.wait)
-            self.addCleanup(first.kill)
-            while not server.requests:
-                self.assertIsNone(first.poll())
-                time.sleep(0.01)
-            self.check_refusal(embed(self.data, *server.arguments), self.data, "another process")
+            self.check_two_at_once(server)
 
 
 class Endpoint(EmbedTest):
