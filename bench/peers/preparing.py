@@ -3,7 +3,7 @@
 usage: preparing.py [--lines N,N,...] [--ids number,text] [--rounds N] [--record]
 
 Run by run.sh. The file of N lines (user, item, rating, timestamp) is made anew, with the skew of ratings sites, in the
-folder for temporary files (28 bytes a line). Both sides filter it, take its 5-core, split it 4:3:3 and write a dataset
+folder for temporary files (21 to 35 bytes a line). Both sides filter it, take its 5-core, split it 4:3:3 and write a dataset
 folder; what is left by the core must agree. Each runs in a process of its own, they take turns, and a ratio is one of a
 round, pandas over the engine. Afterwards the engine alone prepares shorter files, to see how it grows.
 """

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "host/commands/commands.h"
+#include "host/commands/item_names.h"
 #include "host/dataset/cold_split.h"
 #include "host/dataset/dataset_writer.h"
 #include "host/formats/file_error.h"
@@ -68,16 +69,6 @@ std::optional<TimeLimit> limit_given(const std::string& word, const char* option
         "{} '{}': must be a number, as the source has them, or a date such as 2018-01-31", option,
         word));
   return TimeLimit{*time, parsed_date(word).has_value()};
-}
-
-std::vector<std::string> words_of(const std::string& list) {
-  std::vector<std::string> words;
-  for (size_t begin = 0; begin < list.size();) {
-    const size_t end = std::min(list.find(',', begin), list.size());
-    words.push_back(list.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return words;
 }
 
 // What each step took and left: printed as a table, and part of manifest.json.
@@ -298,7 +289,8 @@ int run_prepare(Options options) {
         "out");
   require_free_folder(options.folder);
   options.source.most_bad_lines = options.most_bad_lines;
-  options.source.title_columns = words_of(options.title_columns);
+  if (!options.title_columns.empty())
+    options.source.title_columns = split_list(options.title_columns, "--title-cols");
   const Source source = find_source(options.path, options.source);
   if (options.split.empty() && source.is_split()) plan.rule = SplitRule::given;
   if (options.split.empty()) options.split = plan.rule == SplitRule::given ? "given" : "4:3:3";

@@ -1016,6 +1016,8 @@ REFUSED = [
     ("--min-rating that is no number", GOOD, ["--min-rating", "nan"], ["--min-rating"]),
     ("--min-item-once that leaves nothing", GOOD, ["--min-item-once", "99"], ["--min-item-once 99", "no interaction is left"]),
     ("--title-cols without items", GOOD, ["--title-cols", "title"], ["--title-cols", "--items"]),
+    ("--title-cols with a name missing", {"log.csv": GOOD, "items.csv": ITEMS},
+     ["--items", "items.csv", "--title-cols", "title,"], ["--title-cols title,", "missing"]),
     ("--title-cols that are not there", {"log.csv": GOOD, "items.csv": ITEMS},
      ["--items", "items.csv", "--title-cols", "titel"], ["items.csv:1", "titel", "nearest is 'title'"]),
     ("items that are not there", GOOD, ["--items", "items.csv"], ["items.csv", "cannot be opened"]),
