@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that building needs, and with --dev those of the tests and checks, and CUDA's headers
-# where there is no CUDA toolkit. Says nothing when all are there.
+# Installs the Debian packages that building needs; with --python those of the Python package too; with --dev also those of
+# the tests and checks, and CUDA's headers where there is no CUDA toolkit. Says nothing when all are there.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -40,10 +40,13 @@ fetch_cuda_headers() {
 
 build_packages=(g++ cmake ninja-build pkg-config git libfmt-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev
                 libopenblas-dev librandom123-dev libxxhash-dev libboost-dev zlib1g-dev libzstd-dev robin-map-dev)
-dev_packages=(catch2 libbenchmark-dev clang-14 libomp-14-dev clang-format-14 python3 python3-venv)
-if [ "${1:-}" = --dev ]; then
-  install_packages "${build_packages[@]}" "${dev_packages[@]}"
-  fetch_cuda_headers
-else
-  install_packages "${build_packages[@]}"
-fi
+python_packages=(python3 python3-dev python3-venv)
+dev_packages=(catch2 libbenchmark-dev clang-14 libomp-14-dev clang-format-14)
+case "${1:-}" in
+  --dev)
+    install_packages "${build_packages[@]}" "${python_packages[@]}" "${dev_packages[@]}"
+    fetch_cuda_headers
+    ;;
+  --python) install_packages "${build_packages[@]}" "${python_packages[@]}" ;;
+  *) install_packages "${build_packages[@]}" ;;
+esac

@@ -1,0 +1,150 @@
+#include "host/python/native/ranking.h"
+
+#include <fmt/format.h>
+#include <nanobind/stl/array.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <algorithm>
+#include <numeric>
+#include <optional>
+#include <vector>
+
+#include "engine/buffer.h"
+#include "engine/evaluator.h"
+#include "engine/ranker.h"
+#include "host/python/native/csr.h"
+#include "host/python/native/threads.h"
+
+namespace rec::python {
+namespace {
+
+using Masks = std::vector<const Csr*>;
+
+void require_widths(MatrixView<const float> user, MatrixView<const float> item) {
+  if (user.cols != item.cols || user.cols == 0)
+    throw nb::value_error(
+        fmt::format("item_vectors: expected rows of {} values as user_vectors has, given {}",
+                    user.cols, item.cols)
+            .c_str());
+}
+
+void require_covers(const Csr& csr, MatrixView<const float> user, MatrixView<const float> item) {
+  if (csr.view().rows != user.rows || csr.view().cols != item.rows)
+    throw nb::value_error(
+        fmt::format("{}: expected {} users and {} items as the vectors have, given {} and {}",
+                    csr.name(), user.rows, item.rows, csr.view().rows, csr.view().cols)
+            .c_str());
+}
+
+// Vectors as scores are taken of them: the caller's own for dot products, unit rows for cosines.
+class ScoredVectors {
+ public:
+  ScoredVectors(Backend& backend, const Given& user, const Given& item, bool cosine)
+      : user_(float_matrix(user, "user_vectors")), item_(float_matrix(item, "item_vectors")) {
+    require_widths(user_, item_);
+    if (!cosine) return;
+    user_ = normalised(backend, user_, unit_user_);
+    item_ = normalised(backend, item_, unit_item_);
+  }
+  MatrixView<const float> user() const { return user_; }
+  MatrixView<const float> item() const { return item_; }
+
+ private:
+  static MatrixView<const float> normalised(Backend& backend, MatrixView<const float> x,
+                                            Matrix<float>& unit) {
+    unit = Matrix<float>(backend, x.rows, x.cols);
+    const Array<float> norm(backend, x.rows);
+    backend.normalise(x, unit.view(), norm.view());
+    return unit.view();
+  }
+
+  MatrixView<const float> user_, item_;
+  Matrix<float> unit_user_, unit_item_;
+};
+
+std::vector<CsrView> views_of(const Masks& masks, const ScoredVectors& vectors) {
+  std::vector<CsrView> views;
+  for (const Csr* mask : masks) {
+    require_covers(*mask, vectors.user(), vectors.item());
+    views.push_back(mask->view());
+  }
+  return views;
+}
+
+void topk(const Given& user, const Given& item, const std::optional<Given>& users, int64_t k,
+          const Masks& seen, const std::optional<Given>& allowed, bool cosine,
+          const Result& out_ids, const Result& out_scores) {
+  const std::unique_ptr<Backend> backend = cpu_backend();
+  const ScoredVectors vectors(*backend, user, item, cosine);
+  std::vector<int32_t> rows;
+  if (users) {
+    const Ids given(*users, "users", 1, vectors.user().rows, "users");
+    rows.assign(given.vector().begin(), given.vector().end());
+  } else {
+    rows.resize(size_t(vectors.user().rows));
+    std::iota(rows.begin(), rows.end(), 0);
+  }
+  VectorView<const uint8_t> shown;
+  if (allowed) shown = flags(*allowed, "items");
+  if (allowed && shown.size != vectors.item().rows)
+    throw nb::value_error(fmt::format("items: expected a flag for each of {} items, given {}",
+                                      vectors.item().rows, shown.size)
+                              .c_str());
+  const auto lists = int64_t(rows.size());
+  const MatrixView<int32_t> id = id_result(out_ids, "ids", lists, k);
+  const MatrixView<float> score = float_result(out_scores, "scores", lists, k);
+  if (lists == 0) return;
+  const TopLists top = rank_rows(*backend, vectors.user(), vectors.item(), rows, rows,
+                                 views_of(seen, vectors), shown, k);
+  for (int64_t l = 0; l < lists; ++l) {
+    std::copy_n(top.item.data() + l * k, k, id.row(l));
+    std::copy_n(top.score.data() + l * k, k, score.row(l));
+  }
+}
+
+using Means = std::vector<std::array<double, kAllMetrics.size()>>;
+
+// The means, one row a cut-off, and into per_user [users with an item in test, cut-offs * metrics], where it is given,
+// each user's.
+Means evaluate_vectors(const Given& user, const Given& item, const Csr& test, const Masks& masks,
+                       const std::vector<int64_t>& cutoffs, bool cosine,
+                       const std::optional<Result>& per_user) {
+  const std::unique_ptr<Backend> backend = cpu_backend();
+  const ScoredVectors vectors(*backend, user, item, cosine);
+  require_covers(test, vectors.user(), vectors.item());
+  const std::vector<CsrView> views = views_of(masks, vectors);
+  VectorRanker ranker(*backend, vectors.user(), vectors.item());
+  const Evaluation evaluation = evaluate(ranker, test.view(), views, cutoffs);
+  if (per_user) {
+    const auto values = int64_t(cutoffs.size() * kAllMetrics.size());
+    const VectorView<double> out =
+        double_result(*per_user, "per_user", evaluation.users * values);
+    double* next = out.data;
+    for (const UserResult& result : evaluation.per_user)
+      for (const MetricValues& at : result.at) next = std::copy(at.begin(), at.end(), next);
+  }
+  return evaluation.mean;
+}
+
+std::vector<std::string> metric_names() {
+  std::vector<std::string> names;
+  for (Metric metric : kAllMetrics) names.emplace_back(metric_name(metric));
+  return names;
+}
+
+}  // namespace
+
+void bind_ranking(nb::module_& module) {
+  using Unlocked = nb::call_guard<nb::gil_scoped_release>;
+  module.def("topk", &topk, Unlocked(), nb::arg("user_vectors"), nb::arg("item_vectors"),
+             nb::arg("users").none(), nb::arg("k"), nb::arg("seen"), nb::arg("items").none(),
+             nb::arg("cosine"), nb::arg("ids"), nb::arg("scores"));
+  module.def("evaluate", &evaluate_vectors, Unlocked(), nb::arg("user_vectors"),
+             nb::arg("item_vectors"), nb::arg("test"), nb::arg("masks"), nb::arg("cutoffs"),
+             nb::arg("cosine"), nb::arg("per_user").none());
+  module.def("metric_names", &metric_names);
+}
+
+}  // namespace rec::python

@@ -1,0 +1,107 @@
+"""What callers pass, as the native part takes it: arrays as they are, interactions as CSR."""
+
+import numpy as np
+
+from rec_engine import _native
+
+
+def as_array(value, name):
+    """value as something with DLPack or a buffer, never copied. Raises TypeError for what is no array."""
+    if hasattr(value, "__dlpack__"):
+        return _without_gradient(value, name)
+    if hasattr(value, "__cuda_array_interface__"):
+        raise RuntimeError(f"{name}: expected an array in the computer's memory, given a {type(value).__name__} on a GPU; "
+                           "this build has no CUDA, so move it with .get() or .cpu()")
+    if hasattr(value, "__array_interface__") or _has_buffer(value):
+        return np.asarray(value)
+    raise TypeError(f"{name}: expected an array (NumPy, PyTorch, or anything with a buffer or DLPack), given a "
+                    f"{type(value).__name__}; make it one with numpy.asarray(x, dtype=...)")
+
+
+def optional_array(value, name):
+    return None if value is None else as_array(value, name)
+
+
+def count(value, name, least=0):
+    """value as an int that is at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name}: expected a whole number, given {value!r}")
+    if value < least:
+        raise ValueError(f"{name}: expected a whole number from {least} on, given {value}")
+    return int(value)
+
+
+def one_of(value, names, name):
+    if value not in names:
+        raise ValueError(f"{name}: expected one of {', '.join(map(repr, names))}, given {value!r}")
+    return value
+
+
+def as_csr(value, name, repeats=False, shape=None):
+    """value as a native CSR [users, items].
+
+    value: a SciPy CSR matrix or array, a PyTorch sparse CSR tensor, or a pair of arrays (users, items), an interaction
+    for each place, with shape, or as many users and items as their largest ids say. What a sparse matrix stores counts as
+    an interaction, whatever its value but 0, which is refused.
+    """
+    if isinstance(value, tuple) and len(value) == 2:
+        start, items, shape = _of_pairs(*value, name, shape, repeats)
+    elif hasattr(value, "crow_indices"):
+        start, items, shape = value.crow_indices(), value.col_indices(), tuple(value.shape)
+        _refuse_zeros(value.values(), name)
+    elif hasattr(value, "indptr") and hasattr(value, "indices") and getattr(value, "format", "csr") == "csr":
+        start, items, shape = value.indptr, value.indices, value.shape
+        _refuse_zeros(value.data, name)
+    else:
+        kind = f"sparse matrix of format {value.format!r}" if hasattr(value, "format") else type(value).__name__
+        raise TypeError(f"{name}: expected a sparse CSR matrix of users and items, or a pair of arrays (users, items), given "
+                        f"a {kind}" + ("; call .tocsr() once" if hasattr(value, "tocsr") else ""))
+    start = np.asarray(start, dtype=np.int64)  # one offset a user; a copy where SciPy keeps 32-bit ones
+    return _native.Csr(start, as_array(items, name), shape[0], shape[1], name, repeats)
+
+
+def _without_gradient(value, name):
+    if getattr(value, "requires_grad", False):
+        raise ValueError(f"{name}: expected an array without a gradient, given a tensor that requires one; pass "
+                         "x.detach(), or use rec_engine.torch, which has gradients")
+    return value
+
+
+def _has_buffer(value):
+    try:
+        memoryview(value)
+    except TypeError:
+        return False
+    return not isinstance(value, (bytes, bytearray))
+
+
+def _refuse_zeros(values, name):
+    zeros = int((values == 0).sum())
+    if zeros:
+        raise ValueError(f"{name}: expected no stored zeros, of which nobody can say whether they are interactions; given "
+                         f"{zeros}; call .eliminate_zeros() once, or set them to 1")
+
+
+def _of_pairs(users, items, name, shape, repeats):
+    users, items = (np.asarray(as_array(part, name)) for part in (users, items))
+    for part, what in ((users, "users"), (items, "items")):
+        if part.ndim != 1 or part.dtype.kind not in "iu":
+            raise TypeError(f"{name}: expected {what} as whole numbers in one dimension, given {part.dtype} of shape "
+                            f"{part.shape}")
+        if part.size and part.min() < 0:
+            raise ValueError(f"{name}: expected {what} from 0 on, given {part.min()}")
+    if len(users) != len(items):
+        raise ValueError(f"{name}: expected as many users as items, given {len(users)} and {len(items)}")
+    needed = tuple(int(part.max()) + 1 if part.size else 0 for part in (users, items))
+    shape = needed if shape is None else tuple(shape)
+    for largest, limit, what in zip(needed, shape, ("users", "items")):
+        if largest > limit:
+            raise ValueError(f"{name}: expected {what} from 0 to {limit - 1}, given {largest - 1}")
+    order = np.lexsort((items, users))
+    users, items = users[order].astype(np.int64), items[order].astype(np.int32)
+    if not repeats and len(users):
+        first = np.concatenate([[True], (users[1:] != users[:-1]) | (items[1:] != items[:-1])])
+        users, items = users[first], items[first]
+    start = np.zeros(shape[0] + 1, np.int64)
+    np.cumsum(np.bincount(users, minlength=shape[0]), out=start[1:])
+    return start, items, shape

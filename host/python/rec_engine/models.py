@@ -1,0 +1,328 @@
+"""Models as objects: fit, recommend, evaluate, save.
+
+AlphaRec and LinearMapping read language vectors of items; LightGCN and MF know ids alone. All are trained by the program's
+own trainer, and with the same data, settings and seed to the same bytes as by `rec_engine train`.
+"""
+
+import json
+import os
+import pathlib
+import tempfile
+
+import numpy as np
+
+from rec_engine import _native
+from rec_engine._arrays import as_array, count, one_of
+from rec_engine._data import Data, split_of
+from rec_engine._ids import as_values, is_one
+from rec_engine._progress import Bar
+from rec_engine.ops import METRICS
+
+__all__ = ["AlphaRec", "LightGCN", "LinearMapping", "load", "MF", "Model"]
+
+_SEEN = ("train", "valid", "test")
+_IDS_FILE = "ids.json"
+_KINDS = {"str": str, "int": int}
+
+
+class Model:
+    """What all models have in common.
+
+    device: "auto", "cpu", "cuda" or "cuda:N". settings: those of docs/settings.md by any of their names, such as tau,
+    layers, width, lr, epochs, patience, seed, threads. ValueError for one that is unknown or out of range.
+    """
+
+    model = None
+
+    def __init__(self, *, device="auto", **settings):
+        self.device, self._settings = device, settings
+        self._data = self._trained = self._checkpoint = None
+        self.history_ = []
+        _native.resolved_settings(self._lines(), None)
+
+    # ---- settings ----
+
+    def get_params(self, deep=True):
+        """What the constructor was given."""
+        return {"device": self.device, **self._settings}
+
+    def set_params(self, **params):
+        self.device = params.pop("device", self.device)
+        changed = {**self._settings, **params}
+        _native.resolved_settings(self._lines(changed), None)
+        self._settings = changed
+        return self
+
+    @property
+    def settings_(self):
+        """Every setting of the trained model, resolved."""
+        return _parsed(self._fitted().settings)
+
+    def __repr__(self):
+        given = ", ".join(f"{key}={value!r}" for key, value in self.get_params().items())
+        return f"{type(self).__name__}({given})"
+
+    # ---- training ----
+
+    def fit(self, interactions, item_vectors=None, valid=None, test=None, *, item_ids=None, titles=None, callbacks=(),
+            run=None, progress=None):
+        """Trains, and keeps the best epoch by `monitor` on valid; without valid, the last of `epochs`.
+
+        interactions: a SciPy CSR matrix [users, items], whose ids are then the numbers of rows and columns; a DataFrame
+        with columns user and item; a pair of sequences (users, items) of any hashable ids; or the path of a dataset
+        folder, which has everything else too.
+        item_vectors: float32 [items, language width], a row an item. Its rows are those of item_ids; without them of the
+        columns of a CSR matrix, or of items whose ids are the rows' numbers. Not copied. None for LightGCN and MF.
+        valid, test: interactions of the same users and items. test is left out of lists, and never trained or selected on.
+        titles: a text for each item, kept with the model.
+        callbacks: called with (epoch, metrics) after every evaluation (`eval_every`); one that returns False ends the
+        training, and the best epoch so far is kept. metrics has "loss" and those of valid.
+        run: a folder to train into, with curves, report and checkpoints, as `rec_engine train --out`; else a temporary one.
+        progress: whether a bar is shown; None: in terminals and notebooks.
+
+        Ctrl-C saves, keeps the best epoch so far and raises KeyboardInterrupt. Returns self. Raises KeyError for an id in
+        valid or test that interactions and item_ids do not have.
+        """
+        if isinstance(interactions, (str, os.PathLike)):
+            if any(part is not None for part in (item_vectors, valid, test, item_ids, titles)):
+                raise TypeError("interactions: expected a dataset folder alone, which has vectors, splits and titles, given one "
+                                "with others of these")
+            data = Data.of_folder(interactions)
+        else:
+            data = Data.of_arrays(interactions, item_vectors, valid, test, item_ids, titles)
+        callbacks = [callbacks] if callable(callbacks) else list(callbacks)
+        settings = _parsed(_native.resolved_settings(self._lines(), data.native))
+        self.history_ = []
+        with tempfile.TemporaryDirectory() as temporary, \
+                Bar(settings["epochs"] * _steps(data, settings), type(self).__name__, progress) as bar:
+            folder = pathlib.Path(temporary if run is None else run)
+
+            def on_epoch(epoch, metrics):
+                self.history_.append({"epoch": epoch, **metrics})
+                bar.say(epoch, metrics)
+                answers = [callback(epoch, dict(metrics)) for callback in callbacks]
+                return all(answer is not False for answer in answers)
+            try:
+                _native.train(data.native, self._lines(), str(folder), self.device, on_epoch, bar.advance)
+            finally:
+                if (folder / "best.safetensors").exists():
+                    self._take(folder, data)
+        return self
+
+    # ---- serving ----
+
+    def recommend(self, users=None, history=None, k=20, *, filter_seen=True, items=None, intent=None, alpha=0.0, exact=False):
+        """The best k items for users, or for someone with a history of items who was not there in training.
+
+        users: an id or several; all users where neither users nor history is given. history: item ids, or a list of such
+        lists; for AlphaRec and LinearMapping.
+        filter_seen: leaves out what a user has in train, valid and test, or the history's own items.
+        items: ids that may be listed; all if not given.
+        intent: float32 [language width], or a row for each user: the vector of a sentence that the users' lists move
+        towards by alpha, from 0 (not) to 1 (the query alone).
+        exact: histories and intents by propagating everything again for each list.
+
+        Returns (ids, scores), [lists, k] each, or [k] for one user or one history; k is cut to the number of items. Ids
+        are those that fit() was given. A list with fewer items ends in None (-1 where ids are whole numbers) with score
+        -inf. Raises KeyError for ids that fit() was not given.
+        """
+        trained = self._fitted()
+        if users is not None and history is not None:
+            raise ValueError("users, history: expected one of them, given both")
+        if history is not None and intent is not None:
+            raise ValueError("intent: expected users whose lists move, given a history")
+        request = self._request(k, filter_seen, items)
+        if history is not None:
+            one = not len(history) or is_one(history[0])
+            histories = [self._data.items.numbers(each, "history").tolist() for each in ([history] if one else history)]
+            if not all(histories):
+                raise ValueError("history: expected at least one item, given none")
+            ids, scores = self._lists(trained.for_histories, len(histories), k, histories, exact, request)
+            return (ids[0], scores[0]) if one else (ids, scores)
+        one = users is not None and is_one(users)
+        numbers = np.arange(len(self._data.users), dtype=np.int32) if users is None else \
+            self._data.users.numbers([users] if one else users, "users")
+        if intent is None:
+            ids, scores = self._lists(trained.for_users, len(numbers), k, numbers, request)
+        else:
+            query = np.asarray(as_array(intent, "intent"))
+            ids, scores = self._lists(trained.towards, len(numbers), k, numbers, query[None] if query.ndim == 1 else query,
+                                      float(alpha), exact, request)
+        return (ids[0], scores[0]) if one else (ids, scores)
+
+    def similar_items(self, items, k=20):
+        """The nearest other items by cosine of an item or several: (ids, scores), as recommend returns them."""
+        trained, one = self._fitted(), is_one(items)
+        numbers = self._data.items.numbers([items] if one else items, "items")
+        ids, scores = self._lists(trained.similar, len(numbers), k, numbers, self._request(k, False, None))
+        return (ids[0], scores[0]) if one else (ids, scores)
+
+    @property
+    def user_vectors(self):
+        """float32 [users, width], in the order of user_ids: scores are their inner products with item_vectors."""
+        return self._vectors(True, len(self._fitted_data().users))
+
+    @property
+    def item_vectors(self):
+        """float32 [items, width], in the order of item_ids."""
+        return self._vectors(False, len(self._fitted_data().items))
+
+    @property
+    def user_ids(self):
+        return list(self._fitted_data().users.values)
+
+    @property
+    def item_ids(self):
+        return list(self._fitted_data().items.values)
+
+    def evaluate(self, test, k=(20,), metrics=("recall", "ndcg", "hr")):
+        """All-ranking metrics on interactions of known users and items: train and valid are left out of the lists.
+
+        test: as fit() takes it. Returns {"recall@20": mean over users with an item in test, ...}.
+        """
+        trained, data = self._fitted(), self._data
+        cutoffs = [count(each, "k", least=1) for each in ([k] if np.isscalar(k) else k)]
+        wanted = [one_of(metric, METRICS, "metrics") for metric in ([metrics] if isinstance(metrics, str) else metrics)]
+        means = trained.evaluate(split_of(test, data.users, data.items, "test"), ["train", "valid"], cutoffs)
+        return {f"{metric}@{cutoff}": row[METRICS.index(metric)] for cutoff, row in zip(cutoffs, means) for metric in wanted}
+
+    # ---- keeping ----
+
+    def save(self, folder):
+        """A run folder with the dataset in it, which `rec_engine recommend FOLDER` and load() open. Ids must be all texts
+        or all whole numbers; pickle keeps others."""
+        trained = self._fitted()
+        kinds = {what: _kind(ids) for what, ids in (("users", self._data.users), ("items", self._data.items))}
+        trained.save(os.fspath(folder))
+        (pathlib.Path(folder) / _IDS_FILE).write_text(json.dumps(kinds) + "\n")
+
+    @classmethod
+    def load(cls, run, data=None, *, device="auto"):
+        """The model in a run folder or checkpoint, of the program or of save(). data: a dataset folder to apply it to; the
+        run's own if not given. Ids are texts, but where save() kept that they are numbers."""
+        given = Data.of_folder(data) if data is not None else None
+        trained = _native.TrainedModel(os.fspath(run), given.native if given else None, device, 0)
+        settings = _parsed(trained.settings)
+        kind = next(each for each in (AlphaRec, LinearMapping, LightGCN, MF) if each.model == settings["model"])
+        if not issubclass(kind, cls):
+            raise TypeError(f"{run}: expected a model of {cls.__name__}, given one of {kind.__name__}")
+        model = kind(device=device, **{key: value for key, value in settings.items() if key != "model"})
+        model._trained, model._data = trained, given or _with_kinds(Data.of_native(trained.dataset), pathlib.Path(run))
+        path = pathlib.Path(run)
+        model._checkpoint = (path / "best.safetensors" if path.is_dir() else path).read_bytes()
+        return model
+
+    def __getstate__(self):
+        return {"device": self.device, "settings": self._settings, "history": self.history_, "data": self._data,
+                "checkpoint": self._checkpoint}
+
+    def __setstate__(self, state):
+        self.__init__(device=state["device"], **state["settings"])
+        self.history_, self._data, self._checkpoint = state["history"], state["data"], state["checkpoint"]
+        if self._checkpoint is not None:
+            with tempfile.TemporaryDirectory() as folder:
+                file = pathlib.Path(folder) / "best.safetensors"
+                file.write_bytes(self._checkpoint)
+                self._trained = _native.TrainedModel(str(file), self._data.native, self.device, self._threads())
+
+    # ---- parts of the above ----
+
+    def _lines(self, settings=None):
+        """The settings as key=value, this class's model first."""
+        given = {"model": self.model, **(self._settings if settings is None else settings)}
+        return [f"{key}={json.dumps(value)}" for key, value in given.items()]
+
+    def _threads(self):
+        return int(self._settings.get("threads", 0))
+
+    def _take(self, folder, data):
+        file = folder / "best.safetensors"
+        self._trained = _native.TrainedModel(str(file), data.native, self.device, self._threads())
+        self._data, self._checkpoint = data, file.read_bytes()
+
+    def _fitted(self):
+        if self._trained is None:
+            raise RuntimeError(f"{type(self).__name__}: expected a fitted model; call fit() first, or load one")
+        return self._trained
+
+    def _fitted_data(self):
+        self._fitted()
+        return self._data
+
+    def _request(self, k, filter_seen, items):
+        allowed = None
+        if items is not None:
+            allowed = np.zeros(len(self._data.items), bool)
+            allowed[self._data.items.numbers(items, "items")] = True
+        return _native.list_request(count(k, "k", least=1), list(_SEEN) if filter_seen else [], allowed)
+
+    def _lists(self, ask, lists, k, *arguments):
+        k = min(k, len(self._data.items))
+        ids, scores = np.empty((lists, k), np.int32), np.empty((lists, k), np.float32)
+        ask(*arguments, ids, scores)
+        return self._data.items.names(ids), scores
+
+    def _vectors(self, of_users, rows):
+        out = np.empty((rows, self._trained.dim), np.float32)
+        self._trained.vectors(of_users, out)
+        return out
+
+
+class AlphaRec(Model):
+    """Sheng et al., ICLR 2025: a projector of language vectors, graph convolution, a contrastive loss."""
+
+    model = "alpharec"
+
+
+class LinearMapping(Model):
+    """The same paper's linear mapping: one matrix, no graph."""
+
+    model = "linear"
+
+
+class LightGCN(Model):
+    """He et al., SIGIR 2020: a vector for every user and item, graph convolution, BPR."""
+
+    model = "lightgcn"
+
+
+class MF(Model):
+    """Matrix factorisation with BPR."""
+
+    model = "mf"
+
+
+def load(run, data=None, *, device="auto"):
+    """The model in a run folder or checkpoint, whatever its class: Model.load."""
+    return Model.load(run, data, device=device)
+
+
+def _parsed(toml):
+    """Settings as the program writes them: key = value, values as in JSON."""
+    pairs = (line.split(" = ", 1) for line in toml.splitlines() if " = " in line)
+    return {key: json.loads(value) for key, value in pairs}
+
+
+def _steps(data, settings):
+    """Of an epoch."""
+    edges = len(data.native.split("train")[1])
+    return max(1, edges // min(settings["batch"], max(1, edges)))
+
+
+def _kind(ids):
+    for name, kind in _KINDS.items():
+        if all(type(value) is kind for value in ids.values):
+            return name
+    raise ValueError(f"{ids.what}s: expected ids that are all str or all int, to be saved as text, given others; pickle keeps "
+                     "them")
+
+
+def _with_kinds(data, run):
+    """Ids as save() was given them."""
+    if not (run / _IDS_FILE).exists():
+        return data
+    kinds = json.loads((run / _IDS_FILE).read_text())
+    for what in ("users", "items"):
+        ids = getattr(data, what)
+        setattr(data, what, type(ids)(map(_KINDS[kinds[what]], ids.values), ids.what))
+    return data

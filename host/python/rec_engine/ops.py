@@ -1,0 +1,227 @@
+"""Parts of a recommender's pipeline, each to be put in the place of a slow one: exact evaluation and top-k of anybody's
+vectors, the sampling of batches, graph convolution, and losses with their gradients. rec_engine.torch has the last two as
+modules of PyTorch.
+
+Arrays come as they are, from NumPy, PyTorch or anything else with a buffer or DLPack, and are not copied; what would have
+to be (another dtype, values that do not lie one after another) is refused. Interactions are a SciPy CSR matrix [users,
+items], a PyTorch sparse CSR tensor, or a pair of arrays (users, items), one interaction a place; what a sparse matrix
+stores is an interaction.
+
+Every function raises TypeError for a wrong type or dtype, ValueError for a wrong shape, layout or value, RuntimeError for
+an array on a device that this build cannot use, and MemoryError where there is none left. Other threads run meanwhile. A
+result does not depend on how many threads there are (`set_num_threads`).
+"""
+
+import numpy as np
+
+from rec_engine import _native
+from rec_engine._arrays import as_array, as_csr, count, one_of, optional_array
+from rec_engine._native import get_num_threads, set_num_threads
+
+__all__ = ["bpr", "evaluate", "get_num_threads", "Graph", "info_nce", "mean_rows", "mean_rows_adjoint", "METRICS", "propagate",
+           "sample", "Sampler", "set_num_threads", "topk"]
+
+METRICS = tuple(_native.metric_names())
+_SCORES = ("dot", "cosine")
+_MOST_MASKS = 3
+
+
+def topk(user_vectors, item_vectors, k=20, *, users=None, seen=None, items=None, score="dot"):
+    """The best k items of each user, exactly: every item is scored.
+
+    user_vectors: float32 [users, width]; item_vectors: float32 [items, width].
+    users: int32 or int64 [lists], whose lists; all users if not given.
+    seen: interactions [users, items] that are left out of a user's list, or several of them in a list, at most 3.
+    items: bool [items], which may be shown; all if not given.
+    score: "dot", the inner product, or "cosine", for which unit copies of the vectors are made.
+
+    Returns ids int32 [lists, k] and scores float32 [lists, k], best first; of equal scores the smaller id first. A list
+    with fewer items ends in id -1 with score -inf. Raises ValueError where a score is not finite.
+    """
+    user_vectors, item_vectors = as_array(user_vectors, "user_vectors"), as_array(item_vectors, "item_vectors")
+    users, items = optional_array(users, "users"), optional_array(items, "items")
+    k = count(k, "k", least=1)
+    lists = len(user_vectors if users is None else users)
+    ids, scores = np.empty((lists, k), np.int32), np.empty((lists, k), np.float32)
+    _native.topk(user_vectors, item_vectors, users, k, _masks(seen, "seen", user_vectors, item_vectors), items,
+                 one_of(score, _SCORES, "score") == "cosine", ids, scores)
+    return ids, scores
+
+
+def evaluate(user_vectors, item_vectors, train, test, k=(20,), metrics=("recall", "ndcg", "hr"), *, score="dot",
+             per_user=False):
+    """All-ranking metrics of anybody's vectors: every user with an item in test is ranked all items but those in train.
+
+    user_vectors: float32 [users, width]; item_vectors: float32 [items, width].
+    train: interactions [users, items] that are left out of the lists, several of them in a list (at most 3), or None. An
+    item that a user has in train and in test counts as relevant and is never listed.
+    test: interactions [users, items], the relevant items.
+    k: a cut-off or several. metrics: among METRICS, defined in docs/protocol.md.
+    score: "dot" or "cosine", for which unit copies of the vectors are made.
+
+    Returns {"recall@20": mean over the users, ...}; with per_user=True also a second dict of the same names, float64
+    [users with an item in test] each, and under "user" these users' ids. All 0 where nobody has an item in test.
+    """
+    user_vectors, item_vectors = as_array(user_vectors, "user_vectors"), as_array(item_vectors, "item_vectors")
+    cutoffs = [count(each, "k", least=1) for each in ([k] if np.isscalar(k) else list(k))]
+    if not cutoffs:
+        raise ValueError("k: expected at least one cut-off, given none")
+    wanted = [one_of(metric, METRICS, "metrics") for metric in ([metrics] if isinstance(metrics, str) else metrics)]
+    shape = _shape(user_vectors, item_vectors)
+    relevant = as_csr(test, "test", shape=shape)
+    users = np.flatnonzero(np.diff(np.asarray(relevant.row_start))) if per_user else None
+    values = None if users is None else np.empty((len(users), len(cutoffs), len(METRICS)))
+    means = _native.evaluate(user_vectors, item_vectors, relevant, _masks(train, "train", user_vectors, item_vectors),
+                             cutoffs, one_of(score, _SCORES, "score") == "cosine",
+                             None if values is None else values.reshape(-1))
+    places = [(f"{metric}@{cutoff}", c, METRICS.index(metric)) for c, cutoff in enumerate(cutoffs) for metric in wanted]
+    mean = {name: means[c][m] for name, c, m in places}
+    if not per_user:
+        return mean
+    return mean, {"user": users.astype(np.int32), **{name: values[:, c, m].copy() for name, c, m in places}}
+
+
+class Sampler:
+    """Draws batches: users, one of each one's items, and negatives among the items she does not have.
+
+    interactions: [users, items], each user's training items, kept in a copy.
+    batch: rows; at most as many as there are interactions. negatives: for each row, with replacement.
+    rule: "user", every user equally often and shuffled; "interaction", every interaction once an epoch; "random_user", users
+    with replacement.
+    distribution: of negatives, "uniform", or "popularity", degree ** exponent.
+
+    What is drawn is a function of (seed, epoch, step) alone, the same on every machine, and what the program trains on
+    with that seed. Raises ValueError for a user who has every item: she has no negatives.
+    """
+
+    def __init__(self, interactions, batch, negatives, rule="user", seed=101, *, distribution="uniform", exponent=0.75):
+        self.batch, self.negatives = count(batch, "batch"), count(negatives, "negatives")
+        self._sampler = _native.Sampler(as_csr(interactions, "interactions"), self.batch, self.negatives, rule,
+                                        distribution, float(exponent), count(seed, "seed"))
+
+    @property
+    def steps_per_epoch(self):
+        """interactions // batch"""
+        return self._sampler.steps_per_epoch
+
+    def draw(self, epoch, step):
+        """users int32 [batch], positives int32 [batch], negatives int32 [batch, negatives]"""
+        users, positives = np.empty(self.batch, np.int32), np.empty(self.batch, np.int32)
+        negatives = np.empty((self.batch, self.negatives), np.int32)
+        self._sampler.draw(_below(epoch, "epoch", 2**32), _below(step, "step", 2**32), users, positives, negatives)
+        return users, positives, negatives
+
+    def epoch(self, epoch):
+        """The epoch's batches, one after another."""
+        for step in range(self.steps_per_epoch):
+            yield self.draw(epoch, step)
+
+
+def sample(interactions, batch, negatives, rule="user", seed=101, epoch=0, **options):
+    """The batches of one epoch: Sampler(...).epoch(epoch). For several epochs make one Sampler."""
+    return Sampler(interactions, batch, negatives, rule, seed, **options).epoch(epoch)
+
+
+class Graph:
+    """The bipartite graph of interactions [users, items], kept in a copy, for both directions.
+
+    A node is a user or an item; arrays over nodes hold users first, then items.
+    """
+
+    def __init__(self, interactions):
+        self._graph = _native.Graph(as_csr(interactions, "interactions"))
+
+    users = property(lambda self: self._graph.users)
+    items = property(lambda self: self._graph.items)
+    edges = property(lambda self: self._graph.edges)
+
+
+def propagate(graph, x, layers):
+    """Graph convolution, as LightGCN has it: 1 / (K + 1) sum over k = 0 .. K of A~^k x.
+
+    A~ = D^-1/2 A D^-1/2 over users and items, D the degrees; nodes without edges give 0. graph: a Graph; x: float32
+    [users + items, width]; layers: K. Returns float32 of x's shape. It is its own adjoint: the gradient by x is
+    propagate(graph, gradient, layers).
+    """
+    x = as_array(x, "x")
+    out = _like(x)
+    _native.propagate(_of(graph), x, count(layers, "layers"), out)
+    return out
+
+
+def mean_rows(graph, x):
+    """Of every user the mean of her items' rows, 0 without items. x: float32 [items, width]; returns [users, width]."""
+    x = as_array(x, "x")
+    out = np.empty((graph.users, _width(x)), np.float32)
+    _native.mean_rows(_of(graph), x, out)
+    return out
+
+
+def mean_rows_adjoint(graph, gradient):
+    """The gradient by x of mean_rows. gradient: float32 [users, width]; returns [items, width]."""
+    gradient = as_array(gradient, "gradient")
+    out = np.empty((graph.items, _width(gradient)), np.float32)
+    _native.mean_rows_adjoint(_of(graph), gradient, out)
+    return out
+
+
+def info_nce(user_vectors, item_vectors, users, positives, negatives, tau, *, score="cosine"):
+    """The sampled contrastive loss of a batch and its gradients.
+
+    With s_0 the score of a row's user and positive and s_1 .. s_S those of its negatives:
+    mean over the rows of  log sum_j exp(s_j / tau) - s_0 / tau.
+
+    user_vectors: float32 [users, width]; item_vectors: float32 [items, width]; users, positives [batch] and negatives
+    [batch, S]: int32, or int64, of which a copy is made; tau: above 0. score: "cosine" (the vectors need not be unit ones) or "dot".
+
+    Returns the loss, a float, and its gradients by user_vectors and item_vectors, float32 of their shapes.
+    """
+    return _loss(False, tau, user_vectors, item_vectors, users, positives, negatives, score)
+
+
+def bpr(user_vectors, item_vectors, users, positives, negatives, *, score="dot"):
+    """The pairwise loss of a batch, mean over the rows of log(1 + exp(s_1 - s_0)), and its gradients: as info_nce, with one
+    negative a row, [batch, 1] or [batch]."""
+    negatives = as_array(negatives, "negatives")
+    return _loss(True, 1.0, user_vectors, item_vectors, users, positives, negatives[:, None] if negatives.ndim == 1 else negatives,
+                 score)
+
+
+def _loss(is_bpr, tau, user_vectors, item_vectors, users, positives, negatives, score):
+    user_vectors, item_vectors = as_array(user_vectors, "user_vectors"), as_array(item_vectors, "item_vectors")
+    of_users, of_items = _like(user_vectors), _like(item_vectors)
+    loss = _native.batch_loss(is_bpr, float(tau), one_of(score, _SCORES, "score") == "cosine", user_vectors, item_vectors,
+                              as_array(users, "users"), as_array(positives, "positives"), as_array(negatives, "negatives"),
+                              of_users, of_items)
+    return loss, of_users, of_items
+
+
+def _of(graph):
+    if not isinstance(graph, Graph):
+        raise TypeError(f"graph: expected a rec_engine.ops.Graph, given a {type(graph).__name__}")
+    return graph._graph
+
+
+def _like(x):
+    return np.empty(tuple(x.shape), np.float32)
+
+
+def _width(x):
+    return x.shape[-1]
+
+
+def _below(value, name, limit):
+    if count(value, name) >= limit:
+        raise ValueError(f"{name}: expected a number below {limit}, given {value}")
+    return int(value)
+
+
+def _shape(user_vectors, item_vectors):
+    return len(user_vectors), len(item_vectors)
+
+
+def _masks(given, name, user_vectors, item_vectors):
+    parts = [] if given is None else given if isinstance(given, list) else [given]
+    if len(parts) > _MOST_MASKS:
+        raise ValueError(f"{name}: expected at most {_MOST_MASKS} sets of interactions, given {len(parts)}")
+    return [as_csr(part, name, repeats=True, shape=_shape(user_vectors, item_vectors)) for part in parts]

@@ -1,0 +1,33 @@
+"""The blocks of docs/python.md, in order, as one script; those marked torch where PyTorch is there."""
+
+import contextlib
+import io
+import os
+import pathlib
+import re
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+class Docs(unittest.TestCase):
+    def test_blocks_run(self):
+        try:
+            import torch  # noqa: F401
+            marks = ("", " torch")
+        except ImportError:
+            marks = ("",)
+        page = (ROOT / "docs/python.md").read_text(encoding="utf-8")
+        blocks = re.findall(r"^```python( torch)?\n(.*?)^```$", page, re.M | re.S)
+        self.assertGreater(len(blocks), 10)
+        names, before = {}, os.getcwd()
+        os.chdir(ROOT)
+        self.addCleanup(os.chdir, before)
+        for mark, block in blocks:
+            if mark in marks:
+                with contextlib.redirect_stdout(io.StringIO()):
+                    exec(compile(block, "docs/python.md", "exec"), names)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,243 @@
+"""Models as objects."""
+
+import json
+import os
+import pathlib
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+import numpy as np
+import scipy.sparse
+
+import rec_engine
+from rec_engine import AlphaRec, LightGCN, LinearMapping, MF, ops
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUNDLED = ROOT / "data/debian-deps"
+SMALL = {"epochs": 2, "eval_every": 1, "hidden": 16, "negatives": 8, "batch": 64, "threads": 2}
+
+
+def program(*words):
+    """Runs the program as python -m rec_engine does."""
+    return subprocess.run([sys.executable, "-m", "rec_engine", *map(str, words)], check=True, capture_output=True, text=True).stdout
+
+
+class Shop:
+    """60 users of 40 items in two kinds, whose vectors tell the kinds apart; ids are words and numbers."""
+
+    def __init__(self):
+        random = np.random.default_rng(0)
+        self.users, self.items = [f"user {u}" for u in range(60)], list(range(100, 140))
+        self.vectors = random.normal(size=(40, 12)).astype(np.float32) * 0.3
+        self.vectors[::2, 0] += 2
+        self.vectors[1::2, 1] += 2
+        liked = [random.permutation(np.arange(u % 2, 40, 2))[:12] for u in range(60)]
+        splits = [[(self.users[u], self.items[i]) for u in range(60) for i in liked[u][part]]
+                  for part in (slice(0, 6), slice(6, 9), slice(9, 12))]
+        self.train, self.valid, self.test = ([list(side) for side in zip(*split)] for split in splits)
+        self.liked = liked
+
+    def fit(self, model, **more):
+        return model.fit(tuple(self.train), self.vectors, valid=tuple(self.valid), test=tuple(self.test),
+                         item_ids=self.items, **more)
+
+
+class Fit(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.path = pathlib.Path(self.folder.name)
+        self.shop = Shop()
+
+    def test_same_bytes_as_the_program(self):
+        settings = [word for key, value in SMALL.items() for word in ("--set", f"{key}={value}")]
+        program("train", BUNDLED, "--out", self.path / "run", "--device", "cpu", "--seed", 7, "--quiet", *settings)
+        AlphaRec(seed=7, device="cpu", **SMALL).fit(BUNDLED, run=self.path / "folder")
+        data = rec_engine._data.Data.of_folder(BUNDLED)
+        splits = [scipy.sparse.csr_matrix((np.ones(len(items), np.float32), items, start), (data.native.users, data.native.items))
+                  for start, items in map(data.native.split, ("train", "valid", "test"))]
+        AlphaRec(seed=7, device="cpu", **SMALL, **self.of_bundled()).fit(splits[0], data.vectors(), *splits[1:], run=self.path / "arrays")
+        wanted = (self.path / "run/best.safetensors").read_bytes()
+        self.assertEqual((self.path / "folder/best.safetensors").read_bytes(), wanted)
+        self.assertEqual((self.path / "arrays/best.safetensors").read_bytes(), wanted)
+
+    def of_bundled(self):
+        """The settings that the bundled dataset comes with."""
+        file = BUNDLED / "config.toml"
+        lines = file.read_text().splitlines() if file.exists() else []
+        pairs = [line.split(" = ", 1) for line in lines if " = " in line and not line.startswith("#")]
+        return {key: json.loads(value) for key, value in pairs if key not in SMALL}
+
+    def test_learns_and_ranks_as_ops_do(self):
+        model = self.shop.fit(AlphaRec(**{**SMALL, "epochs": 20}))
+        self.assertGreater(model.evaluate(tuple(self.shop.test), k=10)["recall@10"], 0.4)  # 3 of the 11 that are left of her kind
+        ids, scores = model.recommend(users=["user 3", "user 8"], k=5)
+        self.assertEqual((ids.shape, scores.shape, ids.dtype), ((2, 5), (2, 5), np.int64))
+        numbers, plain = ops.topk(model.user_vectors, model.item_vectors, 5, users=np.array([3, 8]),
+                                  seen=[self.csr(model, name) for name in ("train", "valid", "test")])
+        np.testing.assert_array_equal(ids, np.array(self.shop.items)[numbers])
+        np.testing.assert_array_equal(scores, plain)
+        self.assertFalse(set(ids[0]) & {self.shop.items[i] for i in self.shop.liked[3]})
+
+    def csr(self, model, name):
+        start, items = model._data.native.split(name)
+        return scipy.sparse.csr_matrix((np.ones(len(items)), items, start), (60, 40))
+
+    def test_every_model(self):
+        for kind in (AlphaRec, LinearMapping, LightGCN, MF):
+            model = kind(**SMALL)
+            vectors = self.shop.vectors if kind in (AlphaRec, LinearMapping) else None
+            model.fit(tuple(self.shop.train), vectors, valid=tuple(self.shop.valid), item_ids=self.shop.items)
+            self.assertEqual([line["epoch"] for line in model.history_], [1, 2])
+            self.assertEqual(model.recommend("user 0", k=3)[0].shape, (3,))
+            again = pickle.loads(pickle.dumps(model))
+            np.testing.assert_array_equal(again.user_vectors, model.user_vectors)
+
+    def test_ways_to_give_interactions(self):
+        import pandas
+        users, items = self.shop.train
+        shop_items = {item: n for n, item in enumerate(self.shop.items)}
+        rows = [n for n, item in enumerate(items)]
+        numbers = np.array([shop_items[item] for item in items])
+        of_users = np.array([int(user.split()[1]) for user in users])
+        matrix = scipy.sparse.csr_matrix((np.ones(len(rows), np.float32), (of_users, numbers)), (60, 40))
+        found = [AlphaRec(**SMALL).fit(given, self.shop.vectors).item_vectors for given in (
+            matrix, (of_users, numbers), (of_users.tolist(), numbers.tolist()),
+            pandas.DataFrame({"rating": 1, "user_id": of_users, "item_id": numbers}))]
+        for other in found[1:]:
+            np.testing.assert_array_equal(other, found[0])
+
+    def test_histories_intents_and_items(self):
+        model = self.shop.fit(AlphaRec(**{**SMALL, "epochs": 20}))
+        odd, even = self.shop.items[1::2], self.shop.items[::2]
+        ids, _ = model.recommend(history=odd[:5], k=10)
+        self.assertGreater(len(set(ids) & set(odd)), 8)
+        self.assertFalse(set(ids) & set(odd[:5]))
+        self.assertTrue(set(model.recommend(history=odd[:5], k=20, filter_seen=False)[0]) & set(odd[:5]))
+        moved, _ = model.recommend("user 1", k=10, intent=self.shop.vectors[0], alpha=1.0)
+        self.assertGreater(len(set(moved) & set(even)), 8)
+        still, _ = model.recommend("user 1", k=10, intent=self.shop.vectors[0], alpha=0.0)
+        np.testing.assert_array_equal(still, model.recommend("user 1", k=10)[0])
+        only, scores = model.recommend("user 1", items=even[:2], k=4)
+        self.assertEqual(set(only), {*even[:2], -1})
+        self.assertTrue(np.isneginf(scores[-1]))
+        near, _ = model.similar_items(odd[0], k=5)
+        self.assertNotIn(odd[0], near)
+        self.assertEqual(len(set(near) & set(odd)), 5)
+
+    def test_save_and_load_either_way(self):
+        model = self.shop.fit(AlphaRec(**SMALL), titles=[f"thing {i}" for i in self.shop.items])
+        model.save(self.path / "kept")
+        printed = program("recommend", self.path / "kept", "--users", "user 3", "--topk", 3, "--device", "cpu", "--format", "jsonl")
+        ids, scores = model.recommend("user 3", k=3)
+        self.assertIn(f"thing {ids[0]}", printed)
+        again = rec_engine.load(self.path / "kept")
+        self.assertIsInstance(again, AlphaRec)
+        for found, wanted in zip(again.recommend("user 3", k=3), (ids, scores)):
+            np.testing.assert_array_equal(found, wanted)
+        self.assertEqual((self.path / "kept/best.safetensors").read_bytes(), model._checkpoint)
+        with self.assertRaisesRegex(TypeError, "LightGCN.*AlphaRec"):
+            LightGCN.load(self.path / "kept")
+
+    def test_callbacks_may_stop(self):
+        seen = []
+        model = self.shop.fit(AlphaRec(**{**SMALL, "epochs": 50}), callbacks=lambda epoch, metrics: seen.append(metrics) or epoch < 3)
+        self.assertEqual(len(seen), 3)
+        self.assertEqual(set(seen[0]) >= {"loss", "recall@20"}, True)
+        self.assertEqual(model.recommend("user 0", k=2)[0].shape, (2,))
+
+    def test_what_a_callback_raises_arrives(self):
+        def fails(epoch, metrics):
+            raise LookupError("no more")
+        model = AlphaRec(**SMALL)
+        with self.assertRaisesRegex(LookupError, "no more"):
+            self.shop.fit(model, callbacks=fails)
+        self.assertEqual(model.recommend("user 0", k=2)[0].shape, (2,))  # the best so far
+
+    def test_ctrl_c_keeps_the_best(self):
+        model = AlphaRec(**{**SMALL, "epochs": 100_000, "patience": 100_000})
+
+        def interrupt(epoch, metrics):
+            if epoch == 2:
+                threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        began = time.monotonic()
+        with self.assertRaises(KeyboardInterrupt):
+            self.shop.fit(model, callbacks=interrupt)
+        self.assertLess(time.monotonic() - began, 60)
+        self.assertEqual(model.recommend("user 0", k=2)[0].shape, (2,))
+
+    def test_other_threads_go_on(self):
+        counted, stop = [0], threading.Event()
+
+        def count():
+            while not stop.is_set():
+                counted[0] += 1
+                time.sleep(0.001)
+        thread = threading.Thread(target=count)
+        thread.start()
+        before = counted[0]
+        self.shop.fit(AlphaRec(**{**SMALL, "epochs": 20}))
+        stop.set()
+        thread.join()
+        self.assertGreater(counted[0] - before, 3)
+
+    def test_params(self):
+        model = AlphaRec(tau=0.2, layers=1)
+        self.assertEqual(model.get_params(), {"device": "auto", "tau": 0.2, "layers": 1})
+        self.assertEqual(model.set_params(tau=0.3).get_params()["tau"], 0.3)
+        self.assertEqual(repr(model), "AlphaRec(device='auto', tau=0.3, layers=1)")
+        self.shop.fit(AlphaRec(**SMALL))
+        self.assertEqual(self.shop.fit(AlphaRec(**SMALL)).settings_["hidden"], 16)
+
+    def test_refused(self):
+        fitted = self.shop.fit(AlphaRec(**SMALL))
+        cases = {
+            "no setting": (lambda: AlphaRec(taw=1), ValueError, "tau"),
+            "out of range": (lambda: AlphaRec(tau=-1.0), ValueError, "tau"),
+            "not fitted": (lambda: AlphaRec().recommend("a"), RuntimeError, "fit()"),
+            "unknown user": (lambda: fitted.recommend("nobody"), KeyError, "nobody"),
+            "unknown item": (lambda: fitted.similar_items(7), KeyError, "7"),
+            "unknown in valid": (lambda: AlphaRec(**SMALL).fit(tuple(self.shop.train), self.shop.vectors, item_ids=self.shop.items,
+                                                               valid=(["nobody"], [100])), KeyError, "nobody"),
+            "users and history": (lambda: fitted.recommend("user 1", history=[100]), ValueError, "one of them"),
+            "empty history": (lambda: fitted.recommend(history=[]), ValueError, "history"),
+            "intent of another width": (lambda: fitted.recommend("user 1", intent=np.ones(3, np.float32), alpha=0.1), ValueError, "12"),
+            "alpha of 2": (lambda: fitted.recommend("user 1", intent=self.shop.vectors[0], alpha=2.0), ValueError, "alpha"),
+            "no vectors": (lambda: AlphaRec(**SMALL).fit(tuple(self.shop.train)), ValueError, "language"),
+            "too few vectors": (lambda: AlphaRec(**SMALL).fit(tuple(self.shop.train), self.shop.vectors[:3],
+                                                              item_ids=self.shop.items), ValueError, "given 3"),
+            "vectors of float64": (lambda: AlphaRec(**SMALL).fit(tuple(self.shop.train), self.shop.vectors.astype(float),
+                                                                 item_ids=self.shop.items), TypeError, "float32"),
+            "vectors with NaN": (lambda: AlphaRec(**SMALL).fit(tuple(self.shop.train), self.shop.vectors * np.nan,
+                                                               item_ids=self.shop.items), ValueError, "NaN|finite"),
+            "items that are no rows": (lambda: AlphaRec(**SMALL).fit(tuple(self.shop.train), self.shop.vectors), ValueError, "item_ids"),
+            "no such folder": (lambda: AlphaRec(**SMALL).fit("/nowhere"), ValueError, "/nowhere"),
+            "no such run": (lambda: rec_engine.load("/nowhere"), ValueError, "/nowhere"),
+            "a GPU": (lambda: self.shop.fit(AlphaRec(**{**SMALL}, device="cuda")), RuntimeError, "cuda"),
+            "k of 0": (lambda: fitted.recommend("user 1", k=0), ValueError, "k"),
+        }
+        for what, (call, kind, words) in cases.items():
+            with self.subTest(what):
+                with self.assertRaisesRegex(kind, words):
+                    call()
+
+
+class Program(unittest.TestCase):
+    def test_python_m(self):
+        self.assertIn(rec_engine.__version__, program("--version"))
+        failed = subprocess.run([sys.executable, "-m", "rec_engine", "trian"], capture_output=True, text=True)
+        self.assertEqual((failed.returncode, "train" in failed.stderr), (1, True))
+
+    def test_importing_imports_no_framework(self):
+        code = "import sys, rec_engine, rec_engine.ops; print([m for m in ('torch', 'scipy', 'pandas', 'tqdm') if m in sys.modules])"
+        self.assertEqual(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip(), "[]")
+
+
+if __name__ == "__main__":
+    unittest.main()
