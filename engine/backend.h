@@ -51,7 +51,7 @@ struct StoredLanguage {
 
 // A linear layer; its weight, or the rounded copy of it where the backend multiplies that.
 struct StoredLinear {
-  StoredView weight;             // [out, in]
+  ConstStoredView weight;        // [out, in]
   VectorView<const float> bias;  // [out] or empty
 
   template <class T>
@@ -155,6 +155,8 @@ class Backend {
   // kernels/sampler: draws the batch of the step that comes `ahead` steps after the clock's.
   virtual void draw_batch(const SamplerTables& from, const TrainingClock* clock, int64_t ahead,
                           const BatchView& batch) = 0;
+  // kernels/sampler: the groupings of a batch that was not drawn.
+  virtual void group_batch(const BatchView& batch) = 0;
   // kernels/language_projection, then kernels/hidden_layer per further layer: e0 [nodes, dim]
   // overwritten.
   virtual void project(const StoredLanguage& z, const GraphView& graph,
@@ -164,6 +166,12 @@ class Backend {
   virtual void project_adjoint(const StoredLanguage& z, const GraphView& graph,
                                const ProjectorView& projector, const ProjectorTape& tape,
                                MatrixView<float> grad_e0, const ProjectorGradientView& grad) = 0;
+  // kernels/language_projection's gathers alone: out [users, width], grad_x [items, width]
+  // overwritten.
+  virtual void mean_of_items(const GraphView& graph, MatrixView<const float> x,
+                             MatrixView<float> out) = 0;
+  virtual void mean_of_items_adjoint(const GraphView& graph, MatrixView<const float> grad_out,
+                                     MatrixView<float> grad_x) = 0;
   // kernels/propagation; its own adjoint.
   virtual void propagate(const GraphView& graph, int layers, const PropagationUsers& users,
                          MatrixView<const float> x, MatrixView<float> scratch,
@@ -175,18 +183,17 @@ class Backend {
                                  MatrixView<float> grad) = 0;
   // kernels/info_nce or kernels/bpr, then kernels/batch_gradient; or kernels/softmax (inbatch: its
   // in_batch_softmax), then batch_gradient's users' half: grad_user and grad_item overwritten, the
-  // loss added to the clock's loss_sum. scratch is overwritten; softmax and inbatch leave the
-  // derivatives by scores alone. items_of_user [users, items]: training interactions.
+  // loss added to *loss_sum. scratch is overwritten; softmax and inbatch leave the derivatives by
+  // scores alone. items_of_user [users, items]: training interactions, of inbatch alone.
   virtual void objective(const ObjectiveSettings& settings, MatrixView<const float> user,
                          MatrixView<const float> item, const BatchView& batch,
                          CsrView items_of_user, const BatchGradientView& scratch,
                          MatrixView<float> grad_user, MatrixView<float> grad_item,
-                         TrainingClock* clock) = 0;
-  // kernels/batch_l2 of a node table x [nodes, dim]: grad added to, the loss added to the clock's
-  // loss_sum; node_loss [nodes] is overwritten.
+                         double* loss_sum) = 0;
+  // kernels/batch_l2 of a node table x [nodes, dim]: grad added to, the loss added to *loss_sum;
+  // node_loss [nodes] is overwritten.
   virtual void batch_l2(MatrixView<const float> x, const BatchView& batch, float weight,
-                        MatrixView<float> grad, VectorView<double> node_loss,
-                        TrainingClock* clock) = 0;
+                        MatrixView<float> grad, VectorView<double> node_loss, double* loss_sum) = 0;
   // kernels/adam with t = clock->updates + 1, and the weights rounded where a slab for them is
   // given; moves the clock's step and updates on by one.
   virtual void optimiser_step(const AdamSettings& settings, const ParameterSlabs& slabs,

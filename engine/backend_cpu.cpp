@@ -85,6 +85,10 @@ class CpuBackend final : public Backend {
     const cpu::ThreadsInUse threads(threads_);
     cpu::draw_batch(from, *clock, ahead, batch);
   }
+  void group_batch(const BatchView& batch) override {
+    const cpu::ThreadsInUse threads(threads_);
+    cpu::group_batch(batch);
+  }
 
   void project(const StoredLanguage& z, const GraphView& graph, const ProjectorView& projector,
                const ProjectorTape& tape, MatrixView<float> e0) override {
@@ -109,6 +113,17 @@ class CpuBackend final : public Backend {
     cpu::project_language_backward(z.as<float>(), graph, grad_output, grad.layer[0]);
   }
 
+  void mean_of_items(const GraphView& graph, MatrixView<const float> x,
+                     MatrixView<float> out) override {
+    const cpu::ThreadsInUse threads(threads_);
+    cpu::mean_of_items(graph, x, out);
+  }
+  void mean_of_items_adjoint(const GraphView& graph, MatrixView<const float> grad_out,
+                             MatrixView<float> grad_x) override {
+    const cpu::ThreadsInUse threads(threads_);
+    cpu::mean_of_items_adjoint(graph, grad_out, grad_x);
+  }
+
   void propagate(const GraphView& graph, int layers, const PropagationUsers& users,
                  MatrixView<const float> x, MatrixView<float> scratch,
                  MatrixView<float> e) override {
@@ -129,19 +144,19 @@ class CpuBackend final : public Backend {
   void objective(const ObjectiveSettings& settings, MatrixView<const float> user,
                  MatrixView<const float> item, const BatchView& batch, CsrView items_of_user,
                  const BatchGradientView& scratch, MatrixView<float> grad_user,
-                 MatrixView<float> grad_item, TrainingClock* clock) override {
+                 MatrixView<float> grad_item, double* loss_sum) override {
     const cpu::ThreadsInUse threads(threads_);
     switch (settings.kind) {
       case Objective::infonce:
-        clock->loss_sum += cpu::info_nce(user, item, batch, settings.tau, scratch);
+        *loss_sum += cpu::info_nce(user, item, batch, settings.tau, scratch);
         break;
-      case Objective::bpr: clock->loss_sum += cpu::bpr(user, item, batch, scratch); break;
+      case Objective::bpr: *loss_sum += cpu::bpr(user, item, batch, scratch); break;
       case Objective::softmax:
-        clock->loss_sum += cpu::softmax(user, item, batch, view_of(settings.domains), settings.tau,
-                                        {scratch.user_row, scratch.row_loss, grad_item});
+        *loss_sum += cpu::softmax(user, item, batch, view_of(settings.domains), settings.tau,
+                                  {scratch.user_row, scratch.row_loss, grad_item});
         return cpu::user_gradient(batch, scratch.user_row, grad_user);
       case Objective::inbatch:
-        clock->loss_sum +=
+        *loss_sum +=
             cpu::in_batch_softmax(user, item, batch, items_of_user, view_of(settings.domains),
                                   settings.tau, {scratch.user_row, scratch.row_loss, grad_item});
         return cpu::user_gradient(batch, scratch.user_row, grad_user);
@@ -150,10 +165,9 @@ class CpuBackend final : public Backend {
   }
 
   void batch_l2(MatrixView<const float> x, const BatchView& batch, float weight,
-                MatrixView<float> grad, VectorView<double> node_loss,
-                TrainingClock* clock) override {
+                MatrixView<float> grad, VectorView<double> node_loss, double* loss_sum) override {
     const cpu::ThreadsInUse threads(threads_);
-    clock->loss_sum += cpu::batch_l2(x, batch, weight, grad, node_loss);
+    *loss_sum += cpu::batch_l2(x, batch, weight, grad, node_loss);
   }
 
   void optimiser_step(const AdamSettings& settings, const ParameterSlabs& slabs,

@@ -180,6 +180,13 @@ class CudaBackend final : public Backend {
         drawing_scratch_.take(cuda::draw_batch_scratch_bytes(batch.rows(), batch.negatives())),
         stream());
   }
+  void group_batch(const BatchView& batch) override {
+    const cuda::NvtxRange range("group batch");
+    cuda::group_batch(
+        batch,
+        drawing_scratch_.take(cuda::draw_batch_scratch_bytes(batch.rows(), batch.negatives())),
+        stream());
+  }
 
   void project(const StoredLanguage& z, const GraphView& graph, const ProjectorView& projector,
                const ProjectorTape& tape, MatrixView<float> e0) override {
@@ -210,6 +217,19 @@ class CudaBackend final : public Backend {
     });
   }
 
+  void mean_of_items(const GraphView& graph, MatrixView<const float> x,
+                     MatrixView<float> out) override {
+    const cuda::NvtxRange range("mean of items");
+    cuda::mean_of_items(graph, x, out, stream());
+  }
+  void mean_of_items_adjoint(const GraphView& graph, MatrixView<const float> grad_out,
+                             MatrixView<float> grad_x) override {
+    const cuda::NvtxRange range("mean of items adjoint");
+    cuda::mean_of_items_adjoint(
+        graph, grad_out, grad_x,
+        scratch_.take(cuda::mean_of_items_adjoint_scratch_bytes(graph.users())), stream());
+  }
+
   void propagate(const GraphView& graph, int layers, const PropagationUsers& users,
                  MatrixView<const float> x, MatrixView<float> scratch,
                  MatrixView<float> e) override {
@@ -230,16 +250,16 @@ class CudaBackend final : public Backend {
   void objective(const ObjectiveSettings& settings, MatrixView<const float> user,
                  MatrixView<const float> item, const BatchView& batch, CsrView items_of_user,
                  const BatchGradientView& scratch, MatrixView<float> grad_user,
-                 MatrixView<float> grad_item, TrainingClock* clock) override {
+                 MatrixView<float> grad_item, double* loss_sum) override {
     const cuda::NvtxRange range("objective");
     switch (settings.kind) {
       case Objective::infonce:
-        cuda::info_nce(user, item, batch, settings.tau, scratch, &clock->loss_sum, stream());
+        cuda::info_nce(user, item, batch, settings.tau, scratch, loss_sum, stream());
         break;
-      case Objective::bpr: cuda::bpr(user, item, batch, scratch, &clock->loss_sum, stream()); break;
+      case Objective::bpr: cuda::bpr(user, item, batch, scratch, loss_sum, stream()); break;
       case Objective::softmax:
         cuda::softmax(user, item, batch, view_of(settings.domains), settings.tau,
-                      {scratch.user_row, scratch.row_loss, grad_item}, &clock->loss_sum,
+                      {scratch.user_row, scratch.row_loss, grad_item}, loss_sum,
                       scratch_.take(cuda::softmax_scratch_bytes(batch.rows(), item.rows, item.cols,
                                                                 view_of(settings.domains))),
                       stream());
@@ -247,7 +267,7 @@ class CudaBackend final : public Backend {
       case Objective::inbatch:
         cuda::in_batch_softmax(user, item, batch, items_of_user, view_of(settings.domains),
                                settings.tau, {scratch.user_row, scratch.row_loss, grad_item},
-                               &clock->loss_sum,
+                               loss_sum,
                                scratch_.take(cuda::in_batch_softmax_scratch_bytes(
                                    batch.rows(), item.rows, item.cols, view_of(settings.domains))),
                                stream());
@@ -257,10 +277,9 @@ class CudaBackend final : public Backend {
   }
 
   void batch_l2(MatrixView<const float> x, const BatchView& batch, float weight,
-                MatrixView<float> grad, VectorView<double> node_loss,
-                TrainingClock* clock) override {
+                MatrixView<float> grad, VectorView<double> node_loss, double* loss_sum) override {
     const cuda::NvtxRange range("batch l2");
-    cuda::batch_l2(x, batch, weight, grad, node_loss, &clock->loss_sum, stream());
+    cuda::batch_l2(x, batch, weight, grad, node_loss, loss_sum, stream());
   }
 
   void optimiser_step(const AdamSettings& settings, const ParameterSlabs& slabs,

@@ -38,6 +38,16 @@ class Array {
   int64_t size_ = 0;
 };
 
+// to = host's values: one upload where the rows of both lie together.
+template <class T>
+void upload(Backend& backend, MatrixView<T> to, MatrixView<const T> host) {
+  if (to.rows == 0 || to.cols == 0) return;
+  const bool together = to.stride == to.cols && host.stride == host.cols;
+  const int64_t parts = together ? 1 : to.rows;
+  const size_t bytes = sizeof(T) * static_cast<size_t>(to.rows / parts * to.cols);
+  for (int64_t r = 0; r < parts; ++r) backend.upload(to.row(r), host.row(r), bytes);
+}
+
 // [rows, cols] values of T, contiguous, zeroed.
 template <class T>
 class Matrix {
@@ -45,13 +55,9 @@ class Matrix {
   Matrix() = default;
   Matrix(Backend& backend, int64_t rows, int64_t cols)
       : values_(backend, rows * cols), rows_(rows), cols_(cols) {}
-  // With the host's values: one upload where its rows lie together.
+  // With the host's values.
   Matrix(Backend& backend, MatrixView<const T> host) : Matrix(backend, host.rows, host.cols) {
-    if (rows_ == 0 || cols_ == 0) return;
-    const bool together = host.stride == host.cols;
-    const int64_t parts = together ? 1 : rows_;
-    const size_t bytes = sizeof(T) * static_cast<size_t>(rows_ / parts * cols_);
-    for (int64_t r = 0; r < parts; ++r) backend.upload(view().row(r), host.row(r), bytes);
+    upload(backend, view(), host);
   }
 
   MatrixView<T> view() const { return {values_.data(), rows_, cols_}; }

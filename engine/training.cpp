@@ -1,26 +1,6 @@
 #include "engine/training.h"
 
-#include <numeric>
-#include <utility>
-#include <vector>
-
-#include "engine/host_csr.h"
-
 namespace rec {
-
-Batch::Batch(Backend& backend, int64_t users, int64_t items, int64_t rows, int64_t negatives)
-    : user_(backend, rows),
-      positive_(backend, rows),
-      negative_(backend, rows, negatives),
-      user_start_(backend, users + 1),
-      item_start_(backend, items + 1),
-      user_row_(backend, rows),
-      item_use_(backend, rows * (1 + negatives)) {}
-
-BatchView Batch::view() const {
-  return {user_.view(),     positive_.view(),   negative_.view(), user_start_.view(),
-          user_row_.view(), item_start_.view(), item_use_.view()};
-}
 
 Training::Training(Model& model, const TrainingSettings& settings)
     : model_(model),
@@ -32,9 +12,7 @@ Training::Training(Model& model, const TrainingSettings& settings)
              {backend_, model.graph().users(), model.graph().items(), settings.batch,
               settings.negatives}},
       grad_(backend_, model.graph().nodes(), model.encoder().dim()),
-      score_grad_(backend_, settings.batch, 1 + settings.negatives),
-      row_grad_(backend_, settings.batch, model.encoder().dim()),
-      row_loss_(backend_, settings.batch),
+      batch_grad_(backend_, settings.batch, settings.negatives, model.encoder().dim()),
       node_loss_(backend_, settings.l2 > 0 ? model.graph().nodes() : 0),
       clock_(backend_, 1) {
   require(settings.l2 == 0 || model.settings().node_table,
@@ -84,38 +62,11 @@ void Training::step_on(VectorView<const int32_t> user, VectorView<const int32_t>
   require(user.size == batch.rows() && positive.size == batch.rows() &&
               negative.rows == batch.rows() && negative.cols == batch.negatives(),
           "training: the given batch must have the shape of the settings");
-  // The groupings, as kernels/sampler makes them: a use is row * (1 + negatives) + slot.
-  const int64_t slots = 1 + batch.negatives();
-  HostCsr item_of_use{batch.rows() * slots, model_.graph().items(), {}, {}};
-  std::vector<int32_t> host_negative;
-  for (int64_t b = 0; b < batch.rows(); ++b) {
-    item_of_use.col.push_back(positive[b]);
-    for (int64_t j = 0; j < negative.cols; ++j) {
-      item_of_use.col.push_back(negative(b, j));
-      host_negative.push_back(negative(b, j));
-    }
-  }
-  const auto one_entry_a_row = [](HostCsr& m) {
-    m.row_start.resize(static_cast<size_t>(m.rows) + 1);
-    std::iota(m.row_start.begin(), m.row_start.end(), int64_t{0});
-  };
-  one_entry_a_row(item_of_use);
-  HostCsr user_of_row{batch.rows(), model_.graph().users(), {}, {user.begin(), user.end()}};
-  one_entry_a_row(user_of_row);
-  const HostCsr uses = transpose(item_of_use.view());
-  const HostCsr rows = transpose(user_of_row.view());
-
-  const auto upload = [&](auto* to, const auto& from) {
-    backend_.upload(to, from.data(), sizeof(from[0]) * from.size());
-  };
   backend_.upload(batch.user.data, user.data, sizeof(int32_t) * static_cast<size_t>(user.size));
   backend_.upload(batch.positive.data, positive.data,
                   sizeof(int32_t) * static_cast<size_t>(positive.size));
-  upload(batch.negative.data, host_negative);
-  upload(batch.user_start.data, rows.row_start);
-  upload(batch.user_row.data, rows.col);
-  upload(batch.item_start.data, uses.row_start);
-  upload(batch.item_use.data, uses.col);
+  upload(backend_, batch.negative, negative);
+  backend_.group_batch(batch);
   drawn_ = false;
   differentiate(batch);
   update();
@@ -129,18 +80,18 @@ void Training::differentiate(const BatchView& batch) {
   const int64_t users = model_.graph().users();
   const int64_t items = model_.graph().items();
   const MatrixView<float> grad = grad_.view();
+  double* const loss_sum = &clock_.data()->loss_sum;  // its place, in backend memory
   backend_.objective(settings_.objective, model_.representations().user(),
                      model_.representations().item(), batch, model_.graph().view().items_of_user,
-                     {score_grad_.view(), row_grad_.view(), row_loss_.view()},
-                     grad.rows_from(0, users), grad.rows_from(users, items), clock_.data());
+                     batch_grad_.view(), grad.rows_from(0, users), grad.rows_from(users, items),
+                     loss_sum);
   model_.representations().gradient_to_raw(grad);
 
   const Parameters& parameters = model_.parameters();
   model_.encoder().backward(parameters, grad, of_batch);
   if (settings_.l2 > 0)
     backend_.batch_l2(node_rows(parameters, parameters.slabs().weight), batch, settings_.l2,
-                      node_rows(parameters, parameters.slabs().grad), node_loss_.view(),
-                      clock_.data());
+                      node_rows(parameters, parameters.slabs().grad), node_loss_.view(), loss_sum);
 }
 
 void Training::update() {

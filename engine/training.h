@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/backend.h"
+#include "engine/batch.h"
 #include "engine/buffer.h"
 #include "engine/draw_tables.h"
 #include "engine/model.h"
@@ -32,19 +33,6 @@ struct TrainingSettings {
   std::vector<Domain> domains;
   // How often each domain is drawn, in proportion, above 0; empty: every user equally often.
   std::vector<double> domain_shares;
-};
-
-// Backend memory for one batch and its groupings.
-class Batch {
- public:
-  Batch(Backend& backend, int64_t users, int64_t items, int64_t rows, int64_t negatives);
-  BatchView view() const;
-
- private:
-  Array<int32_t> user_, positive_;
-  Matrix<int32_t> negative_;
-  Array<int64_t> user_start_, item_start_;
-  Array<int32_t> user_row_, item_use_;
 };
 
 class Training {
@@ -89,12 +77,10 @@ class Training {
   TrainingSettings settings_;
   DrawTables tables_;
   Batch batch_[2];
-  int next_ = 0;                // the next step's
-  bool drawn_ = false;          // whether it holds the draw of the clock's position already
-  Matrix<float> grad_;          // [nodes, dim]
-  Matrix<float> score_grad_;    // [batch, 1 + negatives]
-  Matrix<float> row_grad_;      // [batch, dim]
-  Array<double> row_loss_;      // [batch]
+  int next_ = 0;        // the next step's
+  bool drawn_ = false;  // whether it holds the draw of the clock's position already
+  Matrix<float> grad_;  // [nodes, dim]
+  BatchGradient batch_grad_;
   Array<double> node_loss_;     // [nodes] where there is an l2
   Array<TrainingClock> clock_;  // one value
 };

@@ -17,6 +17,11 @@
 // derivation). A user is worth a GEMM row when her history is longer than a measured threshold
 // (hybrid_degree).
 //
+// The gathers alone, of matrices of the caller's and with everyone gathered:
+//
+//   mean_of_items          out_u    = mean of x_i over u's items; 0 for users without any
+//   mean_of_items_adjoint  grad_x_i = sum of grad_out_u / degree(u) over i's users; 0 without any
+//
 // Repeatable: yes, for any number of threads.
 // Why it works: docs/kernels/language_projection.md
 // Test: tests/kernels/test_language_projection.cpp   Speed: bench/kernels/bench_language_projection.cpp
@@ -75,6 +80,14 @@ void require_language_shapes(const LanguageViewOf<T>& z, const GraphView& graph,
   require(out == layer.weight.rows, "language_projection: the output width is the weight's rows");
 }
 
+// x [items, width], out [users, width], or their gradients.
+inline void require_mean_of_items_shapes(const GraphView& graph, MatrixView<const float> x,
+                                         MatrixView<const float> out) {
+  require(x.rows == graph.items(), "mean_of_items: one row per item");
+  require(out.rows == graph.users(), "mean_of_items: one mean per user");
+  require(x.cols == out.cols, "mean_of_items: rows and means must have the same width");
+}
+
 namespace cpu {
 
 // Histories longer than this are cheaper as a row of the GEMM (measured; docs page).
@@ -90,6 +103,13 @@ void project_language(const LanguageView& z, const GraphView& graph, const Linea
 // grad_pre [nodes, out] is scratch afterwards: its item rows become G.  grad overwritten.
 void project_language_backward(const LanguageView& z, const GraphView& graph,
                                MatrixView<float> grad_pre, const LinearGradientView& grad);
+
+// x [items, width]; out [users, width] overwritten.
+void mean_of_items(const GraphView& graph, MatrixView<const float> x, MatrixView<float> out);
+
+// grad_out [users, width]; grad_x [items, width] overwritten.
+void mean_of_items_adjoint(const GraphView& graph, MatrixView<const float> grad_out,
+                           MatrixView<float> grad_x);
 
 }  // namespace cpu
 namespace cuda {
@@ -114,6 +134,12 @@ template <class T, class Pre>
 void project_language_backward(Gemm& gemm, const LanguageViewOf<T>& z, const GraphView& graph,
                                MatrixView<Pre> grad_pre, const LinearGradientView& grad,
                                VectorView<std::byte> scratch, Stream stream);
+
+void mean_of_items(const GraphView& graph, MatrixView<const float> x, MatrixView<float> out,
+                   Stream stream);
+void mean_of_items_adjoint(const GraphView& graph, MatrixView<const float> grad_out,
+                           MatrixView<float> grad_x, VectorView<std::byte> scratch, Stream stream);
+int64_t mean_of_items_adjoint_scratch_bytes(int64_t users);
 
 }  // namespace cuda
 }  // namespace rec

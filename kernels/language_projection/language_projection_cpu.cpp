@@ -8,6 +8,7 @@
 #include "kernels/common/row_ops.h"
 #include "kernels/common/scratch.h"
 #include "kernels/common/simd.h"
+#include "kernels/language_projection/gathered_users.h"
 #include "kernels/language_projection/language_projection.h"
 
 namespace rec::cpu {
@@ -88,6 +89,68 @@ class SlabCopies {
   Scratch<float> memory_;
 };
 
+// For all rows of from; for none where nobody is gathered.
+SlabCopies slabs_of(const GatheredUsers& users, MatrixView<const float> from) {
+  return {users.count > 0 ? from.rows : 0, from.cols};
+}
+
+// out's rows of the gathered users = the means of their items' rows. Every thread of a parallel
+// region calls this, and the next two.
+void gather_means(const SlabCopies& slabs, const GraphView& graph, const GatheredUsers& users,
+                  MatrixView<const float> items, MatrixView<float> out) {
+  slabs.for_each(
+      users.count > 0 ? items.rows : 0,
+      [&](int64_t column, MatrixView<float> copy, int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i)
+          std::copy_n(items.row(i) + column, copy.cols, copy.row(i));
+      },
+      users.count,
+      [&](int64_t column, MatrixView<const float> copy, int64_t begin, int64_t end) {
+        for (int64_t l = begin; l < end; ++l) {
+          if (l + kRowsAhead < end)
+            ask_ahead_to_write(out.row(users[l + kRowsAhead]) + column, copy.cols);
+          const int64_t u = users[l], degree = graph.items_of_user.degree(u);
+          if (degree == 0) continue;
+          float* mean = out.row(u) + column;
+          sum_of_rows(copy, graph.items_of_user.row(u), degree, mean);
+          scale_row(1.0f / float(degree), mean, mean, copy.cols);
+        }
+      });
+}
+
+// The rows of users without items, whom nobody gathers.
+void clear_rows_without_items(const GraphView& graph, MatrixView<float> users) {
+#pragma omp for schedule(static) nowait
+  for (int64_t u = 0; u < users.rows; ++u)
+    if (graph.items_of_user.degree(u) == 0) std::fill_n(users.row(u), users.cols, 0.0f);
+}
+
+// Gathered users pass 1/degree of their rows to each of their items. users_of_item: gathered ones
+// alone.
+void gather_shares(const SlabCopies& slabs, const GraphView& graph, const GatheredUsers& users,
+                   const CsrView& users_of_item, MatrixView<const float> from, Into into,
+                   MatrixView<float> items) {
+  const bool adds = into == Into::add;
+  slabs.for_each(
+      users.count,
+      [&](int64_t column, MatrixView<float> copy, int64_t begin, int64_t end) {
+        for (int64_t l = begin; l < end; ++l) {
+          const int64_t u = users[l], degree = graph.items_of_user.degree(u);
+          if (degree == 0) continue;  // nobody reads the row
+          scale_row(1.0f / float(degree), from.row(u) + column, copy.row(u), copy.cols);
+        }
+      },
+      users.count == 0 && adds ? 0 : items.rows,
+      [&](int64_t column, MatrixView<const float> copy, int64_t begin, int64_t end) {
+        float sum[kSlab];
+        for (int64_t i = begin; i < end; ++i) {
+          float* item = items.row(i) + column;
+          sum_of_rows(copy, users_of_item.row(i), users_of_item.degree(i), adds ? sum : item);
+          if (adds) add_scaled(1.0f, sum, item, copy.cols);
+        }
+      });
+}
+
 }  // namespace
 
 int64_t hybrid_degree(int64_t language_width) {
@@ -109,7 +172,8 @@ void project_language(const LanguageView& z, const GraphView& graph, const Linea
   const MatrixView<float> heavy_pre(heavy.get(), z.heavy.rows, pre.cols);
   const int64_t panel = output_panel_rows(items.rows + z.heavy.rows);
   const int64_t item_panels = ceil_div(items.rows, panel);
-  const SlabCopies slabs(z.light_user.size > 0 ? items.rows : 0, pre.cols);
+  const GatheredUsers light = GatheredUsers::of(z.light_user);
+  const SlabCopies slabs = slabs_of(light, items);
 
 #pragma omp parallel
   {
@@ -125,29 +189,9 @@ void project_language(const LanguageView& z, const GraphView& graph, const Linea
 #pragma omp for schedule(static) nowait
     for (int64_t h = 0; h < z.heavy.rows; ++h)
       std::copy_n(heavy_pre.row(h), pre.cols, users.row(z.heavy_user[h]));
-#pragma omp for schedule(static) nowait
-    for (int64_t u = 0; u < users.rows; ++u)
-      if (graph.items_of_user.degree(u) == 0) std::fill_n(users.row(u), pre.cols, 0.0f);
-
+    clear_rows_without_items(graph, users);
     // A light user's mean of T + b is the mean of T, plus b.
-    slabs.for_each(
-        z.light_user.size > 0 ? items.rows : 0,
-        [&](int64_t column, MatrixView<float> copy, int64_t begin, int64_t end) {
-          for (int64_t i = begin; i < end; ++i)
-            std::copy_n(items.row(i) + column, copy.cols, copy.row(i));
-        },
-        z.light_user.size,
-        [&](int64_t column, MatrixView<const float> copy, int64_t begin, int64_t end) {
-          for (int64_t l = begin; l < end; ++l) {
-            if (l + kRowsAhead < end)
-              ask_ahead_to_write(users.row(z.light_user[l + kRowsAhead]) + column, copy.cols);
-            const int32_t u = z.light_user[l];
-            float* out = users.row(u) + column;
-            const int64_t degree = graph.items_of_user.degree(u);
-            sum_of_rows(copy, graph.items_of_user.row(u), degree, out);
-            scale_row(1.0f / float(degree), out, out, copy.cols);
-          }
-        });
+    gather_means(slabs, graph, light, items, users);
   }
 }
 
@@ -158,7 +202,8 @@ void project_language_backward(const LanguageView& z, const GraphView& graph,
   const MatrixView<float> items = grad_pre.rows_from(graph.users(), graph.items());
   const auto heavy = make_scratch<float>(z.heavy.rows * grad_pre.cols);
   const MatrixView<float> heavy_grad(heavy.get(), z.heavy.rows, grad_pre.cols);
-  const SlabCopies slabs(z.light_user.size > 0 ? users.rows : 0, grad_pre.cols);
+  const GatheredUsers light = GatheredUsers::of(z.light_user);
+  const SlabCopies slabs = slabs_of(light, users);
   const int64_t panel = weight_panel_rows(grad.weight.rows);
 
 #pragma omp parallel
@@ -167,24 +212,8 @@ void project_language_backward(const LanguageView& z, const GraphView& graph,
     for (int64_t h = 0; h < z.heavy.rows; ++h)
       std::copy_n(users.row(z.heavy_user[h]), grad_pre.cols, heavy_grad.row(h));
 
-    // G, into the items' rows: a light user passes 1/degree of its gradient to each of its items.
-    slabs.for_each(
-        z.light_user.size,
-        [&](int64_t column, MatrixView<float> copy, int64_t begin, int64_t end) {
-          for (int64_t l = begin; l < end; ++l) {
-            const int32_t u = z.light_user[l];
-            scale_row(1.0f / float(graph.items_of_user.degree(u)), users.row(u) + column,
-                      copy.row(u), copy.cols);
-          }
-        },
-        z.light_user.size > 0 ? items.rows : 0,
-        [&](int64_t column, MatrixView<const float> copy, int64_t begin, int64_t end) {
-          float sum[kSlab];
-          for (int64_t i = begin; i < end; ++i) {
-            sum_of_rows(copy, z.light_users_of_item.row(i), z.light_users_of_item.degree(i), sum);
-            add_scaled(1.0f, sum, items.row(i) + column, copy.cols);
-          }
-        });
+    // G, into the items' rows
+    gather_shares(slabs, graph, light, z.light_users_of_item, users, Into::add, items);
 
     // What the users add to grad_b lies in G as well: their shares of their items add up to 1.
     if (grad.bias.size > 0) {
@@ -211,6 +240,26 @@ void project_language_backward(const LanguageView& z, const GraphView& graph,
                   out);
     }
   }
+}
+
+void mean_of_items(const GraphView& graph, MatrixView<const float> x, MatrixView<float> out) {
+  require_mean_of_items_shapes(graph, x, out);
+  const GatheredUsers users = GatheredUsers::everyone(graph);
+  const SlabCopies slabs = slabs_of(users, x);
+#pragma omp parallel
+  {
+    clear_rows_without_items(graph, out);
+    gather_means(slabs, graph, users, x, out);
+  }
+}
+
+void mean_of_items_adjoint(const GraphView& graph, MatrixView<const float> grad_out,
+                           MatrixView<float> grad_x) {
+  require_mean_of_items_shapes(graph, grad_x, grad_out);
+  const GatheredUsers users = GatheredUsers::everyone(graph);
+  const SlabCopies slabs = slabs_of(users, grad_out);
+#pragma omp parallel
+  gather_shares(slabs, graph, users, graph.users_of_item, grad_out, Into::overwrite, grad_x);
 }
 
 }  // namespace rec::cpu

@@ -6,6 +6,7 @@
 #include "kernels/common/column_sums.h"
 #include "kernels/common/gpu.h"
 #include "kernels/common/vector_io.cuh"
+#include "kernels/language_projection/gathered_users.h"
 #include "kernels/language_projection/language_projection.h"
 
 namespace rec::cuda {
@@ -30,18 +31,19 @@ constexpr int64_t kLongList = 256;  // entries; longer ones are shared out among
 
 // ---- sums of gathered rows ----
 
-// What is gathered forward: a light user's mean of her items' rows.
+// What is gathered forward: a user's mean of her items' rows.
 template <class T>
 struct UserMeans {
   MatrixView<const T> from;  // the items' rows
   MatrixView<T> to;          // the users'
   CsrView items_of_user;
-  VectorView<const int32_t> light_user;
+  GatheredUsers users;
 
-  __device__ int64_t lists() const { return light_user.size; }
-  __device__ int64_t owner(int64_t list) const { return light_user[list]; }
+  __device__ int64_t lists() const { return users.count; }
+  __device__ int64_t owner(int64_t list) const { return users[list]; }
   __device__ const CsrView& entries() const { return items_of_user; }
   static constexpr bool kWeighted = false;
+  static constexpr bool kPutsEmpty = false;
   template <int Width>
   __device__ void put(int64_t user, int64_t column, Floats<Width> sum) const {
     const float share = 1.0f / float(items_of_user.degree(user));
@@ -51,24 +53,27 @@ struct UserMeans {
   }
 };
 
-// What is gathered backward: 1 / degree of each light user's row, added to an item's.
-template <class T>
+// What is gathered backward: 1 / degree of the rows of an item's users.
+template <class T, Into into>
 struct ItemGradients {
   MatrixView<const T> from;  // the users' rows
   MatrixView<T> to;          // the items'
-  CsrView light_users_of_item;
+  CsrView users_of_item;
   const float* share;  // [users], 1 / degree
 
-  __device__ int64_t lists() const { return light_users_of_item.rows; }
+  __device__ int64_t lists() const { return users_of_item.rows; }
   __device__ int64_t owner(int64_t list) const { return list; }
-  __device__ const CsrView& entries() const { return light_users_of_item; }
+  __device__ const CsrView& entries() const { return users_of_item; }
   static constexpr bool kWeighted = true;
+  static constexpr bool kPutsEmpty = into == Into::overwrite;
   __device__ float weight(int32_t user) const { return share[user]; }
   template <int Width>
   __device__ void put(int64_t item, int64_t column, Floats<Width> sum) const {
-    const Floats<Width> own = load<Width>(to.row(item) + column);
+    if constexpr (into == Into::add) {
+      const Floats<Width> own = load<Width>(to.row(item) + column);
 #pragma unroll
-    for (int w = 0; w < Width; ++w) sum[w] += own[w];
+      for (int w = 0; w < Width; ++w) sum[w] += own[w];
+    }
     store(to.row(item) + column, sum);
   }
 };
@@ -108,6 +113,7 @@ __device__ Floats<Width> sum_of_rows(const Rows& rows, const int32_t* entry, int
 // Block x = slab * list_blocks + b makes the sums of lists b, b + list_blocks, ... in the columns
 // of one slab. Slabs come one after another, so that the blocks at work at a time gather from the
 // same columns, and L2 holds them. Long lists tend to be neighbours: they go to different blocks.
+// What has no entries is put as 0 where Rows asks for it (kPutsEmpty), and else left as it is.
 template <int Width, class Rows>
 __global__ __launch_bounds__(kThreads, kBlocksAtOnce) void gather(Rows rows, int64_t list_blocks) {
   REC_SHARED_ARRAY(float, part, [kWarps][kWarpSize * Width]);
@@ -121,7 +127,7 @@ __global__ __launch_bounds__(kThreads, kBlocksAtOnce) void gather(Rows rows, int
   const int64_t list = first_list + warp * list_blocks;
   if (list < rows.lists()) {
     const int64_t owner = rows.owner(list), degree = entries.degree(owner);
-    if (degree > 0 && degree <= kLongList) {
+    if ((Rows::kPutsEmpty || degree > 0) && degree <= kLongList) {
       const Floats<Width> sum =
           sum_of_rows<Width>(rows, entries.row(owner), 0, degree, column, inside);
       if (inside) rows.template put<Width>(owner, column, sum);
@@ -201,6 +207,24 @@ __global__ __launch_bounds__(kThreads) void shares_of_users(CsrView items_of_use
   share[u] = degree > 0 ? 1.0f / float(degree) : 0.0f;
 }
 
+// to's rows: of the gathered users, the means of their items' rows; of users without items, 0.
+template <class T>
+void launch_means(const GraphView& graph, const GatheredUsers& users, MatrixView<const T> from,
+                  MatrixView<T> to, Stream stream) {
+  launch(clear_rows_without_items<T>, unsigned(ceil_div(to.rows, kWarps)), kThreads, 0, stream,
+         graph.items_of_user, to);
+  launch_gather(UserMeans<T>{from, to, graph.items_of_user, users}, users.count, stream);
+}
+
+// Users pass 1 / degree of their rows to each of their items. share [users] is scratch.
+template <class T, Into into>
+void launch_shares(const GraphView& graph, const CsrView& users_of_item, VectorView<float> share,
+                   MatrixView<const T> from, MatrixView<T> to, Stream stream) {
+  launch(shares_of_users, unsigned(ceil_div(graph.users(), kThreads)), kThreads, 0, stream,
+         graph.items_of_user, share.data);
+  launch_gather(ItemGradients<T, into>{from, to, users_of_item, share.data}, to.rows, stream);
+}
+
 // T, Pre: as the header says.
 template <class T, class Pre>
 struct Scratch {
@@ -268,10 +292,7 @@ void project_language(Gemm& gemm, const LanguageViewOf<T>& z, const GraphView& g
     gemm.a_bt(z.heavy, layer.weight, bias, Into::overwrite, own.heavy, stream);
     launch_copy_rows(own.heavy, {}, users, z.heavy_user, own.heavy.rows, stream);
   }
-  launch(clear_rows_without_items<Pre>, unsigned(ceil_div(users.rows, kWarps)), kThreads, 0, stream,
-         graph.items_of_user, users);
-  launch_gather(UserMeans<Pre>{items, users, graph.items_of_user, z.light_user}, z.light_user.size,
-                stream);
+  launch_means<Pre>(graph, GatheredUsers::of(z.light_user), items, users, stream);
 }
 
 template <class T, class Pre>
@@ -283,12 +304,8 @@ void project_language_backward(Gemm& gemm, const LanguageViewOf<T>& z, const Gra
   const MatrixView<Pre> users = grad_pre.rows_from(0, graph.users());
   const MatrixView<Pre> items = grad_pre.rows_from(graph.users(), graph.items());
   launch_copy_rows(users, z.heavy_user, own.grad_heavy, {}, z.heavy.rows, stream);
-  if (z.light_user.size > 0) {
-    launch(shares_of_users, unsigned(ceil_div(graph.users(), kThreads)), kThreads, 0, stream,
-           graph.items_of_user, own.share.data);
-    launch_gather(ItemGradients<Pre>{users, items, z.light_users_of_item, own.share.data},
-                  items.rows, stream);
-  }
+  if (z.light_user.size > 0)
+    launch_shares<Pre, Into::add>(graph, z.light_users_of_item, own.share, users, items, stream);
   MatrixView<const T> g;
   if constexpr (own.kRoundsGradient) {
     launch_copy_rows(items, {}, own.grad_item, {}, items.rows, stream);
@@ -300,6 +317,29 @@ void project_language_backward(Gemm& gemm, const LanguageViewOf<T>& z, const Gra
   if (grad.bias.size > 0) column_sums(g, own.grad_heavy, grad.bias, own.column_sums, stream);
   gemm.at_b(g, z.item, Into::overwrite, grad.weight, stream);
   if (z.heavy.rows > 0) gemm.at_b(own.grad_heavy, z.heavy, Into::add, grad.weight, stream);
+}
+
+void mean_of_items(const GraphView& graph, MatrixView<const float> x, MatrixView<float> out,
+                   Stream stream) {
+  require_mean_of_items_shapes(graph, x, out);
+  launch_means(graph, GatheredUsers::everyone(graph), x, out, stream);
+}
+
+int64_t mean_of_items_adjoint_scratch_bytes(int64_t users) {
+  Carver carver(nullptr);
+  carver.take<float>(users);
+  return carver.bytes();
+}
+
+void mean_of_items_adjoint(const GraphView& graph, MatrixView<const float> grad_out,
+                           MatrixView<float> grad_x, VectorView<std::byte> scratch, Stream stream) {
+  require_mean_of_items_shapes(graph, grad_x, grad_out);
+  require_scratch(
+      scratch, mean_of_items_adjoint_scratch_bytes(graph.users()),
+      "mean_of_items: scratch needs mean_of_items_adjoint_scratch_bytes, aligned to 256");
+  const VectorView<float> share = Carver(scratch.data).take<float>(graph.users());
+  launch_shares<float, Into::overwrite>(graph, graph.users_of_item, share, grad_out, grad_x,
+                                        stream);
 }
 
 template int64_t projection_scratch_bytes<float, float>(int64_t, int64_t, int64_t, int64_t);

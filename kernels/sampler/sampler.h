@@ -1,4 +1,4 @@
-// sampler: draws one training batch and groups it by user and by item.
+// sampler: draws one training batch and groups it by user and by item, or groups a given one.
 //
 // A batch row b holds a user, one of her training items (the positive), and S negatives drawn with
 // replacement over the items of her domain that are not among her training items: uniformly, or in
@@ -110,16 +110,9 @@ struct BatchView {
   }
 };
 
-inline void require_sampler_shapes(const SamplerTables& from, const BatchView& batch) {
+inline void require_batch_shapes(const BatchView& batch) {
   require(batch.rows() > 0, "sampler: a batch needs at least one row");
   require(batch.negatives() > 0, "sampler: a batch needs at least one negative a row");
-  require(from.active_user.size > 0, "sampler: no user has a training item");
-  require(from.domain_start.size != 1, "sampler: domains need a start each, and where all end");
-  require(from.weights.before_item.size == 0 ||
-              from.weights.before_item.size == from.items_of_user.cols + 1,
-          "sampler: weights must cover all items");
-  require((from.weights.before_item.size == 0) == (from.weights.outside_before_edge.size == 0),
-          "sampler: weights must be given of both items and edges");
   require(batch.positive.size == batch.rows() && batch.negative.rows == batch.rows() &&
               batch.user_row.size == batch.rows(),
           "sampler: users, positives and negatives must have one row each per batch row");
@@ -128,6 +121,19 @@ inline void require_sampler_shapes(const SamplerTables& from, const BatchView& b
           "sampler: batch * (1 + negatives) must stay below 2^31");
   require(batch.item_use.size == batch.rows() * (1 + batch.negatives()),
           "sampler: item_use must hold every positive and negative");
+  require(batch.user_start.size > 1 && batch.item_start.size > 1,
+          "sampler: a batch is grouped by at least one user and one item");
+}
+
+inline void require_sampler_shapes(const SamplerTables& from, const BatchView& batch) {
+  require_batch_shapes(batch);
+  require(from.active_user.size > 0, "sampler: no user has a training item");
+  require(from.domain_start.size != 1, "sampler: domains need a start each, and where all end");
+  require(from.weights.before_item.size == 0 ||
+              from.weights.before_item.size == from.items_of_user.cols + 1,
+          "sampler: weights must cover all items");
+  require((from.weights.before_item.size == 0) == (from.weights.outside_before_edge.size == 0),
+          "sampler: weights must be given of both items and edges");
   require(batch.user_start.size == from.items_of_user.rows + 1 &&
               batch.item_start.size == from.items_of_user.cols + 1,
           "sampler: the groupings must cover all users and all items");
@@ -138,6 +144,12 @@ namespace cpu {
 // epoch does not have is drawn like any other.
 void draw_batch(const SamplerTables& from, const TrainingClock& clock, int64_t ahead,
                 const BatchView& batch);
+
+// Of a batch whose users, positives and negatives are given: fills the groupings, as draw_batch
+// does. The ids, which are only read, must be among the users and items of the groupings; nobody
+// looks.
+void group_batch(const BatchView& batch);
+
 }  // namespace cpu
 namespace cuda {
 
@@ -146,6 +158,9 @@ namespace cuda {
 void draw_batch(const SamplerTables& from, const TrainingClock* clock, int64_t ahead,
                 const BatchView& batch, VectorView<std::byte> scratch, Stream stream);
 int64_t draw_batch_scratch_bytes(int64_t rows, int64_t negatives);
+
+// As above, with draw_batch's scratch.
+void group_batch(const BatchView& batch, VectorView<std::byte> scratch, Stream stream);
 
 // After a step: the clock's step and updates go on by one.
 void advance_clock(TrainingClock* clock, Stream stream);

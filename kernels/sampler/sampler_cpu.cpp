@@ -128,6 +128,26 @@ void group(int64_t rows, int64_t numbers, int64_t keys, ForEach for_each, int64_
 
 }  // namespace
 
+void group_batch(const BatchView& batch) {
+  require_batch_shapes(batch);
+  const int64_t draws = 1 + batch.negatives();
+  const auto users = [&](int64_t first, int64_t last, auto visit) {
+    for (int64_t b = first; b < last; ++b) visit(batch.user[b], int32_t(b));
+  };
+  group(batch.rows(), batch.rows(), batch.rows_of_user().rows, users, batch.user_start.data,
+        batch.user_row.data);
+  const auto items = [&](int64_t first, int64_t last, auto visit) {
+    for (int64_t b = first; b < last; ++b) {
+      const int32_t use = int32_t(b * draws);
+      visit(batch.positive[b], use);
+      const int32_t* negative = batch.negative.row(b);
+      for (int32_t j = 0; j < int32_t(draws - 1); ++j) visit(negative[j], use + 1 + j);
+    }
+  };
+  group(batch.rows(), batch.rows() * draws, batch.uses_of_item().rows, items, batch.item_start.data,
+        batch.item_use.data);
+}
+
 void draw_batch(const SamplerTables& from, const TrainingClock& clock, int64_t ahead,
                 const BatchView& batch) {
   require_sampler_shapes(from, batch);
@@ -159,21 +179,7 @@ void draw_batch(const SamplerTables& from, const TrainingClock& clock, int64_t a
                                 owned_weights(from, drawn.user), batch.negative.row(b));
     }
   }
-
-  const auto users = [&](int64_t first, int64_t last, auto visit) {
-    for (int64_t b = first; b < last; ++b) visit(batch.user[b], int32_t(b));
-  };
-  group(batch.rows(), batch.rows(), owned.rows, users, batch.user_start.data, batch.user_row.data);
-  const auto items = [&](int64_t first, int64_t last, auto visit) {
-    for (int64_t b = first; b < last; ++b) {
-      const int32_t use = int32_t(b * draws);
-      visit(batch.positive[b], use);
-      const int32_t* negative = batch.negative.row(b);
-      for (int32_t j = 0; j < int32_t(draws - 1); ++j) visit(negative[j], use + 1 + j);
-    }
-  };
-  group(batch.rows(), batch.rows() * draws, owned.cols, items, batch.item_start.data,
-        batch.item_use.data);
+  group_batch(batch);
 }
 
 }  // namespace rec::cpu

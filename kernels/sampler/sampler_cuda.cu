@@ -113,6 +113,16 @@ __global__ __launch_bounds__(kThreads) void draw_negatives(SamplerTables from,
   }
 }
 
+// The item of every use of a batch whose items are given. A thread a use.
+__global__ __launch_bounds__(kThreads) void list_uses(BatchView batch, int32_t* item_of_use) {
+  const int64_t use = thread_of_grid();
+  if (use >= batch.item_use.size) return;
+  // below 2^31, as batch * (1 + negatives)
+  const int uses = int(1 + batch.negatives());
+  const int b = int(use) / uses, slot = int(use) % uses;
+  item_of_use[use] = slot == 0 ? batch.positive[b] : batch.negative(b, slot - 1);
+}
+
 // start[k] = how many of the ascending keys are below k. A thread a k.
 __global__ __launch_bounds__(kThreads) void find_starts(VectorView<const int32_t> ascending_key,
                                                         VectorView<int64_t> start) {
@@ -155,6 +165,20 @@ void group(VectorView<const int32_t> key, int64_t keys, VectorView<int64_t> star
          start);
 }
 
+void group(const BatchView& batch, const Scratch& scratch, Stream stream) {
+  group(batch.user, batch.rows_of_user().rows, batch.user_start, batch.user_row, scratch, stream);
+  group(scratch.item_of_use, batch.uses_of_item().rows, batch.item_start, batch.item_use, scratch,
+        stream);
+}
+
+// scratch must have draw_batch_scratch_bytes.
+Scratch scratch_of(const BatchView& batch, VectorView<std::byte> scratch) {
+  require_scratch(scratch, draw_batch_scratch_bytes(batch.rows(), batch.negatives()),
+                  "sampler: scratch must have draw_batch_scratch_bytes, aligned to 256");
+  Carver carver(scratch.data);
+  return lay_out(carver, batch.item_use.size);
+}
+
 }  // namespace
 
 int64_t draw_batch_scratch_bytes(int64_t rows, int64_t negatives) {
@@ -166,10 +190,7 @@ int64_t draw_batch_scratch_bytes(int64_t rows, int64_t negatives) {
 void draw_batch(const SamplerTables& from, const TrainingClock* clock, int64_t ahead,
                 const BatchView& batch, VectorView<std::byte> scratch, Stream stream) {
   require_sampler_shapes(from, batch);
-  require_scratch(scratch, draw_batch_scratch_bytes(batch.rows(), batch.negatives()),
-                  "sampler: scratch must have draw_batch_scratch_bytes, aligned to 256");
-  Carver carver(scratch.data);
-  const Scratch s = lay_out(carver, batch.item_use.size);
+  const Scratch s = scratch_of(batch, scratch);
   const int words_of_use = words_of_negative(from);
   const int64_t calls = batch.rows() * ceil_div(1 + batch.negatives(), kWords / words_of_use);
   launch(draw_rows, unsigned(ceil_div(batch.rows(), kRowThreads)), kRowThreads, 0, stream, from,
@@ -177,8 +198,15 @@ void draw_batch(const SamplerTables& from, const TrainingClock* clock, int64_t a
   launch(words_of_use == 1 ? draw_negatives<1> : draw_negatives<2>,
          unsigned(ceil_div(calls, kThreads)), kThreads, 0, stream, from, clock, ahead, batch,
          s.item_of_use.data);
-  group(batch.user, from.items_of_user.rows, batch.user_start, batch.user_row, s, stream);
-  group(s.item_of_use, from.items_of_user.cols, batch.item_start, batch.item_use, s, stream);
+  group(batch, s, stream);
+}
+
+void group_batch(const BatchView& batch, VectorView<std::byte> scratch, Stream stream) {
+  require_batch_shapes(batch);
+  const Scratch s = scratch_of(batch, scratch);
+  launch(list_uses, unsigned(ceil_div(batch.item_use.size, kThreads)), kThreads, 0, stream, batch,
+         s.item_of_use.data);
+  group(batch, s, stream);
 }
 
 void advance_clock(TrainingClock* clock, Stream stream) { launch(advance, 1, 1, 0, stream, clock); }

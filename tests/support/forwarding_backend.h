@@ -45,6 +45,9 @@ class ForwardingBackend : public Backend {
                   const BatchView& batch) override {
     work([&] { worker_->draw_batch(from, clock, ahead, batch); });
   }
+  void group_batch(const BatchView& batch) override {
+    work([&] { worker_->group_batch(batch); });
+  }
   void project(const StoredLanguage& z, const GraphView& graph, const ProjectorView& projector,
                const ProjectorTape& tape, MatrixView<float> e0) override {
     work([&] { worker_->project(z, graph, projector, tape, e0); });
@@ -53,6 +56,14 @@ class ForwardingBackend : public Backend {
                        const ProjectorView& projector, const ProjectorTape& tape,
                        MatrixView<float> grad_e0, const ProjectorGradientView& grad) override {
     work([&] { worker_->project_adjoint(z, graph, projector, tape, grad_e0, grad); });
+  }
+  void mean_of_items(const GraphView& graph, MatrixView<const float> x,
+                     MatrixView<float> out) override {
+    work([&] { worker_->mean_of_items(graph, x, out); });
+  }
+  void mean_of_items_adjoint(const GraphView& graph, MatrixView<const float> grad_out,
+                             MatrixView<float> grad_x) override {
+    work([&] { worker_->mean_of_items_adjoint(graph, grad_out, grad_x); });
   }
   void propagate(const GraphView& graph, int layers, const PropagationUsers& users,
                  MatrixView<const float> x, MatrixView<float> scratch,
@@ -69,16 +80,15 @@ class ForwardingBackend : public Backend {
   void objective(const ObjectiveSettings& settings, MatrixView<const float> user,
                  MatrixView<const float> item, const BatchView& batch, CsrView items_of_user,
                  const BatchGradientView& scratch, MatrixView<float> grad_user,
-                 MatrixView<float> grad_item, TrainingClock* clock) override {
+                 MatrixView<float> grad_item, double* loss_sum) override {
     work([&] {
       worker_->objective(settings, user, item, batch, items_of_user, scratch, grad_user, grad_item,
-                         clock);
+                         loss_sum);
     });
   }
   void batch_l2(MatrixView<const float> x, const BatchView& batch, float weight,
-                MatrixView<float> grad, VectorView<double> node_loss,
-                TrainingClock* clock) override {
-    work([&] { worker_->batch_l2(x, batch, weight, grad, node_loss, clock); });
+                MatrixView<float> grad, VectorView<double> node_loss, double* loss_sum) override {
+    work([&] { worker_->batch_l2(x, batch, weight, grad, node_loss, loss_sum); });
   }
   void optimiser_step(const AdamSettings& settings, const ParameterSlabs& slabs,
                       TrainingClock* clock) override {

@@ -48,6 +48,10 @@ class PrivateMemoryBackend final : public ForwardingBackend {
                 from.weights.outside_before_edge, from.block, clock, batch);
     ForwardingBackend::draw_batch(from, clock, ahead, batch);
   }
+  void group_batch(const BatchView& batch) override {
+    require_own(batch);
+    ForwardingBackend::group_batch(batch);
+  }
   void project(const StoredLanguage& z, const GraphView& graph, const ProjectorView& projector,
                const ProjectorTape& tape, MatrixView<float> e0) override {
     require_own(z, graph, projector, e0);
@@ -62,6 +66,16 @@ class PrivateMemoryBackend final : public ForwardingBackend {
     for (int l = 0; l < projector.layers; ++l)
       require_own(grad.layer[l].weight, grad.layer[l].bias);
     ForwardingBackend::project_adjoint(z, graph, projector, tape, grad_e0, grad);
+  }
+  void mean_of_items(const GraphView& graph, MatrixView<const float> x,
+                     MatrixView<float> out) override {
+    require_own(graph, x, out);
+    ForwardingBackend::mean_of_items(graph, x, out);
+  }
+  void mean_of_items_adjoint(const GraphView& graph, MatrixView<const float> grad_out,
+                             MatrixView<float> grad_x) override {
+    require_own(graph, grad_out, grad_x);
+    ForwardingBackend::mean_of_items_adjoint(graph, grad_out, grad_x);
   }
   void propagate(const GraphView& graph, int layers, const PropagationUsers& users,
                  MatrixView<const float> x, MatrixView<float> scratch,
@@ -81,11 +95,11 @@ class PrivateMemoryBackend final : public ForwardingBackend {
   void objective(const ObjectiveSettings& settings, MatrixView<const float> user,
                  MatrixView<const float> item, const BatchView& batch, CsrView items_of_user,
                  const BatchGradientView& scratch, MatrixView<float> grad_user,
-                 MatrixView<float> grad_item, TrainingClock* clock) override {
+                 MatrixView<float> grad_item, double* loss_sum) override {
     require_own(user, item, batch, items_of_user, scratch.score, scratch.user_row, scratch.row_loss,
-                grad_user, grad_item, clock);
+                grad_user, grad_item, loss_sum);
     ForwardingBackend::objective(settings, user, item, batch, items_of_user, scratch, grad_user,
-                                 grad_item, clock);
+                                 grad_item, loss_sum);
   }
   void optimiser_step(const AdamSettings& settings, const ParameterSlabs& slabs,
                       TrainingClock* clock) override {
@@ -144,7 +158,7 @@ class PrivateMemoryBackend final : public ForwardingBackend {
   void require_own(MatrixView<T> m) const {
     if (m.rows > 0 && m.cols > 0) require_own(static_cast<const void*>(m.data));
   }
-  void require_own(StoredView m) const {
+  void require_own(ConstStoredView m) const {
     if (m.rows > 0 && m.cols > 0) require_own(static_cast<const void*>(m.data));
   }
   void require_own(const CsrView& m) const {
