@@ -48,7 +48,8 @@ print((inputs + status("VmHWM") - before) / (inputs + outputs))
 
 
 def resident():
-    return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 class Memory(unittest.TestCase):

@@ -58,8 +58,8 @@ def _(x, graph, layers):
     return x.new_empty(x.shape)
 
 
-def _keep_graph(context, inputs, output):
-    context.graph, *context.rest = inputs[1:]
+def _keep_graph(ctx, inputs, output):
+    ctx.graph, *ctx.rest = inputs[1:]
 
 
 # Its own adjoint.
@@ -101,9 +101,9 @@ def _(user_vectors, item_vectors, users, positives, negatives, tau, bpr, cosine)
     return user_vectors.new_empty(()), torch.empty_like(user_vectors), torch.empty_like(item_vectors)
 
 
-def _keep_gradients(context, inputs, output):
-    context.save_for_backward(*output[1:])
-    context.mark_non_differentiable(*output[1:])
+def _keep_gradients(ctx, inputs, output):
+    ctx.save_for_backward(*output[1:])
+    ctx.mark_non_differentiable(*output[1:])
 
 
 def _scaled_gradients(context, of_loss, *_):
