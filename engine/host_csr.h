@@ -25,6 +25,13 @@ inline void add_row(HostCsr& m, const std::vector<int32_t>& row) {
   ++m.rows;
 }
 
+// More rows without entries, and more columns.
+inline void widen(HostCsr& m, int64_t rows, int64_t cols) {
+  m.row_start.resize(static_cast<size_t>(rows) + 1, m.row_start.back());
+  m.rows = rows;
+  m.cols = cols;
+}
+
 // The transpose, rows ascending within each column:
 // a stable counting sort. keep(row): which rows take part.
 template <class Keep>

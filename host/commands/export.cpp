@@ -5,12 +5,12 @@
 #include <memory>
 #include <system_error>
 
-#include "engine/buffer.h"
 #include "host/commands/commands.h"
 #include "host/commands/shared_options.h"
 #include "host/formats/atomic_file.h"
 #include "host/formats/fvecs.h"
 #include "host/formats/npy.h"
+#include "host/library/recommender.h"
 
 namespace rec {
 namespace {
@@ -21,10 +21,9 @@ struct Options {
 };
 
 // file: without its ending. What an earlier export left there in the other format goes.
-void write_vectors(Backend& backend, const std::string& file, const std::string& format,
-                   MatrixView<const float> vectors) {
-  const std::vector<float> host = to_host(backend, vectors);
-  const MatrixView<const float> rows(host.data(), vectors.rows, vectors.cols);
+void write_vectors(const std::string& file, const std::string& format,
+                   const std::vector<float>& vectors, int64_t dim) {
+  const MatrixView<const float> rows(vectors.data(), int64_t(vectors.size()) / dim, dim);
   std::error_code ignored;  // what cannot be removed cannot be replaced either
   if (format == "npy") {
     std::filesystem::remove(file + ".fvecs", ignored);
@@ -37,23 +36,23 @@ void write_vectors(Backend& backend, const std::string& file, const std::string&
 
 int run_export(const Options& options) {
   refuse_dataset_folder(options.folder);
-  LoadedRun run = load_run(options.load);
+  Recommender recommender(load_run(options.load));
+  const Dataset& data = recommender.data();
   make_folder(options.folder);
-  print_notices(run);
-  const Representations& vectors = run.model->representations();
-  write_vectors(*run.backend, options.folder + "/user_vectors", options.format, vectors.user());
-  write_vectors(*run.backend, options.folder + "/item_vectors", options.format, vectors.item());
+  print_notices(recommender.run());
+  const int64_t dim = recommender.dim();
+  write_vectors(options.folder + "/user_vectors", options.format, recommender.user_vectors(), dim);
+  write_vectors(options.folder + "/item_vectors", options.format, recommender.item_vectors(), dim);
   std::string users = "row\tuser\n", items = "row\titem\ttitle\n";
-  for (int64_t u = 0; u < run.data.users; ++u)
-    users += fmt::format("{}\t{}\n", u, run.data.user_name(u));
-  for (int64_t i = 0; i < run.data.items; ++i)
-    items += fmt::format("{}\t{}\t{}\n", i, run.data.item_name(i), run.data.item_title(i));
+  for (int64_t u = 0; u < data.users; ++u) users += fmt::format("{}\t{}\n", u, data.user_name(u));
+  for (int64_t i = 0; i < data.items; ++i)
+    items += fmt::format("{}\t{}\t{}\n", i, data.item_name(i), data.item_title(i));
   write_whole_file(options.folder + "/users.tsv", users);
   write_whole_file(options.folder + "/items.tsv", items);
   fmt::print(
       "{0}: user_vectors.{1} [{2}, {4}], item_vectors.{1} [{3}, {4}], users.tsv, items.tsv; the "
       "inner product of two rows is the score\n",
-      options.folder, options.format, run.data.users, run.data.items, vectors.user().cols);
+      options.folder, options.format, data.users, data.items, dim);
   return 0;
 }
 

@@ -6,8 +6,6 @@
 #include <numeric>
 #include <stdexcept>
 
-#include "engine/intention.h"
-#include "engine/new_user.h"
 #include "host/commands/commands.h"
 #include "host/commands/intention_queries.h"
 #include "host/commands/item_names.h"
@@ -16,6 +14,7 @@
 #include "host/commands/output_file.h"
 #include "host/commands/shared_options.h"
 #include "host/formats/file_error.h"
+#include "host/library/recommender.h"
 
 namespace rec {
 namespace {
@@ -36,18 +35,12 @@ bool has_intention(const Options& options) {
 
 constexpr size_t kUsersAtOnce = 4096;  // lists held before they are printed
 
-// Of every split the dataset has: what a person has already, whichever split it fell into.
-std::vector<DeviceCsr> seen_items(Backend& backend, const Dataset& data) {
-  std::vector<DeviceCsr> seen;
-  for (const HostCsr* split : {&data.train, &data.valid, &data.test})
-    seen.emplace_back(backend, split->view());
-  return seen;
-}
-
-std::vector<CsrView> views(const std::vector<DeviceCsr>& owners) {
-  std::vector<CsrView> all;
-  for (const DeviceCsr& owner : owners) all.push_back(owner.view());
-  return all;
+ListRequest request_of(const Options& options, std::vector<uint8_t> allowed) {
+  ListRequest request;
+  request.k = options.k;
+  if (options.include_seen) request.leave_out.clear();
+  request.allowed = std::move(allowed);
+  return request;
 }
 
 std::vector<int32_t> chosen_users(const Dataset& data, const Options& options) {
@@ -97,49 +90,38 @@ void print_lists(const LoadedRun& run, const Options& options, const std::vector
   printer.finish();
 }
 
-void recommend_to_users(LoadedRun& run, const Options& options, VectorView<const uint8_t> allowed) {
-  const Dataset& data = run.data;
-  const std::vector<int32_t> users = chosen_users(data, options);
-  std::vector<DeviceCsr> seen;
-  if (!options.include_seen) seen = seen_items(*run.backend, data);
-  const Representations& vectors = run.model->representations();
-  VectorRanker ranker(*run.backend, vectors.user(), vectors.item());
-  print_lists(run, options, users, "", [&](const std::vector<int32_t>& some) {
-    return ranker.rank(some, views(seen), allowed, std::min(options.k, data.items));
+void recommend_to_users(Recommender& recommender, const Options& options,
+                        const ListRequest& request) {
+  const std::vector<int32_t> users = chosen_users(recommender.data(), options);
+  print_lists(recommender.run(), options, users, "", [&](const std::vector<int32_t>& some) {
+    return recommender.for_users(some, request);
   });
 }
 
 // The users' lists moved towards a query: a vector of the caller's, or an item's own.
-void recommend_with_intention(LoadedRun& run, const Options& options,
-                              std::vector<uint8_t> allowed) {
-  const Dataset& data = run.data;
-  require_language_model(run, "an intention");
+void recommend_with_intention(Recommender& recommender, const Options& options,
+                              const ListRequest& request) {
+  const Dataset& data = recommender.data();
+  require_language_model(recommender.run(), "an intention");
   const std::vector<double> alphas = parse_alphas(options.alpha);
   if (alphas.size() != 1)
     throw std::invalid_argument("--alpha " + options.alpha + ": recommend takes one value");
   const std::vector<int32_t> users = chosen_users(data, options);
-  const int64_t width = data.language.width(), dim = run.model->settings().projector.dim;
+  const int64_t width = data.language.width();
+  Intention intention{{}, alphas[0], options.exact};
   std::vector<float> query;
   if (options.intent_file.empty()) {
-    const float* row = data.language.view().row(items_named(data, {options.intent_item})[0]);
-    query.assign(row, row + width);
+    intention.query =
+        data.language.view().rows_from(items_named(data, {options.intent_item})[0], 1);
   } else {
     query = read_intent_vector(options.intent_file, data);
+    intention.query = {query.data(), 1, width};
   }
-  std::vector<float> projected(static_cast<size_t>(dim));
-  project_vectors(*run.backend, run.model->settings().projector, run.model->parameters(),
-                  {query.data(), 1, width}, projected.data());
-  std::vector<CsrView> seen;
-  if (!options.include_seen) seen = {data.train.view(), data.valid.view(), data.test.view()};
-  IntentionRanker ranker(*run.model, data.train.view(), seen, std::move(allowed));
-  const MatrixView<const float> target(projected.data(), 1, dim);
   const std::string kind =
       fmt::format(", alpha {:g} towards {}", alphas[0],
                   options.intent_file.empty() ? options.intent_item : options.intent_file);
-  print_lists(run, options, users, kind, [&](const std::vector<int32_t>& some) {
-    const int64_t k = std::min(options.k, data.items);
-    return options.exact ? ranker.rank_exactly(some, target, alphas[0], k)
-                         : ranker.rank(some, target, alphas[0], k);
+  print_lists(recommender.run(), options, users, kind, [&](const std::vector<int32_t>& some) {
+    return recommender.for_users_towards(some, intention, request);
   });
 }
 
@@ -161,23 +143,14 @@ std::vector<std::vector<int32_t>> chosen_histories(const Dataset& data, const Op
   return histories;
 }
 
-void recommend_to_histories(LoadedRun& run, const Options& options,
-                            VectorView<const uint8_t> allowed) {
-  const Dataset& data = run.data;
-  require_language_model(run, options.history.empty() ? "--histories" : "--history");
+void recommend_to_histories(Recommender& recommender, const Options& options,
+                            const ListRequest& request) {
+  const Dataset& data = recommender.data();
+  require_language_model(recommender.run(), options.history.empty() ? "--histories" : "--history");
   const std::vector<std::vector<int32_t>> histories = chosen_histories(data, options);
-  HostCsr own;
-  own.cols = data.items;
-  for (const std::vector<int32_t>& history : histories) add_row(own, history);
-  std::vector<DeviceCsr> seen;
-  if (!options.include_seen) seen.emplace_back(*run.backend, own.view());
-  NewUsers users(*run.model, data.language.view(), data.train.view());
-  NewUserRanker ranker(*run.model, users, own.view(),
-                       options.exact ? NewUserGraph::rebuilt : NewUserGraph::frozen);
-  std::vector<int32_t> people(histories.size());
-  std::iota(people.begin(), people.end(), 0);
-  const TopLists lists = ranker.rank(people, views(seen), allowed, std::min(options.k, data.items));
-  print_notices(run);
+  const TopLists lists = recommender.for_histories(
+      histories, options.exact ? NewUserGraph::rebuilt : NewUserGraph::frozen, request);
+  print_notices(recommender.run());
   if (options.format == "npy") {
     ListArray array(options.out, lists.rows, lists.k);
     array.add(lists);
@@ -220,17 +193,15 @@ int run_recommend(const Options& options) {
   if (options.format == "npy" && is_standard_output(options.out))
     throw std::invalid_argument(
         "recommend: --format npy writes an array for NumPy; say where with --out FILE.npy");
-  LoadedRun run = load_run(options.load);
-  std::vector<uint8_t> flags = allowed_items(run.data, options.only_file, options.exclude_file);
-  if (has_intention(options)) {
-    recommend_with_intention(run, options, std::move(flags));
-    return 0;
-  }
-  const Array<uint8_t> allowed(*run.backend, flags);
-  if (has_history)
-    recommend_to_histories(run, options, allowed.view());
+  Recommender recommender(load_run(options.load));
+  const ListRequest request = request_of(
+      options, allowed_items(recommender.data(), options.only_file, options.exclude_file));
+  if (has_intention(options))
+    recommend_with_intention(recommender, options, request);
+  else if (has_history)
+    recommend_to_histories(recommender, options, request);
   else
-    recommend_to_users(run, options, allowed.view());
+    recommend_to_users(recommender, options, request);
   return 0;
 }
 

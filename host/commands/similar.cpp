@@ -1,11 +1,11 @@
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <memory>
 
 #include "host/commands/commands.h"
 #include "host/commands/item_names.h"
 #include "host/commands/list_printer.h"
 #include "host/commands/shared_options.h"
+#include "host/library/recommender.h"
 
 namespace rec {
 namespace {
@@ -17,21 +17,16 @@ struct Options {
 };
 
 int run_similar(const Options& options) {
-  LoadedRun run = load_run(options.load);
-  Backend& backend = *run.backend;
-  const int32_t item = items_named(run.data, {options.item})[0];
-  print_notices(run);
-  const MatrixView<const float> items = run.model->representations().item();
-  // The item itself is left out by a mask whose row `item` holds it alone.
-  HostCsr itself{run.data.items, run.data.items, {}, {item}};
-  itself.row_start.assign(size_t(run.data.items) + 1, 0);
-  for (size_t r = size_t(item) + 1; r < itself.row_start.size(); ++r) itself.row_start[r] = 1;
-  const DeviceCsr mask(backend, itself.view());
-  const TopLists lists = VectorRanker(backend, items, items)
-                             .rank({item}, {mask.view()}, {}, std::min(options.k, run.data.items));
-  ListPrinter printer(run.data, options.format, "item");
-  printer.print(options.item,
-                "like " + options.item + " (" + run.data.item_title(item) + "):", lists, 0);
+  Recommender recommender(load_run(options.load));
+  const Dataset& data = recommender.data();
+  const int32_t item = items_named(data, {options.item})[0];
+  print_notices(recommender.run());
+  ListRequest request;
+  request.k = options.k;
+  const TopLists lists = recommender.similar_items({item}, request);
+  ListPrinter printer(data, options.format, "item");
+  printer.print(options.item, "like " + options.item + " (" + data.item_title(item) + "):", lists,
+                0);
   printer.finish();
   return 0;
 }

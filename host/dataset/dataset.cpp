@@ -3,18 +3,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string_view>
 
-#include "host/formats/content_hash.h"
+#include "host/dataset/dataset_parts.h"
 #include "host/formats/file_error.h"
 #include "host/formats/interactions.h"
 #include "host/formats/item_texts.h"
 #include "host/formats/mapped_file.h"
+#include "host/formats/npy.h"
 
 namespace rec {
 namespace {
@@ -159,87 +159,6 @@ void read_description(const Layout& layout, Dataset& data) {
   }
 }
 
-// Grows a split to the dataset's size: more users without items, more columns.
-void widen(HostCsr& split, int64_t users, int64_t items) {
-  split.row_start.resize(static_cast<size_t>(users) + 1, split.row_start.back());
-  split.rows = users;
-  split.cols = items;
-}
-
-void refuse_overlap(const Dataset& data, Split a, const char* a_file, Split b, const char* b_file) {
-  for_each_shared(data, a, b, [&](int64_t user, int32_t item) {
-    throw FileError(data.path, "user " + std::to_string(user) + " has item " +
-                                   std::to_string(item) + " in both " + a_file + " and " + b_file +
-                                   "; an interaction belongs to one split");
-  });
-}
-
-// Without vectors or items.tsv the largest id alone says how many items there are, and one far
-// beyond what the interactions could name would only ask for memory.
-void refuse_far_item(const Dataset& data, int64_t interactions) {
-  if (!data.has_language() && data.item_table.size() == 0 &&
-      is_far_id(data.items - 1, interactions))
-    throw FileError(data.path, "item " + std::to_string(data.items - 1) + " stands among only " +
-                                   std::to_string(interactions) +
-                                   " interactions; items must be numbered 0, 1, 2, ...");
-}
-
-void refuse_gap_in_users(const Dataset& data, const std::array<const Interactions*, 3>& splits) {
-  for (int64_t u = 0; u < data.users; ++u) {
-    const bool listed = std::any_of(splits.begin(), splits.end(), [u](const Interactions* split) {
-      return u < split->items_of_user.rows && split->listed[size_t(u)];
-    });
-    if (!listed)
-      throw FileError(data.path,
-                      "user " + std::to_string(u) +
-                          " stands in no split although larger ids do; ids must leave no gap");
-  }
-}
-
-// Every count of items must agree: the splits', the vectors' and the table's.
-int64_t count_items(const Dataset& data, int64_t named, const std::string& path,
-                    const std::string& vectors) {
-  int64_t items = named;
-  if (data.has_language()) {
-    if (items > data.language.rows())
-      throw FileError(vectors, "has " + std::to_string(data.language.rows()) +
-                                   " rows, but the splits name item " + std::to_string(items - 1) +
-                                   "; one row per item is needed");
-    items = data.language.rows();
-  }
-  const int64_t titles = data.item_table.size();
-  if (titles == 0) return items;
-  if (titles < items)
-    throw FileError(path + "/items.tsv", "names " + std::to_string(titles) +
-                                             " items, but there are " + std::to_string(items));
-  if (data.has_language() && titles > items)
-    throw FileError(path + "/items.tsv", "names " + std::to_string(titles) +
-                                             " items, but the language vectors have " +
-                                             std::to_string(items) + " rows");
-  return titles;
-}
-
-int64_t distinct_items(CsrView train, int64_t user) {
-  int64_t count = 0;
-  for (const int32_t* item = train.row(user); item != train.row(user + 1); ++item)
-    count += item == train.row(user) || item[0] != item[-1];
-  return count;
-}
-
-std::string fingerprint_of(const Dataset& data) {
-  ContentHash hash;
-  const auto add = [&](const auto* values, size_t count) {
-    hash.add({reinterpret_cast<const char*>(values), count * sizeof(*values)});
-  };
-  for (const HostCsr* split : {&data.train, &data.valid, &data.test}) {
-    add(split->row_start.data(), split->row_start.size());
-    add(split->col.data(), split->col.size());
-  }
-  const MatrixView<const float> z = data.language.view();
-  add(z.data, size_t(z.rows * z.cols));
-  return hash.text();
-}
-
 }  // namespace
 
 bool differ(const LanguageModel& a, const LanguageModel& b) {
@@ -253,38 +172,52 @@ std::string described(const LanguageModel& model) {
   return "'" + model.model + "'" + (model.basis.empty() ? "" : " (basis " + model.basis + ")");
 }
 
-LanguageMatrix::LanguageMatrix(const std::string& path) : file_(path) {
-  const std::vector<int64_t>& shape = file_->header().shape;
+LanguageMatrix::LanguageMatrix(const std::string& path) {
+  const auto file = std::make_shared<const NpyFile>(path);
+  const std::vector<int64_t>& shape = file->header().shape;
   if (shape.size() != 2)
     throw FileError(path, "has " + std::to_string(shape.size()) +
                               " dimensions; language vectors are a matrix [items, width]");
-  rows_ = shape[0];
-  width_ = shape[1];
-  if (rows_ == 0 || width_ == 0) throw FileError(path, "holds no vectors");
-  if (file_->float32_in_place() == nullptr) converted_ = file_->as_float32();
+  if (shape[0] == 0 || shape[1] == 0) throw FileError(path, "holds no vectors");
+  if (file->float32_in_place() != nullptr)
+    hold({file, file->float32_in_place()}, shape[0], shape[1]);
+  else
+    hold(file->as_float32(), shape[0], shape[1]);
   require_directions(view(), path);
 }
 
-LanguageMatrix::LanguageMatrix(const std::vector<const LanguageMatrix*>& parts) {
-  for (const LanguageMatrix* part : parts) {
-    const MatrixView<const float> z = part->view();
-    converted_.insert(converted_.end(), z.data, z.data + z.rows * z.cols);
-    rows_ += z.rows;
-    width_ = z.cols;
-  }
+LanguageMatrix::LanguageMatrix(std::shared_ptr<const float> values, int64_t rows, int64_t width,
+                               const std::string& name) {
+  if (rows <= 0 || width <= 0 || values == nullptr) throw FileError(name, "holds no vectors");
+  hold(std::move(values), rows, width);
+  require_directions(view(), name);
 }
 
-MatrixView<const float> LanguageMatrix::view() const {
-  if (rows_ == 0) return {};
-  return {converted_.empty() ? file_->float32_in_place() : converted_.data(), rows_, width_};
+LanguageMatrix::LanguageMatrix(const std::vector<const LanguageMatrix*>& parts) {
+  std::vector<float> all;
+  int64_t rows = 0, width = 0;
+  for (const LanguageMatrix* part : parts) {
+    const MatrixView<const float> z = part->view();
+    all.insert(all.end(), z.data, z.data + z.rows * z.cols);
+    rows += z.rows;
+    width = z.cols;
+  }
+  hold(std::move(all), rows, width);
+}
+
+void LanguageMatrix::hold(std::shared_ptr<const float> values, int64_t rows, int64_t width) {
+  values_ = std::move(values);
+  rows_ = rows;
+  width_ = width;
+}
+
+void LanguageMatrix::hold(std::vector<float> values, int64_t rows, int64_t width) {
+  const auto owner = std::make_shared<const std::vector<float>>(std::move(values));
+  hold({owner, owner->data()}, rows, width);
 }
 
 void LanguageMatrix::append(const LanguageMatrix& more) {
-  const MatrixView<const float> own = view(), others = more.view();
-  std::vector<float> all(own.data, own.data + own.rows * own.cols);
-  all.insert(all.end(), others.data, others.data + others.rows * others.cols);
-  converted_ = std::move(all);
-  rows_ += others.rows;
+  *this = LanguageMatrix(std::vector<const LanguageMatrix*>{this, &more});
 }
 
 const HostCsr& Dataset::split(Split which) const {
@@ -375,7 +308,6 @@ Dataset load_dataset(const std::string& path, const DatasetOptions& options) {
   const fs::path train_file = layout.splits / "train.txt";
   if (train.items_of_user.entries() == 0)
     throw FileError(train_file.string(), "holds no interactions; a line is 'user item item ...'");
-
   if (!layout.language.empty()) {
     data.language = LanguageMatrix(layout.language.string());
     read_description(layout, data);
@@ -386,37 +318,11 @@ Dataset load_dataset(const std::string& path, const DatasetOptions& options) {
     data.user_table = read_id_table(file);
   data.config_path = optional_file(fs::path(path) / "config.toml");
 
-  int64_t interactions = 0;
-  for (const Interactions* split : {&train, &valid, &test}) {
-    data.users = std::max(data.users, split->items_of_user.rows);
-    data.items = std::max(data.items, split->items_of_user.cols);
-    data.duplicates += split->duplicates;
-    interactions += split->items_of_user.entries();
-  }
-  refuse_far_item(data, interactions);
-  data.items = count_items(data, data.items, path, layout.language.string());
-  if (data.user_table.size() > 0 && data.user_table.size() != data.users)
-    throw FileError(path + "/users.tsv", "names " + std::to_string(data.user_table.size()) +
-                                             " users, but the splits have " +
-                                             std::to_string(data.users));
-  refuse_gap_in_users(data, {&train, &valid, &test});
-  data.train = std::move(train.items_of_user);
-  data.valid = std::move(valid.items_of_user);
-  data.test = std::move(test.items_of_user);
-  for (HostCsr* split : {&data.train, &data.valid, &data.test})
-    widen(*split, data.users, data.items);
-
-  for (int64_t u = 0; u < data.users && !options.allow_owning_all; ++u)
-    if (distinct_items(data.train.view(), u) >= data.items)
-      throw FileError(train_file.string(),
-                      "user " + std::to_string(u) + " owns all " + std::to_string(data.items) +
-                          " items, so no negative can be drawn; leave this user out");
-  if (!options.allow_overlap) {
-    refuse_overlap(data, Split::train, "train.txt", Split::valid, "valid.txt");
-    refuse_overlap(data, Split::train, "train.txt", Split::test, "test.txt");
-    refuse_overlap(data, Split::valid, "valid.txt", Split::test, "test.txt");
-  }
-  data.fingerprint = fingerprint_of(data);
+  complete(data, {std::move(train), std::move(valid), std::move(test)},
+           {path, train_file.string(), (layout.splits / "valid.txt").string(),
+            (layout.splits / "test.txt").string(), layout.language.string(), path + "/items.tsv",
+            path + "/users.tsv"},
+           options);
   return data;
 }
 

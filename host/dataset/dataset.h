@@ -1,4 +1,5 @@
-// A dataset as it lies on the disk: a dataset folder, or the authors' release tree, in host memory.
+// A dataset in host memory: read from a dataset folder or the authors' release tree, or put together
+// from arrays (host/library/memory_dataset.h).
 //
 // Dataset folder: train.txt, valid.txt, test.txt, items.tsv, users.tsv, item_language.npy,
 // item_language.json, config.toml; only train.txt must be there.
@@ -15,14 +16,13 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
-#include <optional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "engine/host_csr.h"
 #include "host/formats/id_table.h"
 #include "host/formats/interactions.h"
-#include "host/formats/npy.h"
 #include "kernels/common/views.h"
 
 namespace rec {
@@ -45,30 +45,38 @@ bool differ(const LanguageModel& a, const LanguageModel& b);
 // "'all-MiniLM-L6-v2'", with its basis where that is known.
 std::string described(const LanguageModel& model);
 
+// A copy shares the values.
 class LanguageMatrix {
  public:
   LanguageMatrix() = default;
   // Checks every row: finite and not all zero.
   explicit LanguageMatrix(const std::string& path);
+  // Values that lie in memory already, [rows, width]: not copied, and checked likewise. They must
+  // stay as they are. name: for the sentence of a refusal.
+  LanguageMatrix(std::shared_ptr<const float> values, int64_t rows, int64_t width,
+                 const std::string& name);
   // One matrix of several of one width, row behind row.
   explicit LanguageMatrix(const std::vector<const LanguageMatrix*>& parts);
-  MatrixView<const float> view() const;  // [rows, width]
+  MatrixView<const float> view() const { return {values_.get(), rows_, width_}; }
   // Rows of the same width after its own, which are copied into memory.
   void append(const LanguageMatrix& more);
   int64_t rows() const { return rows_; }
   int64_t width() const { return width_; }
 
  private:
-  std::optional<NpyFile> file_;
-  std::vector<float> converted_;  // empty when the file's own float32 values are used
+  void hold(std::shared_ptr<const float> values, int64_t rows, int64_t width);
+  void hold(std::vector<float> values, int64_t rows, int64_t width);
+
+  std::shared_ptr<const float> values_;  // of a mapped file, of memory of its own, or a caller's
   int64_t rows_ = 0, width_ = 0;
 };
 
 enum class Split { train, valid, test };
 
 struct Dataset {
-  std::string path;
-  std::string name;  // the folder's
+  std::string path;        // where it lies; for data in memory what sentences call it
+  bool in_memory = false;  // lies nowhere
+  std::string name;        // the folder's
   int64_t users = 0;
   int64_t items = 0;
   HostCsr train, valid, test;      // each [users, items]

@@ -1,9 +1,11 @@
 #include "host/dataset/dataset_writer.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "host/formats/atomic_file.h"
 #include "host/formats/mapped_file.h"
+#include "host/formats/npy.h"
 #include "host/formats/text_file.h"
 #include "host/formats/unfinished_folder.h"
 
@@ -34,13 +36,26 @@ void write_table(const std::string& file, const char* what, const IdTable& table
   text.commit();
 }
 
+// Where nothing else says how many items there are: a table of their numbers.
+IdTable item_table_of(const Dataset& data) {
+  int64_t named = 0;
+  for (const HostCsr* split : {&data.train, &data.valid, &data.test})
+    for (int32_t item : split->col) named = std::max(named, int64_t(item) + 1);
+  if (data.item_table.size() > 0 || data.has_language() || named == data.items)
+    return data.item_table;
+  IdTable numbers;
+  for (int64_t i = 0; i < data.items; ++i) numbers.original_id.push_back(std::to_string(i));
+  numbers.title.resize(numbers.original_id.size());
+  return numbers;
+}
+
 void write_files(const std::string& folder, const Dataset& data,
                  const std::vector<ExtraFile>& extra) {
   // Every user has a line in train.txt, so that none is missing from all splits.
   write_split(folder + "/train.txt", data.train.view(), /*empty_too=*/true);
   write_split(folder + "/valid.txt", data.valid.view(), /*empty_too=*/false);
   write_split(folder + "/test.txt", data.test.view(), /*empty_too=*/false);
-  write_table(folder + "/items.tsv", "item", data.item_table);
+  write_table(folder + "/items.tsv", "item", item_table_of(data));
   write_table(folder + "/users.tsv", "user", data.user_table);
   if (data.has_language()) {
     write_npy(folder + "/item_language.npy", data.language.view());

@@ -44,6 +44,8 @@ size_t first_invalid_utf8(std::string_view text) {
 
 namespace {
 
+constexpr std::string_view kNotInIds("\t\r\n\0", 4);
+
 struct Row {
   int64_t id, line;
   std::string_view original, title;
@@ -173,6 +175,36 @@ IdTable parse_id_list(std::string_view text, const std::string& name) {
   });
   if (rows.empty()) throw FileError(name, "holds no ids; a line is 'org_id remap_id'");
   return table_of(rows, name, 0);
+}
+
+IdTable id_table_of(std::vector<std::string> ids, std::vector<std::string> titles,
+                    const std::string& name) {
+  if (!ids.empty() && !titles.empty() && ids.size() != titles.size())
+    throw FileError(name, "has " + std::to_string(ids.size()) + " ids, but " +
+                              std::to_string(titles.size()) + " titles");
+  for (size_t i = 0; ids.size() < titles.size(); ++i) ids.push_back(std::to_string(i));
+  std::unordered_map<std::string_view, size_t> number_of;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    const auto refuse = [&](const std::string& why) {
+      throw FileError(name, "number " + std::to_string(i) + " " + why);
+    };
+    if (ids[i].empty()) refuse("has an empty id; give it one");
+    if (ids[i].find_first_of(kNotInIds) != std::string::npos)
+      refuse("has an id with a tab, a line break or a NUL; an id is part of a line of text");
+    const auto [earlier, is_first] = number_of.emplace(ids[i], i);
+    if (!is_first)
+      refuse("has the id '" + ids[i] + "', as number " + std::to_string(earlier->second) +
+             " has; each must be there once");
+    if (first_invalid_utf8(ids[i]) != std::string_view::npos ||
+        (i < titles.size() && first_invalid_utf8(titles[i]) != std::string_view::npos))
+      refuse("has a text that is not UTF-8");
+  }
+  if (titles.empty()) titles = ids;
+  for (std::string& title : titles)
+    std::replace_if(
+        title.begin(), title.end(),
+        [](char c) { return kNotInIds.find(c) != std::string_view::npos; }, ' ');
+  return {std::move(ids), std::move(titles)};
 }
 
 IdTable read_id_table(const std::string& path, int64_t first) {

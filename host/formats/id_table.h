@@ -26,6 +26,11 @@ IdTable parse_id_table(std::string_view text, const std::string& name, int64_t f
 // remap_id, the number, among its columns. Refused as above, and a line of another width. The
 // titles are the ids.
 IdTable parse_id_list(std::string_view text, const std::string& name);
+// Of lists in memory, a text for each number; either may be empty, then numbers stand for ids, and
+// ids for titles. Blanks stand for tabs and line breaks in titles; refused in ids are these, and
+// what is refused above.
+IdTable id_table_of(std::vector<std::string> ids, std::vector<std::string> titles,
+                    const std::string& name);
 IdTable read_id_table(const std::string& path, int64_t first = 0);
 
 // Where the text stops being UTF-8, or npos.

@@ -32,6 +32,9 @@ bool is_far_id(int64_t id, int64_t named);
 // text: the file's bytes; name: for the sentence of a refusal.
 Interactions parse_interactions(std::string_view text, const std::string& name,
                                 Repeats repeats = Repeats::once);
+// Of a CSR in memory, whose rows may be in any order and are all listed; name as above. Refused:
+// offsets that fall, an id that is not from 0 to cols - 1.
+Interactions interactions_of(CsrView csr, const std::string& name, Repeats repeats = Repeats::once);
 Interactions read_interactions(const std::string& path, Repeats repeats = Repeats::once);
 
 }  // namespace rec

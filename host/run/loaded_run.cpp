@@ -23,9 +23,7 @@ struct Weights {
   SafetensorsFile file;
   std::string path;
   Config config;
-  LanguageModel language_model;
-  int64_t language_width = 0;
-  std::string dataset;  // fingerprint of what they were trained on, or ""
+  CheckpointFacts facts;  // of .npy files the width alone
 };
 
 Tensor read_weight(const fs::path& folder, const std::string& name, size_t dimensions) {
@@ -48,7 +46,7 @@ Weights weights_of_npy(const std::string& path, const std::vector<std::string>& 
   std::vector<Tensor>& tensors = weights.file.tensors;
   for (int l = 1; l <= layers; ++l) {
     tensors.push_back(read_weight(folder, fmt::format("w{}", l), 2));
-    if (l == 1) weights.language_width = tensors[0].shape[1];
+    if (l == 1) weights.facts.language_width = tensors[0].shape[1];
     weights.config.width = tensors.back().shape[0];
     if (layers > 1) tensors.push_back(read_weight(folder, fmt::format("b{}", l), 1));
   }
@@ -63,19 +61,9 @@ Weights weights_of_checkpoint(const std::string& path) {
   Weights weights;
   weights.path = path;
   weights.file = read_safetensors(path);
-  const CheckpointFacts facts = read_facts(weights.file, path);
-  apply_config_text(weights.config, facts.config, path);
-  weights.language_model = facts.language_model;
-  weights.language_width = facts.language_width;
-  weights.dataset = facts.dataset;
+  weights.facts = read_facts(weights.file, path);
+  apply_config_text(weights.config, weights.facts.config, path);
   return weights;
-}
-
-// named: whether the dataset was named for these weights. The run's own is its own also where it
-// has changed since.
-TrainedOn trained_on(const Weights& weights, const Dataset& data, bool named) {
-  if (!named || is_part_of(data.fingerprint, weights.dataset)) return TrainedOn::this_dataset;
-  return weights.dataset.empty() ? TrainedOn::unknown : TrainedOn::other_data;
 }
 
 // The one dataset that a run was trained on, which must be there.
@@ -92,85 +80,129 @@ std::string only_dataset(const RunFacts& facts, const std::string& run,
   return facts.datasets[0];
 }
 
-}  // namespace
-
-LoadedRun load_run(const LoadRequest& request) {
+// A run folder's best checkpoint, a checkpoint, or a folder of .npy weights.
+Weights read_weights(const LoadRequest& request) {
   if (!is_there(request.run))
     throw FileError(request.run,
                     "there is no such run; name a run folder, a checkpoint or a folder of weights");
-  const RunFolder folder(request.run);
   const bool is_npy = is_there(request.run + "/w1.npy");
-  const bool is_run = is_there(folder.best_file());
   if (!is_npy && !request.settings.empty())
     throw std::invalid_argument(request.run +
                                 ": a checkpoint carries its own settings; --set is for a folder of "
                                 ".npy weights");
-  std::string data_path = request.data, language = request.language, fingerprint;
+  if (is_npy) return weights_of_npy(request.run, request.settings);
   std::error_code ignored;  // is_there has been asked
-  const bool is_folder = fs::is_directory(request.run, ignored);
-  if (is_folder && !is_npy && !is_run)
+  if (!fs::is_directory(request.run, ignored)) return weights_of_checkpoint(request.run);
+  const RunFolder folder(request.run);
+  if (!is_there(folder.best_file()))
     throw FileError(request.run, "holds no best.safetensors; train into it first");
-  if (data_path.empty() && (!is_folder || is_npy))
+  return weights_of_checkpoint(folder.best_file());
+}
+
+// What a run folder says it was trained on; empty where the request names data of the caller's.
+RunFacts facts_for(const LoadRequest& request) {
+  if (!request.data.empty() && !request.own_data) return {};
+  const RunFolder folder(request.run);
+  if (request.data.empty() && !is_there(folder.best_file()))
     throw std::invalid_argument(request.run +
                                 ": weights alone do not say which dataset; name it with --data");
-  if (data_path.empty() || request.own_data) {
-    const RunFacts facts = folder.read_facts();
-    if (data_path.empty()) data_path = only_dataset(facts, request.run, folder.facts_file());
-    fingerprint = facts.fingerprint;
-    if (language.empty()) language = facts.language;
-  }
-  Weights weights = is_npy ? weights_of_npy(request.run, request.settings)
-                           : weights_of_checkpoint(is_run ? folder.best_file() : request.run);
-  LoadedRun loaded;
-  DatasetOptions reading;
-  reading.language = language;
-  if (as_release(weights.config)) reading.repeats = Repeats::each;
-  loaded.data = load_dataset(data_path, reading);
-  loaded.path = request.run;
-  loaded.trained_on = trained_on(weights, loaded.data, !request.data.empty() && !request.own_data);
-  if (reads_language(weights.config.model)) {
-    require_language(loaded.data, weights.config.model);
-    require_same_width(loaded.data, weights.language_width, weights.path);
-    loaded.forced = language_difference(loaded.data, weights.language_model, weights.path);
-  } else if (loaded.trained_on != TrainedOn::this_dataset) {
+  return folder.read_facts();
+}
+
+// What must hold of weights and data; the sentence of what force lets pass, or "".
+std::string require_fitting(const Weights& weights, const LoadedRun& loaded, bool force) {
+  const Dataset& data = loaded.data;
+  if (!reads_language(weights.config.model)) {
+    if (loaded.trained_on == TrainedOn::this_dataset) return "";
     throw FileError(weights.path,
                     fmt::format("holds the model {}: its parameters are of the users and "
                                 "items it was trained on, and {} is another dataset; "
                                 "train it there",
-                                weights.config.model, loaded.data.path));
+                                weights.config.model, data.path));
   }
-  if (!loaded.forced.empty() && !request.force)
-    throw FileError(loaded.data.path, loaded.forced +
-                                          "; embed the titles with the same model, or go on "
-                                          "with --force");
+  require_language(data, weights.config.model);
+  require_same_width(data, weights.facts.language_width, weights.path);
+  const std::string difference =
+      language_difference(data, weights.facts.language_model, weights.path);
+  if (!difference.empty() && !force)
+    throw FileError(data.path, difference +
+                                   "; embed the titles with the same model, or go on "
+                                   "with --force");
+  return difference;
+}
+
+LoadedRun begin(const LoadRequest& request, const Weights& weights, Dataset data,
+                TrainedOn trained_on) {
+  LoadedRun loaded;
+  loaded.data = std::move(data);
+  loaded.path = request.run;
+  loaded.trained_on = trained_on;
+  loaded.config = weights.config;
+  loaded.checkpoint = weights.facts;
+  loaded.forced = require_fitting(weights, loaded, request.force);
   if (!loaded.forced.empty())
     loaded.notices.push_back("forced: " + loaded.data.path + " " + loaded.forced);
-  if (!request.new_items.empty()) {
-    loaded.config = weights.config;
-    require_language_model(loaded, "--new-items");
-    append_items(loaded.data, request.new_items, request.new_vectors);
-  }
+  return loaded;
+}
+
+void make_model(const LoadRequest& request, const Weights& weights, LoadedRun& loaded) {
   loaded.config = resolve(weights.config, loaded.data.language.width());
+  if (loaded.checkpoint.config.empty()) loaded.checkpoint.config = to_toml(loaded.config);
   loaded.backend = make_backend(request.device, request.threads).backend;
   if (loaded.config.precision != precision_name(Precision::fp32))
     loaded.notices.push_back(request.run + ": was trained in " + loaded.config.precision +
                              "; what follows is computed in fp32");
-  if (!fingerprint.empty() && !is_part_of(loaded.data.fingerprint, fingerprint))
-    loaded.notices.push_back(data_path + ": has changed since " + request.run +
-                             " was trained on it");
   const ModelSettings settings = model_settings(loaded.config);
+  const CsrView train = loaded.data.train.view();
+  const int64_t width = loaded.data.language.width();
   OperationSizes sizes;
-  sizes.projection = Model::projection_size(*loaded.backend, settings, loaded.data.train.view(),
-                                            loaded.data.language.width());
+  sizes.projection = Model::projection_size(*loaded.backend, settings, train, width);
   require_memory(*loaded.backend,
-                 Model::bytes_needed(*loaded.backend, settings, loaded.data.train.view(),
-                                     loaded.data.language.width()) +
+                 Model::bytes_needed(*loaded.backend, settings, train, width) +
                      loaded.backend->scratch_bytes(sizes),
                  "the model");
-  loaded.model = std::make_unique<Model>(*loaded.backend, settings, loaded.data.language.view(),
-                                         loaded.data.train.view());
+  loaded.model =
+      std::make_unique<Model>(*loaded.backend, settings, loaded.data.language.view(), train);
   restore_weights(*loaded.model, weights.file, weights.path);
   loaded.model->embed();
+}
+
+TrainedOn compared(const Weights& weights, const Dataset& data) {
+  if (is_part_of(data.fingerprint, weights.facts.dataset)) return TrainedOn::this_dataset;
+  return weights.facts.dataset.empty() ? TrainedOn::unknown : TrainedOn::other_data;
+}
+
+}  // namespace
+
+LoadedRun load_run(const LoadRequest& request) {
+  const Weights weights = read_weights(request);
+  const RunFacts facts = facts_for(request);
+  const std::string path =
+      request.data.empty() ? only_dataset(facts, request.run, RunFolder(request.run).facts_file())
+                           : request.data;
+  DatasetOptions reading;
+  reading.language = request.language.empty() ? facts.language : request.language;
+  if (as_release(weights.config)) reading.repeats = Repeats::each;
+  Dataset data = load_dataset(path, reading);
+  // The run's own data is its own also where it has changed since.
+  const bool named = !request.data.empty() && !request.own_data;
+  const TrainedOn trained_on = named ? compared(weights, data) : TrainedOn::this_dataset;
+  LoadedRun loaded = begin(request, weights, std::move(data), trained_on);
+  if (!request.new_items.empty()) {
+    require_language_model(loaded, "--new-items");
+    append_items(loaded.data, request.new_items, request.new_vectors);
+  }
+  make_model(request, weights, loaded);
+  if (!facts.fingerprint.empty() && !is_part_of(loaded.data.fingerprint, facts.fingerprint))
+    loaded.notices.push_back(path + ": has changed since " + request.run + " was trained on it");
+  return loaded;
+}
+
+LoadedRun load_run(const LoadRequest& request, Dataset data) {
+  const Weights weights = read_weights(request);
+  const TrainedOn trained_on = compared(weights, data);
+  LoadedRun loaded = begin(request, weights, std::move(data), trained_on);
+  make_model(request, weights, loaded);
   return loaded;
 }
 

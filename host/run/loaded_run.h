@@ -9,6 +9,7 @@
 #include "engine/model.h"
 #include "host/config/config.h"
 #include "host/dataset/dataset.h"
+#include "host/run/checkpoint.h"
 
 namespace rec {
 
@@ -36,6 +37,7 @@ struct LoadedRun {
   Config config;
   TrainedOn trained_on = TrainedOn::unknown;
   std::string path;              // the request's run
+  CheckpointFacts checkpoint;    // what the weights' file says of itself
   std::string forced;            // what would have been refused but for force; "" for nothing
   std::unique_ptr<Model> model;  // weights restored, embed() done
 };
@@ -46,6 +48,9 @@ struct LoadedRun {
 // and, unless forced, one whose vectors come from another language model. A model with rows of its
 // own for users and items is refused every dataset but the one it was trained on.
 LoadedRun load_run(const LoadRequest& request);
+// The same on data that is at hand, as if it had been named: the request names none, nor new items.
+// Where the run is of compat alpharec-release, data must count repeats (Repeats::each).
+LoadedRun load_run(const LoadRequest& request, Dataset data);
 
 // Refuses a run of a model without language vectors; what: the option that needs them.
 void require_language_model(const LoadedRun& run, const std::string& what);

@@ -45,10 +45,13 @@ RunFacts RunFolder::read_facts() const {
                                                        : std::string();
   };
   std::vector<std::string> datasets;
-  if (const std::string one = text("dataset"); !one.empty()) datasets.push_back(one);
+  const auto add = [&](const std::string& path) {  // an absolute one stays as it is
+    datasets.push_back((std::filesystem::path(path_) / path).string());
+  };
+  if (const std::string one = text("dataset"); !one.empty()) add(one);
   if (json.contains("datasets") && json["datasets"].is_array())
     for (const Json& each : json["datasets"])
-      if (each.is_string()) datasets.push_back(each.get<std::string>());
+      if (each.is_string()) add(each.get<std::string>());
   return {std::move(datasets), text("fingerprint"), text("language"),
           text("device"),      text("version"),     text("commit")};
 }

@@ -21,9 +21,11 @@ struct MetricsLine {
 
 // What run.json remembers beside the settings.
 struct RunFacts {
-  std::vector<std::string> datasets;  // paths, absolute; several where they were trained together
-  std::string fingerprint;            // of the data
-  std::string language;               // which vectors of the authors' tree, or ""
+  // Paths; several where they were trained together, none where they lay in memory. One in the file
+  // that is relative begins in the run folder, so that a run may carry its dataset with it.
+  std::vector<std::string> datasets;
+  std::string fingerprint;  // of the data
+  std::string language;     // which vectors of the authors' tree, or ""
   std::string device;
   std::string version, commit;
 };

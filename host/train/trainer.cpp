@@ -40,6 +40,16 @@ void say(const TrainRequest& request, const std::string& line) {
   std::fflush(stdout);
 }
 
+// Absolute; none where some of the data lies in memory.
+std::vector<std::string> places_of(const JointDataset& data) {
+  std::vector<std::string> places;
+  for (const Dataset& part : data.parts()) {
+    if (part.in_memory) return {};
+    places.push_back(std::filesystem::absolute(part.path).lexically_normal().string());
+  }
+  return places;
+}
+
 // One training of one model: steps, and what is done between epochs.
 class Trainer {
  public:
@@ -86,6 +96,7 @@ class Trainer {
         progress.clear();
         evaluate_epoch(clock);
         save_last(clock);
+        if (request_.on_epoch && !request_.on_epoch(record_.lines().back())) break;
       }
     }
     return TrainEnd::finished;
@@ -123,6 +134,7 @@ class Trainer {
  private:
   // The run folder remembers settings and language.
   std::string resume_command() const {
+    if (places_of(data_).empty()) return "the same data and run folder, resuming";
     std::string command =
         fmt::format("rec_engine train {} --out {} --resume", data_.whole().path, run_.path());
     if (request_.device != "auto") command += " --device " + request_.device;
@@ -142,7 +154,7 @@ class Trainer {
       training_.step();
       ++clock.step;
       progress.update(clock.epoch * steps + clock.step, note(clock));
-      const bool stop = interrupted.load();
+      const bool stop = interrupted.load() || (request_.should_stop && request_.should_stop());
       if (!stop && Clock::now() - last_save_ < kBetweenSaves) continue;
       clock = training_.clock();
       check_loss(clock);
@@ -319,6 +331,7 @@ void require_texts_of_vectors(const JointDataset& joint, const TrainRequest& req
 }  // namespace
 
 void catch_interrupts() {
+  interrupted = false;
   const auto handler = [](int number) {
     if (!interrupted.exchange(true)) return;
     std::signal(number, SIG_DFL);
@@ -367,8 +380,7 @@ TrainEnd train(const JointDataset& data, const Config& given, const RunFolder& r
   refuse_earlier_run(run, request);  // which may have been made and trained in the meantime
   run.remove_leftovers();
   RunFacts facts;
-  for (const Dataset& part : data.parts())
-    facts.datasets.push_back(std::filesystem::absolute(part.path).lexically_normal().string());
+  facts.datasets = places_of(data);
   facts.fingerprint = whole.fingerprint;
   facts.language = request.language;
   facts.device = made.backend->name();
