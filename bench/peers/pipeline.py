@@ -89,10 +89,11 @@ class Swapped(Plain):
 
     def __init__(self, folder, test, seed=101):
         super().__init__(folder, test, seed)
-        self.pairs = (self.data.user, self.data.item)
+        data = self.data
+        self.pairs = (data.user, data.item)
         self.test_pairs = (np.repeat(np.arange(len(test)), [len(each) for each in test]), np.concatenate(test))
         self.sampler = None
-        self.propagation, self.info_nce = rec.Propagation(rec.Graph(self.pairs), LAYERS), rec.InfoNCE(TAU)
+        self.propagation, self.info_nce = rec.Propagation(rec.Graph(self.pairs, (data.users, data.items)), LAYERS), rec.InfoNCE(TAU)
 
     # before: evaluator
     def evaluate(self, user_vectors, item_vectors):

@@ -1,4 +1,4 @@
-"""The blocks of docs/python.md, in order, as one script; those marked torch where PyTorch is there."""
+"""The blocks of docs/python.md, in order, as one script, those marked torch where PyTorch is there; and the notebook."""
 
 import contextlib
 import io
@@ -27,6 +27,21 @@ class Docs(unittest.TestCase):
             if mark in marks:
                 with contextlib.redirect_stdout(io.StringIO()):
                     exec(compile(block, "docs/python.md", "exec"), names)
+
+
+    def test_notebook_runs(self):
+        try:
+            import nbclient
+            import nbformat
+        except ImportError:
+            self.skipTest("the notebook was not run: nbclient is not there")
+        notebook = nbformat.read(ROOT / "docs/python.ipynb", as_version=4)
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                cell.outputs = []
+        nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(ROOT)}}).execute()
+        kinds = [kind for cell in notebook.cells for output in cell.get("outputs") or [] for kind in output.get("data", {})]
+        self.assertGreaterEqual(kinds.count("image/png"), 2)
 
 
 if __name__ == "__main__":

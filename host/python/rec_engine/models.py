@@ -175,6 +175,11 @@ class Model:
     def item_ids(self):
         return list(self._fitted_data().items.values)
 
+    @property
+    def item_titles(self):
+        """The texts that fit() was given, or the dataset's; [] without."""
+        return list(self._fitted_data().titles)
+
     def evaluate(self, test, k=(20,), metrics=("recall", "ndcg", "hr")):
         """All-ranking metrics on interactions of known users and items: train and valid are left out of the lists.
 

@@ -89,14 +89,16 @@ class Sampler:
     rule: "user", every user equally often and shuffled; "interaction", every interaction once an epoch; "random_user", users
     with replacement.
     distribution: of negatives, "uniform", or "popularity", degree ** exponent.
+    shape: (users, items) where interactions are a pair of arrays that may not have the last ones.
 
     What is drawn is a function of (seed, epoch, step) alone, the same on every machine, and what the program trains on
     with that seed. Raises ValueError for a user who has every item: she has no negatives.
     """
 
-    def __init__(self, interactions, batch, negatives, rule="user", seed=101, *, distribution="uniform", exponent=0.75):
+    def __init__(self, interactions, batch, negatives, rule="user", seed=101, *, distribution="uniform", exponent=0.75,
+                 shape=None):
         self.batch, self.negatives = count(batch, "batch"), count(negatives, "negatives")
-        self._sampler = _native.Sampler(as_csr(interactions, "interactions"), self.batch, self.negatives, rule,
+        self._sampler = _native.Sampler(as_csr(interactions, "interactions", shape=shape), self.batch, self.negatives, rule,
                                         distribution, float(exponent), count(seed, "seed"))
 
     @property
@@ -125,11 +127,12 @@ def sample(interactions, batch, negatives, rule="user", seed=101, epoch=0, **opt
 class Graph:
     """The bipartite graph of interactions [users, items], kept in a copy, for both directions.
 
-    A node is a user or an item; arrays over nodes hold users first, then items.
+    A node is a user or an item; arrays over nodes hold users first, then items. shape: (users, items) where interactions are
+    a pair of arrays that may not have the last ones.
     """
 
-    def __init__(self, interactions):
-        self._graph = _native.Graph(as_csr(interactions, "interactions"))
+    def __init__(self, interactions, shape=None):
+        self._graph = _native.Graph(as_csr(interactions, "interactions", shape=shape))
 
     users = property(lambda self: self._graph.users)
     items = property(lambda self: self._graph.items)

@@ -30,8 +30,8 @@ _numbers = itertools.count()
 class Graph(ops.Graph):
     """rec_engine.ops.Graph, for these operators."""
 
-    def __init__(self, interactions):
-        super().__init__(interactions)
+    def __init__(self, interactions, shape=None):
+        super().__init__(interactions, shape)
         self.number = next(_numbers)
         _graphs[self.number] = self
 

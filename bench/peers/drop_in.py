@@ -1,0 +1,114 @@
+"""A plain PyTorch pipeline, and the same with rec_engine in the place of its evaluator, its sampler, and its propagation
+and loss: seconds and metrics, in one process and one run.
+
+usage: drop_in.py [--datasets ml-1m,amazon-scientific] [--rounds N] [--threads T] [--record]
+
+Run by run.sh, with the package in the build tree (REC_PYTHON) or installed. The two take turns; a ratio is one of a round,
+plain over swapped, and what is printed are the median and the quartiles. Both pipelines are in pipeline.py.
+"""
+
+import argparse
+import os
+import pathlib
+import sys
+import time
+import warnings
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "build/cpu/python"))
+
+import torch  # noqa: E402
+
+import compare  # noqa: E402
+import pipeline  # noqa: E402
+from compare import DATA, ROOT, results  # noqa: E402
+from rec_engine import ops  # noqa: E402
+
+BATCH = 4096
+STEPS_A_ROUND = 3
+MOST_DIFFERENCE = 1e-6  # of a metric: lists differ where scores do in their last bits
+
+
+def interactions(file):
+    rows = [list(map(int, line.split())) for line in open(file) if line.strip()]
+    lists = [[] for _ in range(1 + max(row[0] for row in rows))]
+    for user, *items in rows:
+        lists[user] = items
+    return lists
+
+
+def seconds(call):
+    began = time.perf_counter()
+    found = call()
+    return time.perf_counter() - began, found
+
+
+class Sides:
+    """The parts of the plain pipeline, and of the swapped one, by name."""
+
+    def __init__(self, folder):
+        test = interactions(folder / "test.txt")
+        self.plain = pipeline.Plain(folder, test)
+        self.swapped = pipeline.Swapped(folder, test + [[]] * (self.plain.data.users - len(test)))
+        self.vectors = self.plain.vectors()
+        self.batch = next(self.swapped.batches(BATCH))
+
+    def evaluator(self, side):
+        return seconds(lambda: side.evaluate(*self.vectors))
+
+    def sampler(self, side):
+        return seconds(lambda: next(side.batches(BATCH)))
+
+    def step(self, side):
+        took, losses = seconds(lambda: [side.step(*self.batch) for _ in range(STEPS_A_ROUND)])
+        return took / STEPS_A_ROUND, {"loss": losses[0]}
+
+
+def compared(sides, part, rounds):
+    """Seconds of both in turns, their ratio, and how far apart what they found is."""
+    run = getattr(sides, part)
+    both = {"plain": sides.plain, "swapped": sides.swapped}
+    took = {name: [] for name in both}
+    for name, side in both.items():  # the first is not counted; losses of the step are of equal weights there
+        _, found = run(side)
+        took[name + "_found"] = found
+    for number in range(rounds):
+        for name in list(both)[:: 1 if number % 2 == 0 else -1]:
+            took[name].append(run(both[name])[0])
+    row = {"part": part, "plain_s": results.spread(took["plain"]), "swapped_s": results.spread(took["swapped"]),
+           "ratio": results.spread([a / b for a, b in zip(took["plain"], took["swapped"], strict=True)])}
+    if part != "sampler":  # which draws other batches
+        plain, swapped = took["plain_found"], took["swapped_found"]
+        row["difference"] = max(abs(plain[name] - swapped[name]) / max(1e-9, abs(plain[name])) for name in plain)
+        if row["difference"] > (MOST_DIFFERENCE if part == "evaluator" else 1e-4):
+            raise SystemExit(f"{part}: plain found {plain}, swapped {swapped}")
+    return row
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Times a PyTorch pipeline beside the same with rec_engine's parts.")
+    parser.add_argument("--datasets", default="ml-1m,amazon-scientific")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--record", action="store_true", help="write the results to bench/results")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    ops.set_num_threads(options.threads)
+    warnings.filterwarnings("ignore", "Sparse")
+    rows = []
+    for name in options.datasets.split(","):
+        sides = Sides(DATA / name)
+        for part in ("evaluator", "sampler", "step"):
+            rows.append({"dataset": name, **compared(sides, part, options.rounds)})
+            low, median, high = rows[-1]["ratio"]
+            print(f"{name:<18} {part:<10} plain {rows[-1]['plain_s'][1]:.4f} s, swapped {rows[-1]['swapped_s'][1]:.4f} s, "
+                  f"ratio {median:.2f} ({low:.2f} to {high:.2f})", flush=True)
+    if options.record:
+        side = compare.Side("rec_engine", compare.OURS, ROOT / "data/debian-deps", "--threads", 1)
+        side.close()
+        print("recorded in", results.record("drop_in", side.hello, {
+            "rounds": options.rounds, "threads": options.threads,
+            "versions": {"python": sys.version.split()[0], "torch": torch.__version__}, "rows": rows}))
+
+
+if __name__ == "__main__":
+    main()
