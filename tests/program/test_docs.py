@@ -21,7 +21,7 @@ from engine_program import PROGRAM, ROOT, make_dataset, run
 
 PAGES = sorted(page for page in ROOT.rglob("*.md")
                if not {"build", "runs", ".venv", ".cuda_headers"} & set(page.relative_to(ROOT).parts))
-SCRIPT_FOLDERS = (".", ".ci", "bench", "bench/paper", "bench/peers", "data", "tests/mutation")
+SCRIPT_FOLDERS = (".", ".ci", "bench", "bench/paper", "bench/peers", "data", "host/python", "tests/mutation")
 BUILD_TOOLS = ["cmake", "ctest"]
 LISTING = {"rec_tests": '--list-test-names-only "$@" | grep .', "rec_bench": '--benchmark_list_tests=true "$@"'}
 SMALL = ["--epochs", "1", "--set", "hidden=16", "--set", "negatives=8"]
