@@ -221,6 +221,11 @@ TEST_CASE("recommender: metrics are those of the training") {
   double best = 0;
   for (const MetricsLine& line : run.read_metrics()) best = std::max(best, line.valid[0].second);
   CHECK(evaluation.value(Metric::recall, 2) == best);
+  // What is left out cannot be found.
+  const CsrView train = recommender.data().train.view();
+  CHECK(recommender.evaluate(train, {}, {6}).value(Metric::recall, 6) == 1);
+  CHECK(recommender.evaluate(train, {Split::valid, Split::train}, {6}).value(Metric::recall, 6) ==
+        0);
 }
 
 TEST_CASE("recommender: wrong requests are refused") {

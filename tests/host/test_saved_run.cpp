@@ -38,7 +38,9 @@ struct Saved {
       small.item_ids.clear();
       small.titles.clear();
     }
-    data = dataset_of(small.arrays());
+    DatasetArrays arrays = small.arrays();
+    arrays.name = "shop";
+    data = dataset_of(arrays);
     Config config = quick();
     config.model = model;
     if (model == "mf") config.hidden = 0;
