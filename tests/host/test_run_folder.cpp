@@ -84,6 +84,10 @@ TEST_CASE("run folder: run.json, and which folders hold a run") {
   const std::vector<std::string> several = {"/data/a", "/data/b"};
   run.write_facts({several, "0+1", "", "", "", ""});
   CHECK(run.read_facts().datasets == several);
+  put(run.facts_file(), "{\"datasets\": [\"data\", \"/data/b\"]}");  // one that it carries with it
+  CHECK(run.read_facts().datasets == std::vector<std::string>{folder / "data", "/data/b"});
+  put(run.facts_file(), "{\"dataset\": \"data\"}");
+  CHECK(run.read_facts().datasets == std::vector<std::string>{folder / "data"});
   put(run.last_file(), "x");
   CHECK(run.holds_a_run());
 }

@@ -1,9 +1,13 @@
 // Training into a run folder: what is refused leaves every earlier file as it was.
 #include <catch2/catch.hpp>
 #include <map>
+#include <thread>
 
+#include "host/library/memory_dataset.h"
 #include "host/train/trainer.h"
+#include "tests/host/arrays.h"
 #include "tests/host/files.h"
+#include "tests/host/quick_training.h"
 
 namespace rec::test {
 namespace {
@@ -13,29 +17,6 @@ std::map<std::string, std::string> contents(const RunFolder& run) {
   for (const auto& entry : std::filesystem::directory_iterator(run.path()))
     files[entry.path().filename().string()] = get(entry.path().string());
   return files;
-}
-
-Config quick(int64_t epochs = 2) {
-  Config config;
-  config.hidden = 4;
-  config.width = 3;
-  config.batch = 4;
-  config.negatives = 2;
-  config.epochs = epochs;
-  config.eval_every = 1;
-  config.topk = {2};
-  config.monitor = "recall@2";
-  config.threads = 1;
-  return config;
-}
-
-TrainRequest quietly(bool resume = false, bool overwrite = false) {
-  TrainRequest request;
-  request.device = "cpu";
-  request.quiet = true;
-  request.resume = resume;
-  request.overwrite = overwrite;
-  return request;
 }
 
 Dataset small_dataset(const TemporaryFolder& folder, const std::string& below = "") {
@@ -192,6 +173,76 @@ TEST_CASE("trainer: patience ends a training that gains nothing") {
   config.patience = 2;
   train(f.data, config, f.run, quietly());
   CHECK(f.run.read_metrics().size() == 3);
+}
+
+TEST_CASE("trainer: data in memory gives the bytes that the folder of it gives") {
+  const Fixture f;
+  train(f.data, quick(), f.run, quietly());
+  const RunFolder run(f.folder / "of_arrays");
+  CHECK(train(dataset_of(SmallArrays().arrays()), quick(), run, quietly()) == TrainEnd::finished);
+  CHECK(get(run.best_file()) == get(f.run.best_file()));
+  CHECK(get(run.last_file()) == get(f.run.last_file()));
+  CHECK(run.read_facts().datasets.empty());
+  CHECK(run.read_facts().fingerprint == f.run.read_facts().fingerprint);
+  CHECK_THAT(get(run.facts_file()), Catch::Contains("\"datasets\": []"));
+}
+
+TEST_CASE("trainer: on_epoch hears of every evaluation, and ends the training as patience does") {
+  const Fixture f;
+  std::vector<MetricsLine> heard;
+  TrainRequest request = quietly();
+  request.on_epoch = [&](const MetricsLine& line) {
+    heard.push_back(line);
+    CHECK(std::filesystem::exists(f.run.last_file()));
+    return line.epoch < 3;
+  };
+  CHECK(train(f.data, quick(50), f.run, request) == TrainEnd::finished);
+  REQUIRE(heard.size() == 3);
+  const std::vector<MetricsLine> lines = f.run.read_metrics();
+  REQUIRE(lines.size() == 3);
+  for (size_t l = 0; l < 3; ++l) {
+    CHECK(heard[l].epoch == int64_t(l) + 1);
+    CHECK(heard[l].loss == lines[l].loss);
+    CHECK(heard[l].valid == lines[l].valid);
+    CHECK_FALSE(heard[l].valid.empty());
+  }
+  CHECK(std::filesystem::exists(f.run.report_file()));
+  CHECK(std::filesystem::exists(f.run.best_file()));
+}
+
+TEST_CASE("trainer: what on_epoch throws comes to the caller, and the run may be resumed") {
+  const Fixture f;
+  TrainRequest request = quietly();
+  request.on_epoch = [](const MetricsLine&) -> bool { throw std::logic_error("enough"); };
+  CHECK_THROWS_WITH(train(f.data, quick(3), f.run, request), "enough");
+  CHECK(train(f.data, quick(3), f.run, quietly(/*resume=*/true)) == TrainEnd::finished);
+  const RunFolder whole(f.folder / "whole");
+  train(f.data, quick(3), whole, quietly());
+  CHECK(get(f.run.last_file()) == get(whole.last_file()));
+}
+
+TEST_CASE("trainer: should_stop is asked after every step, and interrupts") {
+  const Fixture f;
+  int64_t steps = 0;
+  TrainRequest request = quietly();
+  request.should_stop = [&] { return ++steps == 3; };  // two steps an epoch
+  CHECK(train(f.data, quick(3), f.run, request) == TrainEnd::interrupted);
+  CHECK(steps == 3);
+  CHECK(f.run.read_metrics().size() == 1);
+  CHECK_FALSE(std::filesystem::exists(f.run.report_file()));
+  CHECK(train(f.data, quick(3), f.run, quietly(/*resume=*/true)) == TrainEnd::finished);
+  const RunFolder whole(f.folder / "whole");
+  train(f.data, quick(3), whole, quietly());
+  CHECK(get(f.run.last_file()) == get(whole.last_file()));
+  CHECK(get(f.run.best_file()) == get(whole.best_file()));
+}
+
+TEST_CASE("trainer: from another thread the same bytes") {
+  const Fixture f;
+  train(f.data, quick(), f.run, quietly());
+  const RunFolder run(f.folder / "elsewhere");
+  std::thread([&] { train(f.data, quick(), run, quietly()); }).join();
+  CHECK(get(run.last_file()) == get(f.run.last_file()));
 }
 
 }  // namespace rec::test

@@ -76,6 +76,21 @@ class TrainCommand(ProgramTest):
         for outside in ("<link", "<script src", "<img", "@import", "url("):
             self.assertNotIn(outside, report, "the report must stand alone")
 
+    def test_a_run_that_carries_its_dataset(self):
+        self.check_succeeds(self.train())
+        commands = [["evaluate"], ["recommend", "--users", "3"], ["similar", "--item", "it2"]]
+        before = [self.check_succeeds(run(name, self.run_folder, *more)).stdout for name, *more in commands]
+        shutil.move(self.data, self.run_folder / "data")
+        facts = json.loads((self.run_folder / "run.json").read_text())
+        (self.run_folder / "run.json").write_text(json.dumps({**facts, "dataset": "data"}))
+        moved = self.folder / "elsewhere" / "moved"
+        moved.parent.mkdir()
+        shutil.move(self.run_folder, moved)
+        for place, cwd in ((moved, "/"), ("moved", moved.parent), (".", moved), ("../moved/", moved)):
+            for (name, *more), output in zip(commands, before, strict=True):
+                result = self.check_succeeds(run(name, place, *more, cwd=cwd))
+                self.assertEqual((result.stdout, result.stderr), (output, ""))
+
     def make_exploding_dataset(self):
         """Its vectors are finite, but their products are not: with score=dot the first loss is no number."""
         data = make_dataset(self.folder / "exploding", USERS, ITEMS, WIDTH)

@@ -22,6 +22,7 @@
 #include "host/library/saved_run.h"
 #include "host/python/native/csr.h"
 #include "host/run/model_of_config.h"
+#include "host/run/split_evaluator.h"
 #include "host/train/trainer.h"
 
 namespace rec::python {
