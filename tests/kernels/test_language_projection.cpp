@@ -494,6 +494,203 @@ TEST_CASE("language_projection: refuses shapes that do not match", "[kernels]") 
   CHECK_THROWS_AS(call(wrong, {5, 3}, 3, 4, 3), std::invalid_argument);
 }
 
+namespace {
+
+// mean_of_items and its adjoint: from, to.
+using Gather = std::function<void(const GraphView&, MatrixView<const float>, MatrixView<float>)>;
+struct MeanOfItems {
+  std::string backend;
+  Gather forward, adjoint;
+};
+const MeanOfItems kCpuMean{"cpu", cpu::mean_of_items, cpu::mean_of_items_adjoint};
+
+std::vector<MeanOfItems> means_of_backends() {
+  return on_backends<MeanOfItems>(
+      [] { return kCpuMean; },
+      [](auto) {
+        return MeanOfItems {
+#if defined(REC_CUDA)
+          "cuda", on_device(cuda::mean_of_items),
+              [](const GraphView& graph, MatrixView<const float> grad_out,
+                 MatrixView<float> grad_x) {
+                const int64_t bytes = cuda::mean_of_items_adjoint_scratch_bytes(graph.users());
+                Values<std::byte> scratch(static_cast<size_t>(bytes));
+                on_device(cuda::mean_of_items_adjoint)(graph, grad_out, grad_x,
+                                                       {scratch.data(), bytes});
+              }
+#endif
+        };
+      });
+}
+
+constexpr int64_t kMeanWidths[] = {1, 31, 64, 65, 200};
+
+// And with edges that repeat, and nobody at all.
+std::vector<HostGraph> graphs_of_means() {
+  std::vector<HostGraph> all = graphs();
+  all.push_back(make_graph("edges that repeat", {{0, 0, 2}, {}, {2, 2, 2, 2}, {1}}, 4));
+  all.push_back(make_graph("no users", {}, 3));
+  return all;
+}
+
+GuardedMatrix gathered(const Gather& gather, const GraphView& graph, const GuardedMatrix& from,
+                       int64_t rows, bool aligned = false) {
+  GuardedMatrix to = matrix(rows, from.view().cols, aligned);
+  gather(graph, from.view(), to.view());
+  CHECK(to.guards_untouched());
+  return to;
+}
+
+// One addition an item, then 1 / degree and the product with it.
+Expected plain_mean_of_items(const GraphView& graph, MatrixView<const float> x) {
+  Expected out(graph.users(), x.cols);
+  for (int64_t u = 0; u < graph.users(); ++u) {
+    const int64_t degree = graph.items_of_user.degree(u);
+    for (int64_t c = 0; c < x.cols && degree > 0; ++c) {
+      Sum sum;
+      for (int64_t j = 0; j < degree; ++j)
+        sum.add(x(graph.items_of_user.row(u)[j], c) / double(degree));
+      out.set(u, c, sum.value, rounding_bound(degree + 2, sum.magnitude));
+    }
+  }
+  return out;
+}
+
+// 1 / degree and the product with it, then one addition a user.
+Expected plain_mean_of_items_adjoint(const GraphView& graph, MatrixView<const float> grad_out) {
+  Expected grad_x(graph.items(), grad_out.cols);
+  for (int64_t i = 0; i < graph.items(); ++i) {
+    const int64_t users = graph.users_of_item.degree(i);
+    for (int64_t c = 0; c < grad_out.cols; ++c) {
+      Sum sum;
+      for (int64_t j = 0; j < users; ++j) {
+        const int32_t u = graph.users_of_item.row(i)[j];
+        sum.add(grad_out(u, c) / double(graph.items_of_user.degree(u)));
+      }
+      grad_x.set(i, c, sum.value, rounding_bound(users + 2, sum.magnitude));
+    }
+  }
+  return grad_x;
+}
+
+// Of one graph and width.
+struct MeanCase {
+  GuardedMatrix x, grad_out;
+
+  MeanCase(const GraphView& graph, int64_t width, bool aligned = false)
+      : x(matrix(graph.items(), width, aligned)), grad_out(matrix(graph.users(), width, aligned)) {
+    std::mt19937_64 random(101);
+    x.fill_normal(random);
+    grad_out.fill_normal(random);
+  }
+};
+
+}  // namespace
+
+// docs/kernels/language_projection.md, "The gathers alone"
+TEST_CASE("language_projection: means of items, worked by hand", "[kernels]") {
+  const MeanOfItems on = GENERATE(from_range(means_of_backends()));
+  CAPTURE(on.backend);
+  const HostGraph graph = make_graph("three users, two items", {{0, 1}, {}, {1}}, 2);
+  MeanCase c(graph.view(), 1);
+  c.x.view()(0, 0) = 2, c.x.view()(1, 0) = 6;
+  for (int64_t u = 0; u < 3; ++u) c.grad_out.view()(u, 0) = float(10 * u + 10);
+  const GuardedMatrix out = gathered(on.forward, graph.view(), c.x, 3);
+  CHECK((out.view()(0, 0) == 4 && out.view()(1, 0) == 0 && out.view()(2, 0) == 6));
+  const GuardedMatrix grad_x = gathered(on.adjoint, graph.view(), c.grad_out, 2);
+  CHECK((grad_x.view()(0, 0) == 5 && grad_x.view()(1, 0) == 35));
+}
+
+TEST_CASE("language_projection: means of items and their adjoint, by plain loops", "[kernels]") {
+  const MeanOfItems on = GENERATE(from_range(means_of_backends()));
+  CAPTURE(on.backend);
+  for (const HostGraph& host : graphs_of_means())
+    for (int64_t width : kMeanWidths)
+      for (bool aligned : {false, true}) {
+        const GraphView graph = host.view();
+        CAPTURE(host.name, width, aligned);
+        const MeanCase c(graph, width, aligned);
+        const Expected out = plain_mean_of_items(graph, c.x.view()),
+                       grad_x = plain_mean_of_items_adjoint(graph, c.grad_out.view());
+        const GuardedMatrix got = gathered(on.forward, graph, c.x, graph.users(), aligned),
+                            got_grad =
+                                gathered(on.adjoint, graph, c.grad_out, graph.items(), aligned);
+        check(got.view(), out);
+        check(got_grad.view(), grad_x);
+        // <M x, g> = <x, M^T g>
+        Product left, right;
+        left.add(got.view(), out, c.grad_out.view());
+        right.add(got_grad.view(), grad_x, c.x.view());
+        CHECK(std::abs(left.value - right.value) <= left.bound + right.bound);
+      }
+}
+
+TEST_CASE("language_projection: users without items take no part in means' gradients",
+          "[kernels]") {
+  const MeanOfItems on = GENERATE(from_range(means_of_backends()));
+  CAPTURE(on.backend);
+  const HostGraph graph = make_graph("a user with nothing between two", {{0, 2}, {}, {1, 2}}, 4);
+  MeanCase c(graph.view(), 33);
+  const GuardedMatrix without = gathered(on.adjoint, graph.view(), c.grad_out, 4);
+  for (int64_t d = 0; d < 33; ++d)
+    c.grad_out.view()(1, d) = std::numeric_limits<float>::quiet_NaN();
+  CHECK(same_bits(gathered(on.adjoint, graph.view(), c.grad_out, 4).view(), without.view()));
+}
+
+TEST_CASE("language_projection: means have the same bits with 1, 2 and 3 threads",
+          "[kernels][threads]") {
+  for (const HostGraph& host : graphs_of_means()) {
+    const GraphView graph = host.view();
+    CAPTURE(host.name);
+    const MeanCase c(graph, 200);
+    const auto run = [&](const Gather& gather, const GuardedMatrix& from, int64_t rows,
+                         int threads) {
+      const cpu::ThreadsInUse count(threads);
+      return gathered(gather, graph, from, rows);
+    };
+    const GuardedMatrix one = run(kCpuMean.forward, c.x, graph.users(), 1),
+                        grad = run(kCpuMean.adjoint, c.grad_out, graph.items(), 1);
+    for (int threads : {2, 3}) {
+      CHECK(same_bits(run(kCpuMean.forward, c.x, graph.users(), threads).view(), one.view()));
+      CHECK(
+          same_bits(run(kCpuMean.adjoint, c.grad_out, graph.items(), threads).view(), grad.view()));
+    }
+  }
+}
+
+TEST_CASE("language_projection: means of two runs have the same bits", "[kernels]") {
+  const MeanOfItems on = GENERATE(from_range(means_of_backends()));
+  CAPTURE(on.backend);
+  for (const HostGraph& host : graphs_of_means()) {
+    const GraphView graph = host.view();
+    CAPTURE(host.name);
+    const MeanCase c(graph, 70);
+    const auto forward = [&] { return gathered(on.forward, graph, c.x, graph.users()); };
+    const auto adjoint = [&] { return gathered(on.adjoint, graph, c.grad_out, graph.items()); };
+    CHECK(same_bits(forward().view(), forward().view()));
+    CHECK(same_bits(adjoint().view(), adjoint().view()));
+  }
+}
+
+TEST_CASE("language_projection: means refuse shapes that do not match", "[kernels]") {
+  const MeanOfItems on = GENERATE(from_range(means_of_backends()));
+  CAPTURE(on.backend);
+  const HostGraph graph = make_graph("small", {{0, 1}, {1}, {}}, 2);
+  const auto call = [&](const Gather& gather, int64_t rows, int64_t to_rows, int64_t to_cols) {
+    GuardedMatrix from(rows, 5), to(to_rows, to_cols);
+    std::mt19937_64 random(102);
+    gather(graph.view(), from.fill_normal(random).view(), to.view());
+  };
+  CHECK_NOTHROW(call(on.forward, 2, 3, 5));
+  CHECK_THROWS_AS(call(on.forward, 3, 3, 5), std::invalid_argument);
+  CHECK_THROWS_AS(call(on.forward, 2, 2, 5), std::invalid_argument);
+  CHECK_THROWS_AS(call(on.forward, 2, 3, 4), std::invalid_argument);
+  CHECK_NOTHROW(call(on.adjoint, 3, 2, 5));
+  CHECK_THROWS_AS(call(on.adjoint, 2, 2, 5), std::invalid_argument);
+  CHECK_THROWS_AS(call(on.adjoint, 3, 3, 5), std::invalid_argument);
+  CHECK_THROWS_AS(call(on.adjoint, 3, 2, 4), std::invalid_argument);
+}
+
 #if defined(REC_CUDA)
 namespace {
 

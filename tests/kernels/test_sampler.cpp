@@ -33,24 +33,42 @@ namespace {
 struct Sampler {
   std::string backend;
   std::function<void(const SamplerTables&, const TrainingClock&, int64_t, const BatchView&)> draw;
+  std::function<void(const BatchView&)> group;
 };
+
+#if defined(REC_CUDA)
+Values<std::byte> scratch_of(const BatchView& batch) {
+  // A batch to be refused may be of any size.
+  return Values<std::byte>(size_t(
+      std::min(int64_t{1} << 26, cuda::draw_batch_scratch_bytes(batch.rows(), batch.negatives()))));
+}
+VectorView<std::byte> view_of(Values<std::byte>& scratch) {
+  return {scratch.data(), int64_t(scratch.size())};
+}
+#endif
+
 std::vector<Sampler> backends() {
   return on_backends<Sampler>(
       [] {
-        return Sampler{"cpu", cpu::draw_batch};
+        return Sampler{"cpu", cpu::draw_batch, cpu::group_batch};
       },
       [](auto) {
-        return Sampler{"cuda", [](const SamplerTables& tables, const TrainingClock& clock,
-                                  int64_t ahead, const BatchView& batch) {
-                         const Values<TrainingClock> its_clock = {clock};
-                         // A batch to be refused may be of any size.
-                         const int64_t bytes = std::min(
-                             int64_t{1} << 26,
-                             cuda::draw_batch_scratch_bytes(batch.rows(), batch.negatives()));
-                         Values<std::byte> scratch(static_cast<size_t>(bytes));
-                         on_device(cuda::draw_batch)(tables, its_clock.data(), ahead, batch,
-                                                     {scratch.data(), bytes});
-                       }};
+        return Sampler {
+#if defined(REC_CUDA)
+          "cuda",
+              [](const SamplerTables& tables, const TrainingClock& clock, int64_t ahead,
+                 const BatchView& batch) {
+                const Values<TrainingClock> its_clock = {clock};
+                Values<std::byte> scratch = scratch_of(batch);
+                on_device(cuda::draw_batch)(tables, its_clock.data(), ahead, batch,
+                                            view_of(scratch));
+              },
+              [](const BatchView& batch) {
+                Values<std::byte> scratch = scratch_of(batch);
+                on_device(cuda::group_batch)(batch, view_of(scratch));
+              }
+#endif
+        };
       });
 }
 
@@ -361,6 +379,14 @@ std::vector<int64_t> uneven_weights(const Draws& draws) {
   return weights;
 }
 
+// Items that repeat within a row; one user, one item; ids that hardly any row has, of 17 bits.
+std::vector<HostBatch> batches_to_group() {
+  return {random_batch("few users and items", 3, 4, 150, 9, 21),
+          random_batch("one user, one item", 1, 1, 5, 3, 22),
+          random_batch("one row", 6, 5, 1, 1, 23),
+          random_batch("many users and items", 70001, 80001, 97, 33, 24)};
+}
+
 // Everything a batch may be drawn from, by one rule.
 std::vector<Draws> all_kinds(SamplingRule rule) {
   std::vector<Draws> kinds = {Draws(mixed_graph(), rule), Draws(mixed_graph(), rule),
@@ -592,6 +618,72 @@ TEST_CASE("sampler: the same draws with 1, 2 and 3 threads", "[kernels][threads]
       }
     }
   }
+}
+
+// The batch again, its groupings made of its ids alone.
+HostBatch grouped_again(const Sampler& on, const HostBatch& batch) {
+  HostBatch again = batch;
+  again.user_start.assign(batch.user_start.size(), -1);
+  again.item_start.assign(batch.item_start.size(), -1);
+  again.user_row.assign(batch.user_row.size(), -1);
+  again.item_use.assign(batch.item_use.size(), -1);
+  on.group(again.view());
+  return again;
+}
+
+TEST_CASE("sampler: a given batch is grouped as a drawn one", "[kernels]") {
+  const Sampler on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  for (const Draws& draws : all_kinds(SamplingRule::user))
+    for (int64_t negatives : {1, 64, 65}) {
+      CAPTURE(negatives);
+      const HostBatch drawn = draws.draw(on, 17, 0, 2, 149, negatives);
+      CHECK(same_draws(grouped_again(on, drawn), drawn));
+    }
+}
+
+TEST_CASE("sampler: groups of any batch, by plain lists", "[kernels]") {
+  const Sampler on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  for (const HostBatch& batch : batches_to_group()) {
+    CAPTURE(batch.name);
+    CHECK(same_draws(grouped_again(on, batch), batch));
+  }
+}
+
+TEST_CASE("sampler: the same groups with 1, 2 and 3 threads", "[kernels][threads]") {
+  const Sampler on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  for (const HostBatch& batch : batches_to_group())
+    for (int threads : {1, 2, 3}) {
+      const cpu::ThreadsInUse use(threads);
+      CAPTURE(batch.name, threads);
+      CHECK(same_draws(grouped_again(on, batch), batch));
+    }
+}
+
+TEST_CASE("sampler: refuses what it cannot group", "[kernels]") {
+  const Sampler on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  HostBatch room = random_batch("room", 5, 7, 8, 3, 18);
+  const auto refused = [&](const BatchView& batch, const char* why) {
+    CHECK_THROWS_WITH(on.group(batch), Catch::Contains(why));
+  };
+  BatchView batch = room.view();
+  batch.positive.size = 7;
+  refused(batch, "one row each");
+  batch = room.view();
+  batch.negative.stride = 4;
+  refused(batch, "contiguous");
+  batch = room.view();
+  batch.item_use.size -= 1;
+  refused(batch, "item_use");
+  batch = room.view();
+  batch.user_start.size = 1;
+  refused(batch, "one user and one item");
+  batch = room.view();
+  batch.item_start.size = 0;
+  refused(batch, "one user and one item");
 }
 
 TEST_CASE("sampler: rule user visits everyone equally often", "[kernels]") {
@@ -962,6 +1054,8 @@ TEST_CASE("sampler: refuses scratch that is too small", "[kernels]") {
   const TrainingClock clock;
   CHECK_THROWS_WITH(cuda::draw_batch(draws.tables(), &clock, 0, batch.view(),
                                      {scratch.data(), bytes - 1}, test_stream()),
+                    Catch::Contains("draw_batch_scratch_bytes"));
+  CHECK_THROWS_WITH(cuda::group_batch(batch.view(), {scratch.data(), bytes - 1}, test_stream()),
                     Catch::Contains("draw_batch_scratch_bytes"));
 }
 #endif
