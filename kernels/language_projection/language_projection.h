@@ -104,10 +104,10 @@ void project_language(const LanguageView& z, const GraphView& graph, const Linea
 void project_language_backward(const LanguageView& z, const GraphView& graph,
                                MatrixView<float> grad_pre, const LinearGradientView& grad);
 
-// x [items, width]; out [users, width] overwritten.
+// x [items, width]; out [users, width] overwritten, must not overlap x.
 void mean_of_items(const GraphView& graph, MatrixView<const float> x, MatrixView<float> out);
 
-// grad_out [users, width]; grad_x [items, width] overwritten.
+// grad_out [users, width]; grad_x [items, width] overwritten, must not overlap grad_out.
 void mean_of_items_adjoint(const GraphView& graph, MatrixView<const float> grad_out,
                            MatrixView<float> grad_x);
 
