@@ -44,11 +44,12 @@ std::shared_ptr<const float> shared_values(Given array, const float* values) {
           }};
 }
 
-std::unique_ptr<Dataset> dataset_of_arrays(const Csr& train, const Csr* valid, const Csr* test,
+Dataset dataset_of_arrays(const Csr& train, const Csr* valid, const Csr* test,
                                            std::optional<Given> vectors,
                                            std::vector<std::string> user_ids,
                                            std::vector<std::string> item_ids,
-                                           std::vector<std::string> item_titles) {
+                                           std::vector<std::string> item_titles,
+                                           const std::string& model, const std::string& basis) {
   DatasetArrays arrays;
   arrays.train = train.view();
   if (valid != nullptr) arrays.valid = valid->view();
@@ -65,13 +66,14 @@ std::unique_ptr<Dataset> dataset_of_arrays(const Csr& train, const Csr* valid, c
   arrays.user_ids = std::move(user_ids);
   arrays.item_ids = std::move(item_ids);
   arrays.item_titles = std::move(item_titles);
-  return std::make_unique<Dataset>(dataset_of(std::move(arrays)));
+  arrays.language_model = {model, basis};
+  return dataset_of(std::move(arrays));
 }
 
-std::unique_ptr<Dataset> dataset_of_folder(const std::string& path, const std::string& language) {
+Dataset dataset_of_folder(const std::string& path, const std::string& language) {
   DatasetOptions options;
   options.language = language;
-  return std::make_unique<Dataset>(load_dataset(path, options));
+  return load_dataset(path, options);
 }
 
 Split split_named(const std::string& name) {
@@ -288,6 +290,10 @@ void bind_model(nb::module_& module) {
       .def_ro("items", &Dataset::items)
       .def_ro("path", &Dataset::path)
       .def_ro("in_memory", &Dataset::in_memory)
+      .def_prop_ro("language_model",
+                   [](const Dataset& data) {
+                     return nb::make_tuple(data.language_model.model, data.language_model.basis);
+                   })
       .def_prop_ro("width", [](const Dataset& data) { return data.language.width(); })
       .def_prop_ro("has_user_ids", [](const Dataset& data) { return data.user_table.size() > 0; })
       .def_prop_ro("has_item_ids", [](const Dataset& data) { return data.item_table.size() > 0; })
@@ -307,7 +313,7 @@ void bind_model(nb::module_& module) {
       .def("copy_vectors", &copy_vectors, nb::arg("out"));
   module.def("dataset_of_arrays", &dataset_of_arrays, nb::arg("train"), nb::arg("valid").none(),
              nb::arg("test").none(), nb::arg("vectors").none(), nb::arg("user_ids"),
-             nb::arg("item_ids"), nb::arg("item_titles"));
+             nb::arg("item_ids"), nb::arg("item_titles"), nb::arg("model"), nb::arg("basis"));
   module.def("dataset_of_folder", &dataset_of_folder, Unlocked(), nb::arg("path"),
              nb::arg("language"));
   module.def("train", &train_model, nb::arg("data"), nb::arg("settings"), nb::arg("folder"),

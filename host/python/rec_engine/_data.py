@@ -29,7 +29,7 @@ class Data:
         return cls(native, users, items, native.item_titles if native.has_item_ids else [])
 
     @classmethod
-    def of_arrays(cls, interactions, item_vectors, valid, test, item_ids, titles):
+    def of_arrays(cls, interactions, item_vectors, valid, test, item_ids, titles, language_model):
         vectors = optional_array(item_vectors, "item_vectors")
         if is_sparse(interactions):
             train = as_csr(interactions, "interactions")
@@ -45,7 +45,8 @@ class Data:
         if vectors is not None and len(vectors) != len(items):
             raise ValueError(f"item_vectors: expected {len(items)} rows, one for each item, given {len(vectors)}")
         native = _native.dataset_of_arrays(train, split_of(valid, users, items, "valid"), split_of(test, users, items, "test"),
-                                           vectors, users.texts(), items.texts(), _checked(titles, len(items)))
+                                           vectors, users.texts(), items.texts(), _checked(titles, len(items)),
+                                           *_model_and_basis(language_model))
         return cls(native, users, items, [] if titles is None else titles)
 
     def vectors(self):
@@ -59,13 +60,14 @@ class Data:
     def __getstate__(self):
         splits = {name: self.native.split(name) for name in ("train", "valid", "test")}
         return {"users": self.users.values, "items": self.items.values, "splits": splits, "vectors": self.vectors(),
-                "titles": self.titles}
+                "titles": self.titles, "language_model": self.native.language_model}
 
     def __setstate__(self, state):
         self.users, self.items, self.titles = Ids(state["users"], "user"), Ids(state["items"], "item"), state["titles"]
         shape = len(self.users), len(self.items)
         csr = [_native.Csr(*state["splits"][name], *shape, name, False) for name in ("train", "valid", "test")]
-        self.native = _native.dataset_of_arrays(*csr, state["vectors"], self.users.texts(), self.items.texts(), self.titles)
+        self.native = _native.dataset_of_arrays(*csr, state["vectors"], self.users.texts(), self.items.texts(), self.titles,
+                                                *state["language_model"])
 
 
 def is_sparse(interactions):
@@ -113,6 +115,12 @@ def _items_of(of_items, vectors, item_ids):
         raise ValueError(f"item_ids: expected the ids of item_vectors' {len(vectors)} rows, in order, as the items in "
                          "interactions are not the rows' numbers; given none")
     return Ids.of_rows(len(vectors), "item")
+
+
+def _model_and_basis(language_model):
+    if language_model is None or isinstance(language_model, str):
+        return language_model or "", ""
+    return language_model.get("model", ""), language_model.get("basis", "")
 
 
 def _checked(titles, items):

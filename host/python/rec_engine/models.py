@@ -4,6 +4,7 @@ AlphaRec and LinearMapping read language vectors of items; LightGCN and MF know 
 own trainer, and with the same data, settings and seed to the same bytes as by `rec_engine train`.
 """
 
+import ast
 import json
 import os
 import pathlib
@@ -64,8 +65,8 @@ class Model:
 
     # ---- training ----
 
-    def fit(self, interactions, item_vectors=None, valid=None, test=None, *, item_ids=None, titles=None, callbacks=(),
-            run=None, progress=None):
+    def fit(self, interactions, item_vectors=None, valid=None, test=None, *, item_ids=None, titles=None, language_model=None,
+            callbacks=(), run=None, progress=None):
         """Trains, and keeps the best epoch by `monitor` on valid; without valid, the last of `epochs`.
 
         interactions: a SciPy CSR matrix [users, items], whose ids are then the numbers of rows and columns; a DataFrame
@@ -75,6 +76,8 @@ class Model:
         columns of a CSR matrix, or of items whose ids are the rows' numbers. Not copied. None for LightGCN and MF.
         valid, test: interactions of the same users and items. test is left out of lists, and never trained or selected on.
         titles: a text for each item, kept with the model.
+        language_model: what made the vectors, a name or the content of item_language.json; with it the checkpoint refuses
+        vectors of another one.
         callbacks: called with (epoch, metrics) after every evaluation (`eval_every`); one that returns False ends the
         training, and the best epoch so far is kept. metrics has "loss" and those of valid.
         run: a folder to train into, with curves, report and checkpoints, as `rec_engine train --out`; else a temporary one.
@@ -84,12 +87,12 @@ class Model:
         valid or test that interactions and item_ids do not have.
         """
         if isinstance(interactions, (str, os.PathLike)):
-            if any(part is not None for part in (item_vectors, valid, test, item_ids, titles)):
+            if any(part is not None for part in (item_vectors, valid, test, item_ids, titles, language_model)):
                 raise TypeError("interactions: expected a dataset folder alone, which has vectors, splits and titles, given one "
                                 "with others of these")
             data = Data.of_folder(interactions)
         else:
-            data = Data.of_arrays(interactions, item_vectors, valid, test, item_ids, titles)
+            data = Data.of_arrays(interactions, item_vectors, valid, test, item_ids, titles, language_model)
         callbacks = [callbacks] if callable(callbacks) else list(callbacks)
         settings = _parsed(_native.resolved_settings(self._lines(), data.native))
         self.history_ = []
@@ -303,9 +306,9 @@ def load(run, data=None, *, device="auto"):
 
 
 def _parsed(toml):
-    """Settings as the program writes them: key = value, values as in JSON."""
+    """Settings as the program writes them, key = value; numbers, texts and lists are written as in Python."""
     pairs = (line.split(" = ", 1) for line in toml.splitlines() if " = " in line)
-    return {key: json.loads(value) for key, value in pairs}
+    return {key: ast.literal_eval(value) for key, value in pairs}
 
 
 def _steps(data, settings):
