@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the tables of docs/benchmarks.md, and the GPU's of README.md, from bench/results/*.json.
+"""Writes the tables of docs/benchmarks.md, docs/python.md's and the GPU's of README.md, from bench/results/*.json.
 
 usage: write_docs.py [--check]
 
@@ -22,6 +22,7 @@ import tables as gpu  # noqa: E402  (bench/gpu/tables.py)
 
 PAGE = ROOT / "docs/benchmarks.md"
 README = ROOT / "README.md"
+PYTHON = ROOT / "docs/python.md"
 
 
 def latest(section):
@@ -148,6 +149,15 @@ def prepare_tables(found):
          "pandas / engine"], rows)
 
 
+def drop_in_tables(found):
+    measured = found["drop_in"]
+    versions = ", ".join(f"{name} {version}" for name, version in measured["versions"].items())
+    rows = [[row["dataset"], row["part"], milliseconds(row["plain_s"]), milliseconds(row["swapped_s"]), ratio(row["ratio"]),
+             f"{row['difference']:.1e}" if "difference" in row else ""] for row in measured["rows"]]
+    return origin(found, f"; {versions}; {measured['threads']} threads, {measured['rounds']} rounds") + "\n\n" + table(
+        ["dataset", "part", "plain, ms", "with rec_engine, ms", "plain / rec_engine", "difference of metrics or loss"], rows)
+
+
 SECTIONS = {"peers": peers_tables, "prepare": prepare_tables, "growth": growth_tables, "kernels": kernels_tables}
 
 
@@ -159,20 +169,26 @@ def put(page, file, section, body):
     return pattern.sub(lambda found: found[1] + body + "\n" + found[2], page)
 
 
+def by_machine(section, tables):
+    machines = [f"### {name}\n\n{tables(found)}" for name, found in latest(section).items()]
+    return "\n\n".join(machines) or "Not measured yet."
+
+
 def written(page):
     for section, tables in SECTIONS.items():
-        machines = [f"### {name}\n\n{tables(found)}" for name, found in latest(section).items()]
-        page = put(page, PAGE, section, "\n\n".join(machines) or "Not measured yet.")
+        page = put(page, PAGE, section, by_machine(section, tables))
     page = put(page, PAGE, "traffic", traffic_text())
     return put(page, PAGE, "gpu", gpu.benchmarks_text())
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Writes the tables of docs/benchmarks.md, and the GPU's of README.md.")
+    parser = argparse.ArgumentParser(description="Writes the tables of docs/benchmarks.md, docs/python.md's and the GPU's of README.md.")
     parser.add_argument("--check", action="store_true", help="only say whether the pages are up to date")
     options = parser.parse_args()
     status = 0
-    for file, write in ((PAGE, written), (README, lambda page: put(page, README, "gpu", gpu.readme_text()))):
+    for file, write in (
+            (PAGE, written), (README, lambda page: put(page, README, "gpu", gpu.readme_text())),
+            (PYTHON, lambda page: put(page, PYTHON, "drop_in", by_machine("drop_in", drop_in_tables)))):
         before = file.read_text()
         after = write(before)
         if options.check and after != before:

@@ -91,7 +91,8 @@ class Swapped(Plain):
         super().__init__(folder, test, seed)
         data = self.data
         self.pairs = (data.user, data.item)
-        self.test_pairs = (np.repeat(np.arange(len(test)), [len(each) for each in test]), np.concatenate(test))
+        self.test_pairs = (np.repeat(np.arange(len(test)), [len(each) for each in test]),
+                           np.array([item for each in test for item in each]))
         self.sampler = None
         self.propagation, self.info_nce = rec.Propagation(rec.Graph(self.pairs, (data.users, data.items)), LAYERS), rec.InfoNCE(TAU)
 
