@@ -16,12 +16,11 @@
 #include <utility>
 #include <vector>
 
-#include "host/config/config.h"
 #include "host/library/memory_dataset.h"
 #include "host/library/recommender.h"
 #include "host/library/saved_run.h"
+#include "host/library/training_config.h"
 #include "host/python/native/csr.h"
-#include "host/run/model_of_config.h"
 #include "host/train/trainer.h"
 
 namespace rec::python {
@@ -55,8 +54,10 @@ std::unique_ptr<Dataset> dataset_of_arrays(const Csr& train, const Csr* valid, c
   if (vectors) {
     const MatrixView<const float> z = float_matrix(*vectors, "item_vectors");
     if (z.rows > 1 && z.stride != z.cols)
-      throw nb::value_error("item_vectors: expected rows that lie one after another, given rows that lie apart; lay them "
-                            "out once with numpy.ascontiguousarray()");
+      throw nb::value_error(
+          "item_vectors: expected rows that lie one after another, given rows that lie apart; lay "
+          "them "
+          "out once with numpy.ascontiguousarray()");
     arrays.language = shared_values(std::move(*vectors), z.data);
     arrays.language_items = z.rows;
     arrays.language_width = z.cols;
@@ -85,7 +86,8 @@ nb::ndarray<nb::numpy, T, nb::ndim<1>> copied(const std::vector<T>& values) {
   auto owner = std::make_unique<std::vector<T>>(values);
   T* data = owner->data();
   const size_t size = owner->size();
-  nb::capsule keeper(owner.release(), [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
+  nb::capsule keeper(owner.release(),
+                     [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
   return {data, {size}, keeper};
 }
 
@@ -109,13 +111,6 @@ std::vector<std::string> names(int64_t count, Name name) {
 }
 
 // ---- training ----
-
-Config config_of(const Settings& settings, const std::string& dataset_config) {
-  Config config;
-  if (!dataset_config.empty()) apply_config_file(config, dataset_config);
-  for (const std::string& setting : settings) apply_setting(config, setting);
-  return config;
-}
 
 // What training asks of Python while it runs without the lock.
 class Watcher {
@@ -169,15 +164,9 @@ void train_model(const Dataset& data, const Settings& settings, const std::strin
     request.quiet = true;
     request.on_epoch = [&](const MetricsLine& line) { return watcher.goes_on(line); };
     request.should_stop = [&] { return watcher.should_stop(); };
-    train(JointDataset(data), config_of(settings, data.config_path), RunFolder(folder), request);
+    train(JointDataset(data), training_config(settings, &data), RunFolder(folder), request);
   }
   watcher.rethrow();
-}
-
-// The settings that training on such data would have, as TOML.
-std::string resolved_settings(const Settings& settings, const Dataset* data) {
-  const Config config = config_of(settings, data != nullptr ? data->config_path : "");
-  return to_toml(data != nullptr ? fit_to(JointDataset(*data), config) : config);
 }
 
 // ---- a trained model ----
