@@ -210,7 +210,7 @@ struct MadeBackend {
 };
 
 // device: "auto", "cpu", "cuda" or "cuda:N"; threads: 0 = all processors this process may use.
-// Asking for "cuda" where it cannot be had throws std::runtime_error, and so does asking for tf32
+// Asking for "cuda" where it cannot be had throws UnavailableDevice, as does asking for tf32
 // or bf16 where the CPU would have to compute; only "auto" in fp32 falls back.
 MadeBackend make_backend(std::string_view device, int threads,
                          Precision precision = Precision::fp32);

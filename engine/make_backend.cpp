@@ -5,6 +5,7 @@
 #include "engine/backend.h"
 #include "engine/backend_cpu.h"
 #include "engine/backend_cuda.h"
+#include "engine/unavailable_device.h"
 
 namespace rec {
 namespace {
@@ -12,14 +13,14 @@ namespace {
 constexpr std::string_view kCuda = "cuda";
 
 [[noreturn]] void refuse(std::string_view device, const std::string& why) {
-  throw std::runtime_error("--device " + std::string(device) + ": " + why +
-                           "; use --device cpu or auto");
+  throw UnavailableDevice("--device " + std::string(device) + ": " + why +
+                          "; use --device cpu or auto");
 }
 
 [[noreturn]] void refuse(Precision precision, const std::string& why) {
-  throw std::runtime_error(std::string("precision ") + precision_name(precision) +
-                           " needs an NVIDIA GPU, and " + why +
-                           "; use --precision fp32, which every device has");
+  throw UnavailableDevice(std::string("precision ") + precision_name(precision) +
+                          " needs an NVIDIA GPU, and " + why +
+                          "; use --precision fp32, which every device has");
 }
 
 // N of "cuda:N"; 0 of "cuda"; -1 of anything else.

@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
+#include <optional>
 #include <stdexcept>
-#include <unordered_map>
 
+#include "host/dataset/id_numbers.h"
 #include "host/formats/lines.h"
 #include "host/formats/mapped_file.h"
 
@@ -16,25 +16,16 @@ namespace {
 std::vector<int32_t> ids_named(const std::vector<std::string>& names,
                                const std::vector<std::string>& originals, int64_t count,
                                const char* kind, const std::string& dataset) {
+  const IdNumbers numbers(originals, count);
   std::vector<int32_t> ids;
-  std::unordered_map<std::string_view, int32_t> by_name;
-  for (size_t i = 0; i < originals.size(); ++i) by_name.emplace(originals[i], int32_t(i));
   for (const std::string& name : names) {
-    if (!originals.empty()) {
-      const auto at = by_name.find(name);
-      if (at == by_name.end())
-        throw std::invalid_argument(
-            fmt::format("there is no {} '{}' in {}; ids are those of the second column of {}s.tsv",
-                        kind, name, dataset, kind));
-      ids.push_back(at->second);
-      continue;
-    }
-    int64_t id = -1;
-    const auto [rest, error] = std::from_chars(name.data(), name.data() + name.size(), id);
-    if (error != std::errc() || rest != name.data() + name.size() || id < 0 || id >= count)
-      throw std::invalid_argument(fmt::format("there is no {} '{}' in {}; {}s are numbered 0 to {}",
-                                              kind, name, dataset, kind, count - 1));
-    ids.push_back(int32_t(id));
+    const std::optional<int32_t> number = numbers.find(name);
+    if (!number)
+      throw std::invalid_argument(
+          fmt::format("there is no {} '{}' in {}; ", kind, name, dataset) +
+          (originals.empty() ? fmt::format("{}s are numbered 0 to {}", kind, count - 1)
+                             : fmt::format("ids are those of the second column of {}s.tsv", kind)));
+    ids.push_back(*number);
   }
   return ids;
 }

@@ -62,7 +62,7 @@ std::string bytes_text(int64_t bytes) {
 void require_memory(const Backend& backend, int64_t needed, const std::string& what) {
   const int64_t available = available_memory(backend);
   if (needed > available)
-    throw std::runtime_error(fmt::format(
+    throw NotEnoughMemory(fmt::format(
         "{} needs {} of memory, but {} is available; use a smaller batch, hidden width or dataset",
         what, bytes_text(needed), bytes_text(available)));
 }

@@ -1,6 +1,7 @@
 // What memory there is, asked before anything large is allocated.
 #pragma once
 #include <cstdint>
+#include <stdexcept>
 #include <string>
 
 #include "engine/backend.h"
@@ -16,7 +17,12 @@ int64_t available_memory(const Backend& backend);
 // "62.1 MiB", "256 B"
 std::string bytes_text(int64_t bytes);
 
-// Throws std::runtime_error naming both figures when needed exceeds what the backend may take.
+class NotEnoughMemory : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// Throws NotEnoughMemory naming both figures when needed exceeds what the backend may take.
 void require_memory(const Backend& backend, int64_t needed, const std::string& what);
 
 }  // namespace rec

@@ -7,6 +7,8 @@
 #include <string>
 #include <type_traits>
 
+#include "host/library/checks.h"
+
 namespace rec::python {
 namespace {
 
@@ -45,8 +47,9 @@ void require_array(const Array& array, const char* name, size_t dimensions) {
         name, array.device_type(), array.device_id()));
   if (array.dtype() != nb::dtype<std::remove_const_t<T>>())
     throw nb::type_error(
-        fmt::format("{}: expected {}, given {}; convert it once with .astype('{}') or .to(torch.{})",
-                    name, wanted, described(array), wanted, wanted)
+        fmt::format(
+            "{}: expected {}, given {}; convert it once with .astype('{}') or .to(torch.{})", name,
+            wanted, described(array), wanted, wanted)
             .c_str());
   if (array.ndim() != dimensions)
     throw nb::value_error(fmt::format("{}: expected {} of {}, given {}", name,
@@ -61,9 +64,10 @@ void require_array(const Array& array, const char* name, size_t dimensions) {
             .c_str());
   if (dimensions == 2 && array.shape(0) > 1 && array.stride(0) < int64_t(array.shape(1)))
     throw nb::value_error(
-        fmt::format("{}: expected rows that lie one after another, given {} whose rows overlap or "
-                    "run backwards; lay them out once with numpy.ascontiguousarray() or .contiguous()",
-                    name, described(array))
+        fmt::format(
+            "{}: expected rows that lie one after another, given {} whose rows overlap or "
+            "run backwards; lay them out once with numpy.ascontiguousarray() or .contiguous()",
+            name, described(array))
             .c_str());
 }
 
@@ -140,15 +144,10 @@ VectorView<double> double_result(const Result& array, const char* name, int64_t 
 }
 
 Ids::Ids(const Given& array, const char* name, size_t dimensions, int64_t count, const char* of) {
-  const auto require_id = [&](int64_t id) {
-    if (id < 0 || id >= count)
-      throw nb::value_error(
-          fmt::format("{}: expected {} from 0 to {}, given {}", name, of, count - 1, id).c_str());
-  };
+  const auto check = [&](int64_t id) { require_id(id, name, of, count); };
   if (array.dtype() != nb::dtype<int64_t>()) {
     view_ = as_rows<int32_t>(array, name, dimensions);
-    for (int64_t r = 0; r < view_.rows; ++r)
-      std::for_each_n(view_.row(r), view_.cols, require_id);
+    for (int64_t r = 0; r < view_.rows; ++r) std::for_each_n(view_.row(r), view_.cols, check);
     return;
   }
   const MatrixView<const int64_t> wide = as_rows<int64_t>(array, name, dimensions);
@@ -156,7 +155,7 @@ Ids::Ids(const Given& array, const char* name, size_t dimensions, int64_t count,
   int32_t* next = converted_.get();
   for (int64_t r = 0; r < wide.rows; ++r)
     next = std::transform(wide.row(r), wide.row(r) + wide.cols, next, [&](int64_t id) {
-      require_id(id);
+      check(id);
       return int32_t(id);
     });
   view_ = {converted_.get(), wide.rows, wide.cols};

@@ -24,9 +24,6 @@ class Csr {
   CsrView view_;
 };
 
-// ValueError naming both where other does not have as many users and items.
-void require_same_shape(const Csr& csr, const Csr& other);
-
 void bind_csr(nb::module_& module);
 
 }  // namespace rec::python

@@ -16,12 +16,11 @@
 #include <utility>
 #include <vector>
 
-#include "host/config/config.h"
 #include "host/library/memory_dataset.h"
 #include "host/library/recommender.h"
 #include "host/library/saved_run.h"
+#include "host/library/training_config.h"
 #include "host/python/native/csr.h"
-#include "host/run/model_of_config.h"
 #include "host/run/split_evaluator.h"
 #include "host/train/trainer.h"
 
@@ -57,8 +56,10 @@ Dataset dataset_of_arrays(const Csr& train, const Csr* valid, const Csr* test,
   if (vectors) {
     const MatrixView<const float> z = float_matrix(*vectors, "item_vectors");
     if (z.rows > 1 && z.stride != z.cols)
-      throw nb::value_error("item_vectors: expected rows that lie one after another, given rows that lie apart; lay them "
-                            "out once with numpy.ascontiguousarray()");
+      throw nb::value_error(
+          "item_vectors: expected rows that lie one after another, given rows that lie apart; lay "
+          "them "
+          "out once with numpy.ascontiguousarray()");
     arrays.language = shared_values(std::move(*vectors), z.data);
     arrays.language_items = z.rows;
     arrays.language_width = z.cols;
@@ -88,7 +89,8 @@ nb::ndarray<nb::numpy, T, nb::ndim<1>> copied(const std::vector<T>& values) {
   auto owner = std::make_unique<std::vector<T>>(values);
   T* data = owner->data();
   const size_t size = owner->size();
-  nb::capsule keeper(owner.release(), [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
+  nb::capsule keeper(owner.release(),
+                     [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
   return {data, {size}, keeper};
 }
 
@@ -112,13 +114,6 @@ std::vector<std::string> names(int64_t count, Name name) {
 }
 
 // ---- training ----
-
-Config config_of(const Settings& settings, const std::string& dataset_config) {
-  Config config;
-  if (!dataset_config.empty()) apply_config_file(config, dataset_config);
-  for (const std::string& setting : settings) apply_setting(config, setting);
-  return config;
-}
 
 // What training asks of Python while it runs without the lock.
 class Watcher {
@@ -172,15 +167,9 @@ void train_model(const Dataset& data, const Settings& settings, const std::strin
     request.quiet = true;
     request.on_epoch = [&](const MetricsLine& line) { return watcher.goes_on(line); };
     request.should_stop = [&] { return watcher.should_stop(); };
-    train(JointDataset(data), config_of(settings, data.config_path), RunFolder(folder), request);
+    train(JointDataset(data), training_config(settings, &data), RunFolder(folder), request);
   }
   watcher.rethrow();
-}
-
-// The settings that training on such data would have, as TOML.
-std::string resolved_settings(const Settings& settings, const Dataset* data) {
-  const Config config = config_of(settings, data != nullptr ? data->config_path : "");
-  return to_toml(data != nullptr ? fit_to(JointDataset(*data), config) : config);
 }
 
 // ---- a trained model ----

@@ -1,6 +1,5 @@
 #include "host/python/native/operators.h"
 
-#include <fmt/format.h>
 #include <nanobind/stl/vector.h>
 
 #include <memory>
@@ -8,8 +7,9 @@
 
 #include "engine/graph.h"
 #include "engine/operations.h"
+#include "host/library/checks.h"
+#include "host/library/threads.h"
 #include "host/python/native/csr.h"
-#include "host/python/native/threads.h"
 
 namespace rec::python {
 namespace {
@@ -31,11 +31,7 @@ class TrainingGraph {
 MatrixView<const float> matrix_with_rows(const Given& array, const char* name, int64_t rows,
                                          const char* of) {
   const MatrixView<const float> view = float_matrix(array, name);
-  if (view.rows != rows)
-    throw nb::value_error(
-        fmt::format("{}: expected {} rows, one for each of the graph's {}, given {}", name, rows, of,
-                    view.rows)
-            .c_str());
+  require_rows(view, name, rows, of);
   return view;
 }
 
@@ -64,32 +60,16 @@ double loss_and_gradients(bool bpr, float tau, bool cosine, const Given& user_ve
                           const Result& grad_item) {
   const MatrixView<const float> user = float_matrix(user_vectors, "user_vectors");
   const MatrixView<const float> item = float_matrix(item_vectors, "item_vectors");
-  if (user.cols != item.cols)
-    throw nb::value_error(
-        fmt::format("item_vectors: expected rows of {} values as user_vectors has, given {}",
-                    user.cols, item.cols)
-            .c_str());
+  require_same_width(user, item);
   const Ids of_users(users, "users", 1, user.rows, "users");
   const Ids of_positives(positives, "positives", 1, item.rows, "items");
   const Ids of_negatives(negatives, "negatives", 2, item.rows, "items");
   const BatchIds batch{of_users.vector(), of_positives.vector(), of_negatives.matrix()};
-  if (batch.user.size == 0 || batch.positive.size != batch.user.size ||
-      batch.negative.rows != batch.user.size)
-    throw nb::value_error(
-        fmt::format("users, positives, negatives: expected one row each for every row of the batch, "
-                    "at least one, given {}, {} and {}",
-                    batch.user.size, batch.positive.size, batch.negative.rows)
-            .c_str());
-  if (bpr ? batch.negative.cols != 1 : batch.negative.cols < 1)
-    throw nb::value_error(fmt::format("negatives: expected {} a row, given {}",
-                                      bpr ? "one" : "at least one", batch.negative.cols)
-                              .c_str());
-  if (!bpr && !(tau > 0))
-    throw nb::value_error(fmt::format("tau: expected a number above 0, given {}", tau).c_str());
   BatchLossSettings settings;
   settings.kind = bpr ? Objective::bpr : Objective::infonce;
   settings.tau = tau;
   settings.score = cosine ? Score::cosine : Score::dot;
+  require_batch(batch, settings);
   double loss = 0;
   batch_loss(*cpu_backend(), settings, user, item, batch,
              float_result(grad_user, "grad_user", user.rows, user.cols),

@@ -11,63 +11,27 @@
 #include <optional>
 #include <vector>
 
-#include "engine/buffer.h"
 #include "engine/evaluator.h"
 #include "engine/ranker.h"
+#include "host/library/checks.h"
+#include "host/library/scored_vectors.h"
+#include "host/library/threads.h"
 #include "host/python/native/csr.h"
-#include "host/python/native/threads.h"
 
 namespace rec::python {
 namespace {
 
 using Masks = std::vector<const Csr*>;
 
-void require_widths(MatrixView<const float> user, MatrixView<const float> item) {
-  if (user.cols != item.cols || user.cols == 0)
-    throw nb::value_error(
-        fmt::format("item_vectors: expected rows of {} values as user_vectors has, given {}",
-                    user.cols, item.cols)
-            .c_str());
+ScoredVectors scored(Backend& backend, const Given& user, const Given& item, bool cosine) {
+  return {backend, float_matrix(user, "user_vectors"), float_matrix(item, "item_vectors"),
+          cosine ? Score::cosine : Score::dot};
 }
-
-void require_covers(const Csr& csr, MatrixView<const float> user, MatrixView<const float> item) {
-  if (csr.view().rows != user.rows || csr.view().cols != item.rows)
-    throw nb::value_error(
-        fmt::format("{}: expected {} users and {} items as the vectors have, given {} and {}",
-                    csr.name(), user.rows, item.rows, csr.view().rows, csr.view().cols)
-            .c_str());
-}
-
-// Vectors as scores are taken of them: the caller's own for dot products, unit rows for cosines.
-class ScoredVectors {
- public:
-  ScoredVectors(Backend& backend, const Given& user, const Given& item, bool cosine)
-      : user_(float_matrix(user, "user_vectors")), item_(float_matrix(item, "item_vectors")) {
-    require_widths(user_, item_);
-    if (!cosine) return;
-    user_ = normalised(backend, user_, unit_user_);
-    item_ = normalised(backend, item_, unit_item_);
-  }
-  MatrixView<const float> user() const { return user_; }
-  MatrixView<const float> item() const { return item_; }
-
- private:
-  static MatrixView<const float> normalised(Backend& backend, MatrixView<const float> x,
-                                            Matrix<float>& unit) {
-    unit = Matrix<float>(backend, x.rows, x.cols);
-    const Array<float> norm(backend, x.rows);
-    backend.normalise(x, unit.view(), norm.view());
-    return unit.view();
-  }
-
-  MatrixView<const float> user_, item_;
-  Matrix<float> unit_user_, unit_item_;
-};
 
 std::vector<CsrView> views_of(const Masks& masks, const ScoredVectors& vectors) {
   std::vector<CsrView> views;
   for (const Csr* mask : masks) {
-    require_covers(*mask, vectors.user(), vectors.item());
+    require_covers(mask->view(), mask->name(), vectors.user(), vectors.item());
     views.push_back(mask->view());
   }
   return views;
@@ -77,7 +41,7 @@ void topk(const Given& user, const Given& item, const std::optional<Given>& user
           const Masks& seen, const std::optional<Given>& allowed, bool cosine,
           const Result& out_ids, const Result& out_scores) {
   const std::unique_ptr<Backend> backend = cpu_backend();
-  const ScoredVectors vectors(*backend, user, item, cosine);
+  const ScoredVectors vectors = scored(*backend, user, item, cosine);
   std::vector<int32_t> rows;
   if (users) {
     const Ids given(*users, "users", 1, vectors.user().rows, "users");
@@ -112,15 +76,14 @@ Means evaluate_vectors(const Given& user, const Given& item, const Csr& test, co
                        const std::vector<int64_t>& cutoffs, bool cosine,
                        const std::optional<Result>& per_user) {
   const std::unique_ptr<Backend> backend = cpu_backend();
-  const ScoredVectors vectors(*backend, user, item, cosine);
-  require_covers(test, vectors.user(), vectors.item());
+  const ScoredVectors vectors = scored(*backend, user, item, cosine);
+  require_covers(test.view(), test.name(), vectors.user(), vectors.item());
   const std::vector<CsrView> views = views_of(masks, vectors);
   VectorRanker ranker(*backend, vectors.user(), vectors.item());
   const Evaluation evaluation = evaluate(ranker, test.view(), views, cutoffs);
   if (per_user) {
     const auto values = int64_t(cutoffs.size() * kAllMetrics.size());
-    const VectorView<double> out =
-        double_result(*per_user, "per_user", evaluation.users * values);
+    const VectorView<double> out = double_result(*per_user, "per_user", evaluation.users * values);
     double* next = out.data;
     for (const UserResult& result : evaluation.per_user)
       for (const MetricValues& at : result.at) next = std::copy(at.begin(), at.end(), next);
