@@ -147,6 +147,23 @@ class Fit(unittest.TestCase):
         with self.assertRaisesRegex(TypeError, "LightGCN.*AlphaRec"):
             LightGCN.load(self.path / "kept")
 
+    def test_lists_as_parquet(self):
+        try:
+            import pandas
+            import pyarrow  # noqa: F401
+        except ImportError:
+            self.skipTest("lists were not written as Parquet: pyarrow is not there")
+        model = self.shop.fit(AlphaRec(**SMALL), titles=[f"thing {i}" for i in self.shop.items])
+        model.write_lists(self.path / "lists.parquet", k=4)
+        model.save(self.path / "kept")
+        program("recommend", self.path / "kept", "--users", "all", "--topk", 4, "--device", "cpu", "--format", "tsv", "--out", self.path / "lists.tsv")
+        found, wanted = pandas.read_parquet(self.path / "lists.parquet"), pandas.read_csv(self.path / "lists.tsv", sep="\t")
+        self.assertEqual(len(found), 60 * 4)
+        for column in ("user", "rank", "item", "title"):
+            self.assertEqual(found[column].tolist(), wanted[column].tolist())
+        np.testing.assert_allclose(found["score"], wanted["score"], atol=1e-6)
+        self.assertEqual([file.name for file in self.path.iterdir() if file.name.startswith(".")], [])
+
     def test_callbacks_may_stop(self):
         seen = []
         model = self.shop.fit(AlphaRec(**{**SMALL, "epochs": 50}), callbacks=lambda epoch, metrics: seen.append(metrics) or epoch < 3)

@@ -12,7 +12,7 @@ import tempfile
 
 import numpy as np
 
-from rec_engine import _native
+from rec_engine import _native, _parquet
 from rec_engine._arrays import as_array, count, one_of
 from rec_engine._data import Data, split_of
 from rec_engine._ids import as_values, is_one
@@ -23,6 +23,7 @@ __all__ = ["AlphaRec", "LightGCN", "LinearMapping", "load", "MF", "Model"]
 
 _SEEN = ("train", "valid", "test")
 _IDS_FILE = "ids.json"
+_USERS_AT_ONCE = 4096  # lists held before they are written
 _KINDS = {"str": str, "int": int}
 
 
@@ -152,6 +153,15 @@ class Model:
             ids, scores = self._lists(trained.towards, len(numbers), k, numbers, query[None] if query.ndim == 1 else query,
                                       float(alpha), exact, request)
         return (ids[0], scores[0]) if one else (ids, scores)
+
+    def write_lists(self, path, users=None, k=20, **options):
+        """recommend() of users, all if not given, into a Parquet file: columns user, rank, item, score, and title where there
+        are titles. options are recommend's. Users are ranked a block at a time; the file appears whole or not at all. Raises
+        RuntimeError without pyarrow."""
+        everyone = list(self._fitted_data().users.values if users is None else as_values(users))
+        titles = dict(zip(self._data.items.values, self._data.titles)) if self._data.titles else None
+        blocks = (everyone[first:first + _USERS_AT_ONCE] for first in range(0, len(everyone), _USERS_AT_ONCE))
+        _parquet.write(path, ((block, *self.recommend(block, k=k, **options)) for block in blocks), titles)
 
     def similar_items(self, items, k=20):
         """The nearest other items by cosine of an item or several: (ids, scores), as recommend returns them."""
