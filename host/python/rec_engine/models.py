@@ -4,11 +4,14 @@ AlphaRec and LinearMapping read language vectors of items; LightGCN and MF know 
 own trainer, and with the same data, settings and seed to the same bytes as by `rec_engine train`.
 """
 
+from __future__ import annotations
+
 import ast
 import json
 import os
 import pathlib
 import tempfile
+from typing import Any, Callable, Hashable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -36,7 +39,7 @@ class Model:
 
     model = None
 
-    def __init__(self, *, device="auto", **settings):
+    def __init__(self, *, device: str = "auto", **settings: Any):
         self.device, self._settings = device, settings
         self._data = self._trained = self._checkpoint = None
         self.history_ = []
@@ -44,11 +47,11 @@ class Model:
 
     # ---- settings ----
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """What the constructor was given."""
         return {"device": self.device, **self._settings}
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Model:
         self.device = params.pop("device", self.device)
         changed = {**self._settings, **params}
         _native.resolved_settings(self._lines(changed), None)
@@ -56,7 +59,7 @@ class Model:
         return self
 
     @property
-    def settings_(self):
+    def settings_(self) -> dict[str, Any]:
         """Every setting of the trained model, resolved."""
         return _parsed(self._fitted().settings)
 
@@ -66,8 +69,11 @@ class Model:
 
     # ---- training ----
 
-    def fit(self, interactions, item_vectors=None, valid=None, test=None, *, item_ids=None, titles=None, language_model=None,
-            callbacks=(), run=None, progress=None):
+    def fit(self, interactions: Any, item_vectors: Any = None, valid: Any = None, test: Any = None, *,
+            item_ids: Iterable[Hashable] | None = None, titles: Iterable[str] | None = None,
+            language_model: str | Mapping[str, str] | None = None,
+            callbacks: Callable[[int, dict[str, float]], Any] | Iterable[Callable] = (),
+            run: str | os.PathLike | None = None, progress: bool | None = None) -> Model:
         """Trains, and keeps the best epoch by `monitor` on valid; without valid, the last of `epochs`.
 
         interactions: a SciPy CSR matrix [users, items], whose ids are then the numbers of rows and columns; a DataFrame
@@ -115,7 +121,9 @@ class Model:
 
     # ---- serving ----
 
-    def recommend(self, users=None, history=None, k=20, *, filter_seen=True, items=None, intent=None, alpha=0.0, exact=False):
+    def recommend(self, users: Any = None, history: Any = None, k: int = 20, *, filter_seen: bool = True,
+                  items: Iterable[Hashable] | None = None, intent: Any = None, alpha: float = 0.0,
+                  exact: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """The best k items for users, or for someone with a history of items who was not there in training.
 
         users: an id or several; all users where neither users nor history is given. history: item ids, or a list of such
@@ -154,7 +162,7 @@ class Model:
                                       float(alpha), exact, request)
         return (ids[0], scores[0]) if one else (ids, scores)
 
-    def write_lists(self, path, users=None, k=20, **options):
+    def write_lists(self, path: str | os.PathLike, users: Iterable[Hashable] | None = None, k: int = 20, **options: Any) -> None:
         """recommend() of users, all if not given, into a Parquet file: columns user, rank, item, score, and title where there
         are titles. options are recommend's. Users are ranked a block at a time; the file appears whole or not at all. Raises
         RuntimeError without pyarrow."""
@@ -163,7 +171,7 @@ class Model:
         blocks = (everyone[first:first + _USERS_AT_ONCE] for first in range(0, len(everyone), _USERS_AT_ONCE))
         _parquet.write(path, ((block, *self.recommend(block, k=k, **options)) for block in blocks), titles)
 
-    def similar_items(self, items, k=20):
+    def similar_items(self, items: Any, k: int = 20) -> tuple[np.ndarray, np.ndarray]:
         """The nearest other items by cosine of an item or several: (ids, scores), as recommend returns them."""
         trained, one = self._fitted(), is_one(items)
         numbers = self._data.items.numbers([items] if one else items, "items")
@@ -171,29 +179,30 @@ class Model:
         return (ids[0], scores[0]) if one else (ids, scores)
 
     @property
-    def user_vectors(self):
+    def user_vectors(self) -> np.ndarray:
         """float32 [users, width], in the order of user_ids: scores are their inner products with item_vectors."""
         return self._vectors(True, len(self._fitted_data().users))
 
     @property
-    def item_vectors(self):
+    def item_vectors(self) -> np.ndarray:
         """float32 [items, width], in the order of item_ids."""
         return self._vectors(False, len(self._fitted_data().items))
 
     @property
-    def user_ids(self):
+    def user_ids(self) -> list:
         return list(self._fitted_data().users.values)
 
     @property
-    def item_ids(self):
+    def item_ids(self) -> list:
         return list(self._fitted_data().items.values)
 
     @property
-    def item_titles(self):
+    def item_titles(self) -> list[str]:
         """The texts that fit() was given, or the dataset's; [] without."""
         return list(self._fitted_data().titles)
 
-    def evaluate(self, test, k=(20,), metrics=("recall", "ndcg", "hr")):
+    def evaluate(self, test: Any, k: int | Sequence[int] = (20,),
+                 metrics: str | Sequence[str] = ("recall", "ndcg", "hr")) -> dict[str, float]:
         """All-ranking metrics on interactions of known users and items: train and valid are left out of the lists.
 
         test: as fit() takes it. Returns {"recall@20": mean over users with an item in test, ...}.
@@ -206,7 +215,7 @@ class Model:
 
     # ---- keeping ----
 
-    def save(self, folder):
+    def save(self, folder: str | os.PathLike) -> None:
         """A run folder with the dataset in it, which `rec_engine recommend FOLDER` and load() open. Ids must be all texts
         or all whole numbers; pickle keeps others."""
         trained = self._fitted()
@@ -215,7 +224,7 @@ class Model:
         (pathlib.Path(folder) / _IDS_FILE).write_text(json.dumps(kinds) + "\n")
 
     @classmethod
-    def load(cls, run, data=None, *, device="auto"):
+    def load(cls, run: str | os.PathLike, data: str | os.PathLike | None = None, *, device: str = "auto") -> Model:
         """The model in a run folder or checkpoint, of the program or of save(). data: a dataset folder to apply it to; the
         run's own if not given. Ids are texts, but where save() kept that they are numbers."""
         given = Data.of_folder(data) if data is not None else None
@@ -310,7 +319,7 @@ class MF(Model):
     model = "mf"
 
 
-def load(run, data=None, *, device="auto"):
+def load(run: str | os.PathLike, data: str | os.PathLike | None = None, *, device: str = "auto") -> Model:
     """The model in a run folder or checkpoint, whatever its class: Model.load."""
     return Model.load(run, data, device=device)
 

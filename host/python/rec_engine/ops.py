@@ -12,6 +12,10 @@ an array on a device that this build cannot use, and MemoryError where there is 
 result does not depend on how many threads there are (`set_num_threads`).
 """
 
+from __future__ import annotations
+
+from typing import Any, Iterator, Sequence
+
 import numpy as np
 
 from rec_engine import _native
@@ -22,11 +26,18 @@ __all__ = ["bpr", "evaluate", "get_num_threads", "Graph", "info_nce", "mean_rows
            "sample", "Sampler", "set_num_threads", "topk"]
 
 METRICS = tuple(_native.metric_names())
+# What is taken as it is: NumPy's arrays, PyTorch's tensors, anything with DLPack or a buffer. And interactions: SciPy's CSR
+# matrices, PyTorch's sparse CSR tensors, pairs of arrays.
+Array = Any
+Interactions = Any
+
 _SCORES = ("dot", "cosine")
 _MOST_MASKS = 3
 
 
-def topk(user_vectors, item_vectors, k=20, *, users=None, seen=None, items=None, score="dot"):
+def topk(user_vectors: Array, item_vectors: Array, k: int = 20, *, users: Array | None = None,
+         seen: Interactions | list[Interactions] | None = None, items: Array | None = None,
+         score: str = "dot") -> tuple[np.ndarray, np.ndarray]:
     """The best k items of each user, exactly: every item is scored.
 
     user_vectors: float32 [users, width]; item_vectors: float32 [items, width].
@@ -48,8 +59,9 @@ def topk(user_vectors, item_vectors, k=20, *, users=None, seen=None, items=None,
     return ids, scores
 
 
-def evaluate(user_vectors, item_vectors, train, test, k=(20,), metrics=("recall", "ndcg", "hr"), *, score="dot",
-             per_user=False):
+def evaluate(user_vectors: Array, item_vectors: Array, train: Interactions | list[Interactions] | None, test: Interactions,
+             k: int | Sequence[int] = (20,), metrics: str | Sequence[str] = ("recall", "ndcg", "hr"), *, score: str = "dot",
+             per_user: bool = False) -> dict[str, float] | tuple[dict[str, float], dict[str, np.ndarray]]:
     """All-ranking metrics of anybody's vectors: every user with an item in test is ranked all items but those in train.
 
     user_vectors: float32 [users, width]; item_vectors: float32 [items, width].
@@ -95,31 +107,32 @@ class Sampler:
     with that seed. Raises ValueError for a user who has every item: she has no negatives.
     """
 
-    def __init__(self, interactions, batch, negatives, rule="user", seed=101, *, distribution="uniform", exponent=0.75,
-                 shape=None):
+    def __init__(self, interactions: Interactions, batch: int, negatives: int, rule: str = "user", seed: int = 101, *,
+                 distribution: str = "uniform", exponent: float = 0.75, shape: tuple[int, int] | None = None):
         self.batch, self.negatives = count(batch, "batch"), count(negatives, "negatives")
         self._sampler = _native.Sampler(as_csr(interactions, "interactions", shape=shape), self.batch, self.negatives, rule,
                                         distribution, float(exponent), count(seed, "seed"))
 
     @property
-    def steps_per_epoch(self):
+    def steps_per_epoch(self) -> int:
         """interactions // batch"""
         return self._sampler.steps_per_epoch
 
-    def draw(self, epoch, step):
+    def draw(self, epoch: int, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """users int32 [batch], positives int32 [batch], negatives int32 [batch, negatives]"""
         users, positives = np.empty(self.batch, np.int32), np.empty(self.batch, np.int32)
         negatives = np.empty((self.batch, self.negatives), np.int32)
         self._sampler.draw(_below(epoch, "epoch", 2**32), _below(step, "step", 2**32), users, positives, negatives)
         return users, positives, negatives
 
-    def epoch(self, epoch):
+    def epoch(self, epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """The epoch's batches, one after another."""
         for step in range(self.steps_per_epoch):
             yield self.draw(epoch, step)
 
 
-def sample(interactions, batch, negatives, rule="user", seed=101, epoch=0, **options):
+def sample(interactions: Interactions, batch: int, negatives: int, rule: str = "user", seed: int = 101, epoch: int = 0,
+           **options) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """The batches of one epoch: Sampler(...).epoch(epoch). For several epochs make one Sampler."""
     return Sampler(interactions, batch, negatives, rule, seed, **options).epoch(epoch)
 
@@ -131,15 +144,23 @@ class Graph:
     a pair of arrays that may not have the last ones.
     """
 
-    def __init__(self, interactions, shape=None):
+    def __init__(self, interactions: Interactions, shape: tuple[int, int] | None = None):
         self._graph = _native.Graph(as_csr(interactions, "interactions", shape=shape))
 
-    users = property(lambda self: self._graph.users)
-    items = property(lambda self: self._graph.items)
-    edges = property(lambda self: self._graph.edges)
+    @property
+    def users(self) -> int:
+        return self._graph.users
+
+    @property
+    def items(self) -> int:
+        return self._graph.items
+
+    @property
+    def edges(self) -> int:
+        return self._graph.edges
 
 
-def propagate(graph, x, layers):
+def propagate(graph: Graph, x: Array, layers: int) -> np.ndarray:
     """Graph convolution, as LightGCN has it: 1 / (K + 1) sum over k = 0 .. K of A~^k x.
 
     A~ = D^-1/2 A D^-1/2 over users and items, D the degrees; nodes without edges give 0. graph: a Graph; x: float32
@@ -152,7 +173,7 @@ def propagate(graph, x, layers):
     return out
 
 
-def mean_rows(graph, x):
+def mean_rows(graph: Graph, x: Array) -> np.ndarray:
     """Of every user the mean of her items' rows, 0 without items. x: float32 [items, width]; returns [users, width]."""
     x = as_array(x, "x")
     out = np.empty((graph.users, _width(x)), np.float32)
@@ -160,7 +181,7 @@ def mean_rows(graph, x):
     return out
 
 
-def mean_rows_adjoint(graph, gradient):
+def mean_rows_adjoint(graph: Graph, gradient: Array) -> np.ndarray:
     """The gradient by x of mean_rows. gradient: float32 [users, width]; returns [items, width]."""
     gradient = as_array(gradient, "gradient")
     out = np.empty((graph.items, _width(gradient)), np.float32)
@@ -168,7 +189,8 @@ def mean_rows_adjoint(graph, gradient):
     return out
 
 
-def info_nce(user_vectors, item_vectors, users, positives, negatives, tau, *, score="cosine"):
+def info_nce(user_vectors: Array, item_vectors: Array, users: Array, positives: Array, negatives: Array, tau: float, *,
+             score: str = "cosine") -> tuple[float, np.ndarray, np.ndarray]:
     """The sampled contrastive loss of a batch and its gradients.
 
     With s_0 the score of a row's user and positive and s_1 .. s_S those of its negatives:
@@ -182,7 +204,8 @@ def info_nce(user_vectors, item_vectors, users, positives, negatives, tau, *, sc
     return _loss(False, tau, user_vectors, item_vectors, users, positives, negatives, score)
 
 
-def bpr(user_vectors, item_vectors, users, positives, negatives, *, score="dot"):
+def bpr(user_vectors: Array, item_vectors: Array, users: Array, positives: Array, negatives: Array, *,
+        score: str = "dot") -> tuple[float, np.ndarray, np.ndarray]:
     """The pairwise loss of a batch, mean over the rows of log(1 + exp(s_1 - s_0)), and its gradients: as info_nce, with one
     negative a row, [batch, 1] or [batch]."""
     negatives = as_array(negatives, "negatives")
