@@ -180,6 +180,9 @@ class Fit(unittest.TestCase):
         self.assertEqual(model.recommend("user 0", k=2)[0].shape, (2,))  # the best so far
 
     def test_ctrl_c_keeps_the_best(self):
+        # In the background a shell has programs ignore it.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.addCleanup(signal.signal, signal.SIGINT, before)
         model = AlphaRec(**{**SMALL, "epochs": 100_000, "patience": 100_000})
 
         def interrupt(epoch, metrics):
