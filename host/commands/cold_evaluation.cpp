@@ -9,7 +9,7 @@
 #include "engine/baselines.h"
 #include "engine/new_user.h"
 #include "host/formats/file_error.h"
-#include "host/run/named_metrics.h"
+#include "host/run/metrics_json.h"
 
 namespace rec {
 namespace {

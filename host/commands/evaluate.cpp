@@ -19,8 +19,8 @@
 #include "host/formats/mapped_file.h"
 #include "host/report/report.h"
 #include "host/report/text_table.h"
+#include "host/run/metrics_json.h"
 #include "host/run/model_of_config.h"
-#include "host/run/named_metrics.h"
 #include "host/run/run_folder.h"
 #include "host/run/split_evaluator.h"
 

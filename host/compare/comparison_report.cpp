@@ -9,7 +9,7 @@
 
 #include "host/report/html.h"
 #include "host/report/text_table.h"
-#include "host/run/named_metrics.h"
+#include "host/run/metrics_json.h"
 
 namespace rec {
 namespace {

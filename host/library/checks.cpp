@@ -62,6 +62,7 @@ void require_same_width(MatrixView<const float> user, MatrixView<const float> it
   if (user.cols != item.cols)
     refuse(fmt::format("item_vectors: expected rows of {} values as user_vectors has, given {}",
                        user.cols, item.cols));
+  if (user.cols == 0) refuse("item_vectors: expected rows of at least one value, given 0");
 }
 
 void require_rows(MatrixView<const float> x, const char* name, int64_t rows, const char* of) {

@@ -31,7 +31,7 @@ inline void require_id(int64_t id, const char* name, const char* of, int64_t cou
   if (id < 0 || id >= count) refuse_id(id, name, of, count);
 }
 
-// Vectors of one width.
+// Vectors of one width, which is not 0.
 void require_same_width(MatrixView<const float> user, MatrixView<const float> item);
 // of: what of a graph the rows are for, "items".
 void require_rows(MatrixView<const float> x, const char* name, int64_t rows, const char* of);

@@ -1,7 +1,5 @@
 #include "host/library/scored_vectors.h"
 
-#include <stdexcept>
-
 #include "host/library/checks.h"
 
 namespace rec {
@@ -20,8 +18,6 @@ ScoredVectors::ScoredVectors(Backend& backend, MatrixView<const float> user,
                              MatrixView<const float> item, Score score)
     : user_(user), item_(item) {
   require_same_width(user, item);
-  if (user.cols == 0)
-    throw std::invalid_argument("item_vectors: expected rows of at least one value, given 0");
   if (score == Score::dot) return;
   unit_user_ = normalised(backend, user);
   unit_item_ = normalised(backend, item);

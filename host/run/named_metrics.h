@@ -1,7 +1,6 @@
 // Metrics by their names, as files and tables give them: "recall@20" and its value.
 #pragma once
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,9 +14,5 @@ using NamedMetrics = std::vector<std::pair<std::string, double>>;
 // values[c]: at cutoffs[c]. All metrics at all cut-offs, as metrics.jsonl and --json name them.
 NamedMetrics named_means(const std::vector<int64_t>& cutoffs,
                          const std::vector<MetricValues>& values);
-
-// One JSON object, keys in that order; and back, which throws the library's exceptions.
-nlohmann::ordered_json to_json(const NamedMetrics& metrics);
-NamedMetrics named_metrics_of(const nlohmann::ordered_json& json);
 
 }  // namespace rec

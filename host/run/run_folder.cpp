@@ -7,6 +7,7 @@
 #include "host/formats/file_error.h"
 #include "host/formats/lines.h"
 #include "host/formats/mapped_file.h"
+#include "host/run/metrics_json.h"
 
 namespace rec {
 namespace {
