@@ -62,7 +62,6 @@ class Sides:
         took, losses = seconds(lambda: [side.step(*self.batch) for _ in range(STEPS_A_ROUND)])
         return took / STEPS_A_ROUND, {"loss": losses[0]}
 
-
     def matrix_step(self, side):
         """Plain with the scores of all items in the place of gathered vectors, which is the fastest form known here."""
         if side is self.swapped:

@@ -93,7 +93,6 @@ class Swapped(Plain):
         self.pairs = (data.user, data.item)
         self.test_pairs = (np.repeat(np.arange(len(test)), [len(each) for each in test]),
                            np.array([item for each in test for item in each]))
-        self.sampler = None
         self.propagation, self.info_nce = rec.Propagation(rec.Graph(self.pairs, (data.users, data.items)), LAYERS), rec.InfoNCE(TAU)
 
     # before: evaluator

@@ -42,8 +42,8 @@
 #include "host/config/config.h"
 #include "host/dataset/joint_dataset.h"
 #include "host/formats/npy.h"
+#include "host/run/metrics_json.h"
 #include "host/run/model_of_config.h"
-#include "host/run/named_metrics.h"
 #include "host/run/split_evaluator.h"
 
 namespace rec::bench {

@@ -1,19 +1,18 @@
 #include "host/library/threads.h"
 
 #include <omp.h>
-#include <pthread.h>
 
 #include <atomic>
 #include <stdexcept>
 #include <string>
 
 #include "engine/backend_cpu.h"
+#include "kernels/common/threads.h"
 
 namespace rec {
 namespace {
 
 std::atomic<int> wanted{0};  // 0: all processors
-std::atomic<bool> forked{false};
 
 }  // namespace
 
@@ -24,12 +23,7 @@ void set_threads(int count) {
   wanted.store(count);
 }
 
-int threads_setting() {
-  // Threads run only after somebody has asked here how many.
-  [[maybe_unused]] static const int registered =
-      pthread_atfork(nullptr, nullptr, [] { forked.store(true); });
-  return forked.load() ? 1 : wanted.load();
-}
+int threads_setting() { return cpu::is_forked() ? 1 : wanted.load(); }
 
 int threads() {
   const int setting = threads_setting();

@@ -28,7 +28,6 @@ class Docs(unittest.TestCase):
                 with contextlib.redirect_stdout(io.StringIO()):
                     exec(compile(block, "docs/python.md", "exec"), names)
 
-
     def test_notebook_runs(self):
         try:
             import nbclient

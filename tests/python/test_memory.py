@@ -2,6 +2,7 @@
 
 import gc
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -10,7 +11,7 @@ import unittest
 import numpy as np
 
 import cases
-from rec_engine import ops
+from rec_engine import MF, ops
 
 CALLS = 10_000
 
@@ -101,17 +102,15 @@ class Lives(unittest.TestCase):
 
     def test_arrays_given_away_during_a_call(self):
         wanted, _ = ops.topk(self.user, self.item, 10)
-        holder, found = [self.user.copy(), self.item.copy()], []
+        holder, found = [self.item.copy(), self.user.copy()], []  # taken from its end
         started = threading.Event()
 
         def rank():
-            user, item = holder
             started.set()
-            found.append(ops.topk(user, item, 10)[0])
+            found.append(ops.topk(holder.pop(), holder.pop(), 10)[0])
         thread = threading.Thread(target=rank)
         thread.start()
         started.wait()
-        holder.clear()
         gc.collect()
         rubbish = [np.full_like(self.user, np.nan) for _ in range(20)]  # takes what was given back
         thread.join()
@@ -144,7 +143,10 @@ class Lives(unittest.TestCase):
             np.testing.assert_array_equal(scores, wanted[1])
 
     def test_after_a_fork(self):
-        """A child works, with one thread."""
+        """A child works, with one thread: operations, and models that have threads of their own."""
+        random = np.random.default_rng(5)
+        model = MF(epochs=1, threads=3).fit((random.integers(0, 50, 400), random.integers(0, 60, 400)))
+        lists, _ = model.recommend(k=5)
         before = ops.get_num_threads()
         ops.set_num_threads(3)
         self.addCleanup(ops.set_num_threads, before)
@@ -152,7 +154,9 @@ class Lives(unittest.TestCase):
         child = os.fork()
         if child == 0:
             try:
-                same = np.array_equal(ops.topk(self.user, self.item, 10)[0], wanted)
+                same = (np.array_equal(ops.topk(self.user, self.item, 10)[0], wanted) and
+                        np.array_equal(model.recommend(k=5)[0], lists) and
+                        np.array_equal(pickle.loads(pickle.dumps(model)).recommend(k=5)[0], lists))
                 os._exit(0 if same and ops.get_num_threads() == 1 else 1)
             finally:
                 os._exit(2)

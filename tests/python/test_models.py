@@ -209,6 +209,19 @@ class Fit(unittest.TestCase):
         thread.join()
         self.assertGreater(counted[0] - before, 3)
 
+    def test_a_refused_fit_changes_nothing(self):
+        run = self.path / "run"
+        MF(seed=1, **SMALL).fit(tuple(self.shop.train), run=run)
+        model = MF(seed=2, **SMALL)
+        with self.assertRaisesRegex(ValueError, "holds a run already"):
+            model.fit(tuple(self.shop.train), run=run)
+        with self.assertRaisesRegex(RuntimeError, "fitted"):
+            model.recommend()
+
+    def test_nobody(self):
+        model = self.shop.fit(AlphaRec(tau=np.float32(0.25), seed=np.int64(3), **SMALL))
+        self.assertEqual(model.recommend([], k=3)[0].shape, (0, 3))
+
     def test_params(self):
         model = AlphaRec(tau=0.2, layers=1)
         self.assertEqual(model.get_params(), {"device": "auto", "tau": 0.2, "layers": 1})
@@ -242,7 +255,10 @@ class Fit(unittest.TestCase):
             "no such folder": (lambda: AlphaRec(**SMALL).fit("/nowhere"), ValueError, "/nowhere"),
             "no such run": (lambda: rec_engine.load("/nowhere"), ValueError, "/nowhere"),
             "a GPU": (lambda: self.shop.fit(AlphaRec(**{**SMALL}, device="cuda")), RuntimeError, "cuda"),
-            "k of 0": (lambda: fitted.recommend("user 1", k=0), ValueError, "k"),
+            "k of 0": (lambda: fitted.recommend("user 1", k=0), ValueError, "k: expected a whole number from 1 on, given 0"),
+            "another class's model": (lambda: AlphaRec(model="mf"), TypeError, "model"),
+            "valid of another shape": (lambda: MF(**SMALL).fit(tuple(self.shop.train), valid=scipy.sparse.csr_matrix((90, 40))),
+                                       ValueError, "given 90"),
         }
         for what, (call, kind, words) in cases.items():
             with self.subTest(what):

@@ -214,12 +214,41 @@ class Behaviour(unittest.TestCase):
         value.backward()
         torch.testing.assert_close(x.grad, 2 * once)
 
+    def test_without_gradients(self):
+        """Parameters under no_grad, as models are evaluated."""
+        weight = torch.nn.Parameter(self.x)
+        for context in (torch.no_grad(), torch.inference_mode()):
+            with context:
+                torch.testing.assert_close(rec.propagate(self.case.graph, weight, 2), rec.propagate(self.case.graph, self.x, 2))
+
+    def test_a_graph_lives_until_the_gradient_is_made(self):
+        x = self.x.clone().requires_grad_()
+        value = rec.propagate(rec.Graph(self.case.csr), x, 1).sum()
+        value.backward()
+        self.assertIsNotNone(x.grad)
+
+    def test_pytorchs_sparse_tensors(self):
+        csr = self.case.csr
+        tensor = torch.sparse_csr_tensor(torch.from_numpy(csr.indptr).long(), torch.from_numpy(csr.indices).long(),
+                                         torch.from_numpy(csr.data), csr.shape)
+        torch.testing.assert_close(rec.propagate(rec.Graph(tensor), self.x, 2), rec.propagate(self.case.graph, self.x, 2))
+
+    def test_losses_have_no_second_derivative(self):
+        case = self.case
+        user, item = case.normal(case.users).requires_grad_(), case.normal(case.items)
+        batch = case.ids(case.users, 5), case.ids(case.items, 5), case.ids(case.items, 5, 3)
+        gradient, = torch.autograd.grad(rec.info_nce(user * user, item, *batch, 0.3), user, create_graph=True)
+        with self.assertRaisesRegex(RuntimeError, "second derivative"):
+            gradient.sum().backward()
+
     def test_refused(self):
         for call, kind, words in (
                 (lambda: rec.propagate(self.case.graph, self.x.double(), 2), TypeError, "expected float32"),
                 (lambda: rec.propagate(self.case.graph, self.x[1:], 2), ValueError, "rows, one for each"),
                 (lambda: rec.propagate(ops.Graph(self.case.csr), self.x, 2), TypeError, "rec_engine.torch.Graph"),
                 (lambda: rec.propagate(self.case.graph, self.x, -1), ValueError, "layers"),
+                (lambda: rec.InfoNCE(torch.nn.Parameter(torch.tensor(0.3))), TypeError, "tau"),
+                (lambda: ops.topk(torch._neg_view(self.x), self.x), ValueError, "resolve_neg"),
                 (lambda: ops.topk(self.x.requires_grad_(), self.x), ValueError, ".detach()")):
             with self.assertRaisesRegex(kind, words):
                 call()

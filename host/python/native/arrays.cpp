@@ -55,6 +55,8 @@ void require_array(const Array& array, const char* name, size_t dimensions) {
     throw nb::value_error(fmt::format("{}: expected {} of {}, given {}", name,
                                       kShapeText[dimensions], wanted, described(array))
                               .c_str());
+  for (size_t d = 0; d < dimensions; ++d)
+    if (array.shape(d) == 0) return;  // nothing lies anywhere
   const size_t last = dimensions - 1;
   if (array.shape(last) > 1 && array.stride(last) != 1)
     throw nb::value_error(

@@ -44,11 +44,9 @@ std::shared_ptr<const float> shared_values(Given array, const float* values) {
 }
 
 Dataset dataset_of_arrays(const Csr& train, const Csr* valid, const Csr* test,
-                                           std::optional<Given> vectors,
-                                           std::vector<std::string> user_ids,
-                                           std::vector<std::string> item_ids,
-                                           std::vector<std::string> item_titles,
-                                           const std::string& model, const std::string& basis) {
+                          std::optional<Given> vectors, std::vector<std::string> user_ids,
+                          std::vector<std::string> item_ids, std::vector<std::string> item_titles,
+                          const std::string& model, const std::string& basis) {
   DatasetArrays arrays;
   arrays.train = train.view();
   if (valid != nullptr) arrays.valid = valid->view();
@@ -71,11 +69,7 @@ Dataset dataset_of_arrays(const Csr& train, const Csr* valid, const Csr* test,
   return dataset_of(std::move(arrays));
 }
 
-Dataset dataset_of_folder(const std::string& path, const std::string& language) {
-  DatasetOptions options;
-  options.language = language;
-  return load_dataset(path, options);
-}
+Dataset dataset_of_folder(const std::string& path) { return load_dataset(path); }
 
 Split split_named(const std::string& name) {
   for (Split split : {Split::train, Split::valid, Split::test})
@@ -277,8 +271,6 @@ void bind_model(nb::module_& module) {
   nb::class_<Dataset>(module, "Dataset")
       .def_ro("users", &Dataset::users)
       .def_ro("items", &Dataset::items)
-      .def_ro("path", &Dataset::path)
-      .def_ro("in_memory", &Dataset::in_memory)
       .def_prop_ro("language_model",
                    [](const Dataset& data) {
                      return nb::make_tuple(data.language_model.model, data.language_model.basis);
@@ -303,8 +295,7 @@ void bind_model(nb::module_& module) {
   module.def("dataset_of_arrays", &dataset_of_arrays, nb::arg("train"), nb::arg("valid").none(),
              nb::arg("test").none(), nb::arg("vectors").none(), nb::arg("user_ids"),
              nb::arg("item_ids"), nb::arg("item_titles"), nb::arg("model"), nb::arg("basis"));
-  module.def("dataset_of_folder", &dataset_of_folder, Unlocked(), nb::arg("path"),
-             nb::arg("language"));
+  module.def("dataset_of_folder", &dataset_of_folder, Unlocked(), nb::arg("path"));
   module.def("train", &train_model, nb::arg("data"), nb::arg("settings"), nb::arg("folder"),
              nb::arg("device"), nb::arg("on_epoch"), nb::arg("on_poll"));
   module.def("resolved_settings", &resolved_settings, nb::arg("settings"), nb::arg("data").none());

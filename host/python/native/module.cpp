@@ -36,9 +36,11 @@ int run_program(const std::vector<std::string>& words) {
 }  // namespace
 
 NB_MODULE(_native, module) {
+  nanobind::set_leak_warnings(
+      false);  // what an interpreter still holds as it ends is its own affair
   nanobind::register_exception_translator(&translate_file_errors);
-  module.def("run_program", &run_program,
-             nanobind::call_guard<nanobind::gil_scoped_release>(), nanobind::arg("words"));
+  module.def("run_program", &run_program, nanobind::call_guard<nanobind::gil_scoped_release>(),
+             nanobind::arg("words"));
   module.attr("version") = rec::kVersion;
   module.attr("commit") = rec::kCommit;
   rec::python::bind_threads(module);

@@ -82,7 +82,7 @@ double loss_and_gradients(bool bpr, float tau, bool cosine, const Given& user_ve
 void bind_operators(nb::module_& module) {
   using Unlocked = nb::call_guard<nb::gil_scoped_release>;
   nb::class_<TrainingGraph>(module, "Graph")
-      .def(nb::init<const Csr&>(), nb::arg("interactions"))
+      .def(nb::init<const Csr&>(), Unlocked(), nb::arg("interactions"))
       .def_prop_ro("users", [](const TrainingGraph& g) { return g.graph().users(); })
       .def_prop_ro("items", [](const TrainingGraph& g) { return g.graph().items(); })
       .def_prop_ro("edges", [](const TrainingGraph& g) { return g.graph().edges(); });

@@ -46,21 +46,36 @@ def as_csr(value, name, repeats=False, shape=None):
     """
     if isinstance(value, tuple) and len(value) == 2:
         start, items, shape = _of_pairs(*value, name, shape, repeats)
-    elif hasattr(value, "crow_indices"):
+    elif str(getattr(value, "layout", "")) == "torch.sparse_csr":
         start, items, shape = value.crow_indices(), value.col_indices(), tuple(value.shape)
         _refuse_zeros(value.values(), name)
-    elif hasattr(value, "indptr") and hasattr(value, "indices") and getattr(value, "format", "csr") == "csr":
+    elif getattr(value, "format", None) == "csr" and len(value.shape) == 2:
         start, items, shape = value.indptr, value.indices, value.shape
         _refuse_zeros(value.data, name)
     else:
-        kind = f"sparse matrix of format {value.format!r}" if hasattr(value, "format") else type(value).__name__
+        of_scipy = hasattr(value, "tocsr")
+        kind = f"sparse matrix of format {value.format!r}" if of_scipy else type(value).__name__
         raise TypeError(f"{name}: expected a sparse CSR matrix of users and items, or a pair of arrays (users, items), given "
-                        f"a {kind}" + ("; call .tocsr() once" if hasattr(value, "tocsr") else ""))
+                        f"a {kind}" + ("; call .tocsr() once" if of_scipy else ""))
     start = np.asarray(start, dtype=np.int64)  # one offset a user; a copy where SciPy keeps 32-bit ones
-    return _native.Csr(start, as_array(items, name), shape[0], shape[1], name, repeats)
+    items = np.asarray(as_array(items, name))
+    if items.dtype == np.int64:  # PyTorch's usual type, and SciPy's of new arrays
+        items = _narrowed(items, shape[1], name)
+    return _native.Csr(start, items, shape[0], shape[1], name, repeats)
+
+
+def _narrowed(items, count, name):
+    """Ids of int64 in a copy of half their size; what does not fit is refused as what is out of range."""
+    wrong = np.flatnonzero((items < 0) | (items >= count))
+    if wrong.size:
+        raise ValueError(f"{name}: expected items from 0 to {count - 1}, given {items[wrong[0]]}")
+    return items.astype(np.int32)
 
 
 def _without_gradient(value, name):
+    if hasattr(value, "is_neg") and value.is_neg():
+        raise ValueError(f"{name}: expected values as they lie in memory, given a tensor that is a negated view; pass "
+                         "x.resolve_neg()")
     if getattr(value, "requires_grad", False):
         raise ValueError(f"{name}: expected an array without a gradient, given a tensor that requires one; pass "
                          "x.detach(), or use rec_engine.torch, which has gradients")

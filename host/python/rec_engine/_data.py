@@ -18,8 +18,8 @@ class Data:
         self.native, self.users, self.items, self.titles = native, users, items, list(titles)
 
     @classmethod
-    def of_folder(cls, path, language=""):
-        return cls.of_native(_native.dataset_of_folder(os.fspath(path), language))
+    def of_folder(cls, path):
+        return cls.of_native(_native.dataset_of_folder(os.fspath(path)))
 
     @classmethod
     def of_native(cls, native):
@@ -44,10 +44,11 @@ class Data:
             train = _csr_of_pairs(of_users, of_items, users, items, "interactions")
         if vectors is not None and len(vectors) != len(items):
             raise ValueError(f"item_vectors: expected {len(items)} rows, one for each item, given {len(vectors)}")
+        titles = _checked(titles, len(items))
         native = _native.dataset_of_arrays(train, split_of(valid, users, items, "valid"), split_of(test, users, items, "test"),
-                                           vectors, users.texts(), items.texts(), _checked(titles, len(items)),
+                                           vectors, users.texts(), items.texts(), titles,
                                            *_model_and_basis(language_model))
-        return cls(native, users, items, [] if titles is None else titles)
+        return cls(native, users, items, titles)
 
     def vectors(self):
         """A copy of the language vectors, or None."""
@@ -71,7 +72,7 @@ class Data:
 
 
 def is_sparse(interactions):
-    return hasattr(interactions, "crow_indices") or hasattr(interactions, "format")
+    return hasattr(interactions, "tocsr") or hasattr(interactions, "crow_indices")
 
 
 def pairs(given, name):
@@ -97,7 +98,11 @@ def split_of(given, users, items, name):
     if given is None:
         return None
     if is_sparse(given):
-        return as_csr(given, name)
+        csr = as_csr(given, name)
+        if csr.shape != (len(users), len(items)):
+            raise ValueError(f"{name}: expected {len(users)} users and {len(items)} items as interactions has, given {csr.shape[0]} "
+                             f"and {csr.shape[1]}")
+        return csr
     return _csr_of_pairs(*pairs(given, name), users, items, name)
 
 

@@ -47,4 +47,4 @@ class Bar:
 
 
 def _is_watched():
-    return sys.stderr.isatty() or "ipykernel" in sys.modules
+    return (sys.stderr is not None and sys.stderr.isatty()) or "ipykernel" in sys.modules

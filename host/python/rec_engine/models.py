@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import tempfile
+import warnings
 from typing import Any, Callable, Hashable, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -40,6 +41,8 @@ class Model:
     model = None
 
     def __init__(self, *, device: str = "auto", **settings: Any):
+        if "model" in settings:
+            raise TypeError(f"model: expected none, as {type(self).__name__} says which it is, given {settings['model']!r}")
         self.device, self._settings = device, settings
         self._data = self._trained = self._checkpoint = None
         self.history_ = []
@@ -52,10 +55,10 @@ class Model:
         return {"device": self.device, **self._settings}
 
     def set_params(self, **params: Any) -> Model:
-        self.device = params.pop("device", self.device)
+        device = params.pop("device", self.device)
         changed = {**self._settings, **params}
         _native.resolved_settings(self._lines(changed), None)
-        self._settings = changed
+        self.device, self._settings = device, changed
         return self
 
     @property
@@ -80,7 +83,8 @@ class Model:
         with columns user and item; a pair of sequences (users, items) of any hashable ids; or the path of a dataset
         folder, which has everything else too.
         item_vectors: float32 [items, language width], a row an item. Its rows are those of item_ids; without them of the
-        columns of a CSR matrix, or of items whose ids are the rows' numbers. Not copied. None for LightGCN and MF.
+        columns of a CSR matrix, or of items whose ids are the rows' numbers. None for LightGCN and MF. Not copied: leave them as
+        they are as long as the model lives.
         valid, test: interactions of the same users and items. test is left out of lists, and never trained or selected on.
         titles: a text for each item, kept with the model.
         language_model: what made the vectors, a name or the content of item_language.json; with it the checkpoint refuses
@@ -102,21 +106,22 @@ class Model:
             data = Data.of_arrays(interactions, item_vectors, valid, test, item_ids, titles, language_model)
         callbacks = [callbacks] if callable(callbacks) else list(callbacks)
         settings = _parsed(_native.resolved_settings(self._lines(), data.native))
-        self.history_ = []
+        history = []
         with tempfile.TemporaryDirectory() as temporary, \
                 Bar(settings["epochs"] * _steps(data, settings), type(self).__name__, progress) as bar:
             folder = pathlib.Path(temporary if run is None else run)
 
             def on_epoch(epoch, metrics):
-                self.history_.append({"epoch": epoch, **metrics})
+                history.append({"epoch": epoch, **metrics})
                 bar.say(epoch, metrics)
                 answers = [callback(epoch, dict(metrics)) for callback in callbacks]
                 return all(answer is not False for answer in answers)
             try:
                 _native.train(data.native, self._lines(), str(folder), self.device, on_epoch, bar.advance)
             finally:
-                if (folder / "best.safetensors").exists():
+                if history:  # an epoch was evaluated, and the best is there
                     self._take(folder, data)
+                    self.history_ = history
         return self
 
     # ---- serving ----
@@ -229,6 +234,8 @@ class Model:
         run's own if not given. Ids are texts, but where save() kept that they are numbers."""
         given = Data.of_folder(data) if data is not None else None
         trained = _native.TrainedModel(os.fspath(run), given.native if given else None, device, 0)
+        for notice in trained.notices:
+            warnings.warn(notice, stacklevel=2)
         settings = _parsed(trained.settings)
         kind = next(each for each in (AlphaRec, LinearMapping, LightGCN, MF) if each.model == settings["model"])
         if not issubclass(kind, cls):
@@ -250,21 +257,21 @@ class Model:
             with tempfile.TemporaryDirectory() as folder:
                 file = pathlib.Path(folder) / "best.safetensors"
                 file.write_bytes(self._checkpoint)
-                self._trained = _native.TrainedModel(str(file), self._data.native, self.device, self._threads())
+                self._trained = _native.TrainedModel(str(file), self._data.native, self.device, self._threads(self._data))
 
     # ---- parts of the above ----
 
     def _lines(self, settings=None):
         """The settings as key=value, this class's model first."""
         given = {"model": self.model, **(self._settings if settings is None else settings)}
-        return [f"{key}={json.dumps(value)}" for key, value in given.items()]
+        return [f"{key}={json.dumps(value.item() if isinstance(value, np.generic) else value)}" for key, value in given.items()]
 
-    def _threads(self):
-        return int(self._settings.get("threads", 0))
+    def _threads(self, data):
+        return _parsed(_native.resolved_settings(self._lines(), data.native))["threads"]
 
     def _take(self, folder, data):
         file = folder / "best.safetensors"
-        self._trained = _native.TrainedModel(str(file), data.native, self.device, self._threads())
+        self._trained = _native.TrainedModel(str(file), data.native, self.device, self._threads(data))
         self._data, self._checkpoint = data, file.read_bytes()
 
     def _fitted(self):

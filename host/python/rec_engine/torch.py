@@ -7,8 +7,8 @@
 
 Tensors are float32 and must lie one value after another; nothing large is copied. Ids are int32, or int64, of which an
 operator makes a copy of half the size. Gradients are explicit
-and made only where they are asked for. Every function is a custom operator with a fake kernel, so that torch.compile takes
-it as one node. Under autocast inputs are cast to float32 and the result is float32. What is refused raises as in
+and reach only what asks for one; the losses have no second derivatives. Every function is a custom operator with a fake kernel, so that torch.compile takes
+it as one node. Under autocast inputs of less precision are cast to float32 and the result is float32. What is refused raises as in
 rec_engine.ops.
 """
 
@@ -36,10 +36,10 @@ class Graph(ops.Graph):
         _graphs[self.number] = self
 
 
-def _operator(name, schema=None):
+def _operator(name):
     """A custom operator without side effects, float32 under autocast."""
     def register(function):
-        operator = torch.library.custom_op(f"rec_engine::{name}", mutates_args=(), schema=schema)(function)
+        operator = torch.library.custom_op(f"rec_engine::{name}", mutates_args=())(function)
         for device in ("cpu", "cuda"):
             operator.register_autocast(device, torch.float32)
         return operator
@@ -49,7 +49,7 @@ def _operator(name, schema=None):
 @_operator("propagate")
 def _propagate(x: torch.Tensor, graph: int, layers: int) -> torch.Tensor:
     out = torch.empty(x.shape, dtype=torch.float32)
-    _native.propagate(_graphs[graph]._graph, x, layers, out)
+    _native.propagate(_graphs[graph]._graph, x.detach(), layers, out)
     return out
 
 
@@ -60,6 +60,7 @@ def _(x, graph, layers):
 
 def _keep_graph(ctx, inputs, output):
     ctx.graph, *ctx.rest = inputs[1:]
+    ctx.kept = _graphs[ctx.graph]  # until the gradient is made
 
 
 # Its own adjoint.
@@ -72,13 +73,13 @@ _propagate.register_autograd(
 def _mean_rows(x: torch.Tensor, graph: int, adjoint: bool) -> torch.Tensor:
     of = _graphs[graph]
     out = torch.empty((of.items if adjoint else of.users, x.shape[-1]), dtype=torch.float32)
-    (_native.mean_rows_adjoint if adjoint else _native.mean_rows)(of._graph, x, out)
+    (_native.mean_rows_adjoint if adjoint else _native.mean_rows)(of._graph, x.detach(), out)
     return out
 
 
 @_mean_rows.register_fake
 def _(x, graph, adjoint):
-    of = _graphs[graph]
+    of = _graphs[int(graph)]
     return x.new_empty((of.items if adjoint else of.users, x.shape[-1]))
 
 
@@ -91,6 +92,7 @@ _mean_rows.register_autograd(
 def _batch_loss(user_vectors: torch.Tensor, item_vectors: torch.Tensor, users: torch.Tensor, positives: torch.Tensor,
                 negatives: torch.Tensor, tau: float, bpr: bool, cosine: bool
                 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    user_vectors, item_vectors = user_vectors.detach(), item_vectors.detach()
     of_users, of_items = torch.empty_like(user_vectors), torch.empty_like(item_vectors)
     loss = _native.batch_loss(bpr, tau, cosine, user_vectors, item_vectors, users, positives, negatives, of_users, of_items)
     return torch.tensor(loss, dtype=torch.float32), of_users, of_items
@@ -102,14 +104,27 @@ def _(user_vectors, item_vectors, users, positives, negatives, tau, bpr, cosine)
 
 
 def _keep_gradients(ctx, inputs, output):
-    ctx.save_for_backward(*output[1:])
+    ctx.save_for_backward(*output[1:], *inputs[:2])
     ctx.mark_non_differentiable(*output[1:])
 
 
 def _scaled_gradients(context, of_loss, *_):
-    of_users, of_items = (gradient * of_loss if wanted else None
-                          for gradient, wanted in zip(context.saved_tensors, context.needs_input_grad))
+    *gradients, user_vectors, item_vectors = context.saved_tensors
+    of_users, of_items = (_Scaled.apply(of_loss, gradient, user_vectors, item_vectors) if wanted else None
+                          for gradient, wanted in zip(gradients, context.needs_input_grad))
     return of_users, of_items, None, None, None, None, None, None
+
+
+class _Scaled(torch.autograd.Function):
+    """gradient * of_loss. The gradient is a function of the vectors too, whose derivative is not known here."""
+
+    @staticmethod
+    def forward(context, of_loss, gradient, user_vectors, item_vectors):
+        return gradient * of_loss
+
+    @staticmethod
+    def backward(context, *_):
+        raise RuntimeError("a second derivative of info_nce or bpr: expected first derivatives alone, given create_graph=True")
 
 
 _batch_loss.register_autograd(_scaled_gradients, setup_context=_keep_gradients)
@@ -126,7 +141,9 @@ def mean_rows(graph, x):
 
 
 def info_nce(user_vectors, item_vectors, users, positives, negatives, tau, *, score="cosine"):
-    """The loss of rec_engine.ops.info_nce as a tensor with a gradient."""
+    """The loss of rec_engine.ops.info_nce as a tensor with a gradient by the vectors. tau is a number."""
+    if getattr(tau, "requires_grad", False):
+        raise TypeError("tau: expected a number, given a tensor that requires a gradient, of which there is none by tau")
     return _batch_loss(user_vectors, item_vectors, users, positives, negatives, float(tau), False, _is_cosine(score))[0]
 
 
@@ -164,7 +181,9 @@ class InfoNCE(torch.nn.Module):
 
     def __init__(self, tau, score="cosine"):
         super().__init__()
-        self.tau, self.score = tau, score
+        if getattr(tau, "requires_grad", False):
+            raise TypeError("tau: expected a number, given a tensor that requires a gradient, of which there is none by tau")
+        self.tau, self.score = float(tau), score
 
     def forward(self, user_vectors, item_vectors, users, positives, negatives):
         return info_nce(user_vectors, item_vectors, users, positives, negatives, self.tau, score=self.score)
