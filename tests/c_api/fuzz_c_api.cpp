@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "host/c_api/rec.h"
-#include "tests/c_api/small_arrays.h"
+#include "tests/c_api/caller_arrays.h"
 #include "tests/host/files.h"
 
 namespace rec::test {
@@ -321,14 +321,14 @@ class Fuzz {
   }
 
   void make_dataset() {
-    const SmallArrays small;
+    const CallerArrays small;
     rec_arrays arrays = small.c_arrays();
     if (once_in(8)) arrays.train = {};
     const DrawnCsr other = csr(kUsers, kItems);
     if (once_in(4)) arrays.train = other.view;
     if (once_in(4)) arrays.valid = {};
     if (once_in(8)) arrays.test = other.view;
-    if (once_in(4)) arrays.language = matrix(kItems, SmallArrays::kWidth);
+    if (once_in(4)) arrays.language = matrix(kItems, CallerArrays::kWidth);
     if (once_in(4)) arrays.name = one_of<const char*>({"", "books", "\xff"});
     const std::vector<const char*> names(size_t(kUsers),
                                          one_of<const char*>({"a", "", nullptr, "\xff"}));
@@ -515,7 +515,7 @@ class Fuzz {
     check("threads", false, [&] { return rec_threads(maybe_null(&now)); });
   }
 
-  static constexpr int64_t kUsers = SmallArrays::kUsers, kItems = SmallArrays::kItems, kBatch = 4,
+  static constexpr int64_t kUsers = CallerArrays::kUsers, kItems = CallerArrays::kItems, kBatch = 4,
                            kNegatives = 3;
 
   std::mt19937_64 draws_;

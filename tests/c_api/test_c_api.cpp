@@ -12,14 +12,14 @@
 #include "host/library/scored_vectors.h"
 #include "host/train/trainer.h"
 #include "host/version.h"
-#include "tests/c_api/small_arrays.h"
+#include "tests/c_api/caller_arrays.h"
 #include "tests/host/files.h"
 
 namespace rec::test {
 namespace {
 
-constexpr int64_t kUsers = SmallArrays::kUsers, kItems = SmallArrays::kItems,
-                  kWidth = SmallArrays::kWidth;
+constexpr int64_t kUsers = CallerArrays::kUsers, kItems = CallerArrays::kItems,
+                  kWidth = CallerArrays::kWidth;
 constexpr float kNone = -std::numeric_limits<float>::infinity();
 
 std::string sentence(rec_status status, rec_status wanted) {
@@ -71,7 +71,7 @@ struct Trained {
     return Recommender(load_run(request, dataset_of(std::move(arrays))));
   }
 
-  SmallArrays small;
+  CallerArrays small;
   TemporaryFolder folder;
   rec_dataset* data = nullptr;
   rec_model* model = nullptr;
@@ -96,7 +96,7 @@ TEST_CASE("c api: version, threads and the last error of each thread") {
 }
 
 TEST_CASE("c api: topk gives the engine's lists, filled up") {
-  const SmallArrays small;
+  const CallerArrays small;
   const auto backend = make_cpu_backend(1);
   const rec_csr seen = c_csr(small.train);
   const std::vector<int32_t> users = {7, 0, 3};
@@ -131,7 +131,7 @@ TEST_CASE("c api: topk gives the engine's lists, filled up") {
 }
 
 TEST_CASE("c api: evaluate gives the engine's metrics") {
-  const SmallArrays small;
+  const CallerArrays small;
   const auto backend = make_cpu_backend(1);
   VectorRanker ranker(*backend, {small.user.data(), kUsers, kWidth},
                       {small.item.data(), kItems, kWidth});
@@ -152,7 +152,7 @@ TEST_CASE("c api: evaluate gives the engine's metrics") {
 }
 
 TEST_CASE("c api: a graph propagates and takes means as the engine does") {
-  const SmallArrays small;
+  const CallerArrays small;
   const auto backend = make_cpu_backend(1);
   const Graph graph(*backend, small.train.view());
   rec_csr train = c_csr(small.train);
@@ -193,7 +193,7 @@ TEST_CASE("c api: a graph propagates and takes means as the engine does") {
 }
 
 TEST_CASE("c api: a sampler draws what the engine draws") {
-  const SmallArrays small;
+  const CallerArrays small;
   BatchSampler want(small.train.view(), {4, 3, "interaction", "popularity", 0.75, 11});
   rec_sampling sampling{};
   sampling.batch = 4;
@@ -227,7 +227,7 @@ TEST_CASE("c api: a sampler draws what the engine draws") {
 }
 
 TEST_CASE("c api: the loss of a batch and its gradients are the engine's") {
-  const SmallArrays small;
+  const CallerArrays small;
   const auto backend = make_cpu_backend(1);
   const std::vector<int32_t> user = {0, 7, 7}, positive = {1, 8, 9}, negative = {4, 5, 0, 1, 0, 11};
   BatchLossSettings settings;
@@ -301,7 +301,7 @@ TEST_CASE("c api: a dataset of a folder, its names and their numbers") {
 }
 
 TEST_CASE("c api: names that are given with arrays") {
-  const SmallArrays small;
+  const CallerArrays small;
   const std::vector<const char*> ids = {"a", "b", "c", "d", "e", "f", "g", "h"};
   rec_arrays arrays = small.c_arrays();
   arrays.name = "letters";
@@ -322,7 +322,7 @@ TEST_CASE("c api: names that are given with arrays") {
 }
 
 TEST_CASE("c api: hooks of a training") {
-  const SmallArrays small;
+  const CallerArrays small;
   const TemporaryFolder folder;
   const rec_arrays arrays = small.c_arrays();
   rec_dataset* data = nullptr;
@@ -485,7 +485,7 @@ TEST_CASE("c api: a model refuses what is not there, and is saved with its datas
 }
 
 TEST_CASE("c api: handles that are freed, of another kind, or none") {
-  const SmallArrays small;
+  const CallerArrays small;
   const rec_csr train = c_csr(small.train);
   rec_graph *graph = nullptr, *second = nullptr;
   REQUIRE(rec_graph_create(&train, &graph) == REC_OK);
@@ -511,7 +511,7 @@ TEST_CASE("c api: handles that are freed, of another kind, or none") {
 }
 
 TEST_CASE("c api: a handle that is freed while other threads use it", "[threads]") {
-  const SmallArrays small;
+  const CallerArrays small;
   const rec_csr train = c_csr(small.train);
   const rec_matrix x = c_matrix(small.vectors, kWidth);
   REQUIRE(rec_set_threads(1) == REC_OK);

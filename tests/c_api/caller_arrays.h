@@ -18,10 +18,10 @@ inline rec_matrix c_matrix(const std::vector<float>& values, int64_t cols) {
 }
 
 // 8 users, 12 items: user u has train items u, u + 1, u + 2, a valid item u + 3 and a test item u + 4.
-struct SmallArrays {
+struct CallerArrays {
   static constexpr int64_t kUsers = 8, kItems = 12, kWidth = 5;
 
-  SmallArrays() {
+  CallerArrays() {
     for (HostCsr* split : {&train, &valid, &test}) split->cols = kItems;
     for (int32_t u = 0; u < kUsers; ++u) {
       add_row(train, {u, u + 1, u + 2});
