@@ -76,7 +76,7 @@ class Install(ProgramTest):
             self.assertRegex(lists, r"^epoch 1: loss [\d.]+\n1\. .+ \(-?[\d.]+\)\n2\. ")
             # The program serves the run too, with the same list.
             served = self.check_succeeds(subprocess.run(
-                [self.prefix / "bin/rec_engine", "recommend", self.folder / "run", "--data", DATA, "--users", user, "--k", "5"],
+                [self.prefix / "bin/rec_engine", "recommend", self.folder / "run", "--data", DATA, "--users", user, "--topk", "5"],
                 capture_output=True, text=True, timeout=TIMEOUT_S)).stdout
             for title in re.findall(r"^\d\. (.+) \(", lists, re.M):
                 self.assertIn(title.split(":")[0], served)
