@@ -204,10 +204,11 @@ class Fit(unittest.TestCase):
         thread = threading.Thread(target=count, daemon=True)
         thread.start()
         before = counted[0]
-        self.shop.fit(AlphaRec(**{**SMALL, "epochs": 20}))
+        AlphaRec(epochs=3, hidden=64, threads=1, device="cpu").fit(BUNDLED)  # one evaluation, at its end
+        counted_in_training = counted[0] - before
         stop.set()
         thread.join()
-        self.assertGreater(counted[0] - before, 3)
+        self.assertGreater(counted_in_training, 20)
 
     def test_a_refused_fit_changes_nothing(self):
         run = self.path / "run"
@@ -217,6 +218,29 @@ class Fit(unittest.TestCase):
             model.fit(tuple(self.shop.train), run=run)
         with self.assertRaisesRegex(RuntimeError, "fitted"):
             model.recommend()
+
+    def test_any_hashable_ids(self):
+        users = [("a", 1), "a", "", 2**70, -5, frozenset({1})] * 3
+        items = [1, "1", "tab\tand\nline", 1.5, (1, 2), 7] + [(1, 2), 1, "1", 7, 1.5, "x"] + ["x", 7, (1, 2), "1", 1, 1.5]
+        model = MF(**{**SMALL, "batch": 4}).fit((users, items))
+        self.assertEqual(set(model.item_ids), set(items))
+        ids, _ = pickle.loads(pickle.dumps(model)).recommend(("a", 1), k=7)
+        np.testing.assert_array_equal(ids, model.recommend([("a", 1)], k=7)[0][0])
+        self.assertLessEqual(set(ids), {*items, None})
+        self.assertEqual(model.similar_items((1, 2), k=2)[0].shape, (2,))
+        with self.assertRaisesRegex(ValueError, "pickle"):
+            model.save(self.path / "kept")
+        with self.assertRaisesRegex(ValueError, "missing value, nan"):
+            MF(**SMALL).fit(([1.0, float("nan")], [1, 2]))
+
+    def test_ways_to_give_a_history(self):
+        import pandas
+        model = self.shop.fit(AlphaRec(**SMALL))
+        wanted, _ = model.recommend(history=[100, 102], k=5)
+        for history in ((100, 102), np.array([100, 102]), pandas.Series([100, 102], index=[7, 9]), (item for item in (100, 102))):
+            np.testing.assert_array_equal(model.recommend(history=history, k=5)[0], wanted)
+        for histories in ([(100, 102), [103]], ([100, 102], np.array([103]))):
+            np.testing.assert_array_equal(model.recommend(history=histories, k=5)[0][0], wanted)
 
     def test_nobody(self):
         model = self.shop.fit(AlphaRec(tau=np.float32(0.25), seed=np.int64(3), **SMALL))
@@ -253,6 +277,9 @@ class Fit(unittest.TestCase):
                                                                item_ids=self.shop.items), ValueError, "NaN|finite"),
             "items that are no rows": (lambda: AlphaRec(**SMALL).fit(tuple(self.shop.train), self.shop.vectors), ValueError, "item_ids"),
             "no such folder": (lambda: AlphaRec(**SMALL).fit("/nowhere"), ValueError, "/nowhere"),
+            "history of one number": (lambda: fitted.recommend(history=100), TypeError, "history: expected several ids, given 100"),
+            "items of one number": (lambda: fitted.recommend("user 1", items=100), TypeError, "items: expected several ids"),
+            "alpha without an intent": (lambda: fitted.recommend("user 1", alpha=0.5), ValueError, "alpha: expected 0"),
             "no such run": (lambda: rec_engine.load("/nowhere"), ValueError, "/nowhere"),
             "a GPU": (lambda: self.shop.fit(AlphaRec(**{**SMALL}, device="cuda")), RuntimeError, "cuda"),
             "k of 0": (lambda: fitted.recommend("user 1", k=0), ValueError, "k: expected a whole number from 1 on, given 0"),

@@ -7,13 +7,15 @@ from rec_engine import _native
 
 def as_array(value, name):
     """value as something with DLPack or a buffer, never copied. Raises TypeError for what is no array."""
+    if isinstance(value, np.ndarray):
+        return _plain(value, name)
     if hasattr(value, "__dlpack__"):
         return _without_gradient(value, name)
     if hasattr(value, "__cuda_array_interface__"):
         raise RuntimeError(f"{name}: expected an array in the computer's memory, given a {type(value).__name__} on a GPU; "
                            "this build has no CUDA, so move it with .get() or .cpu()")
     if hasattr(value, "__array_interface__") or _has_buffer(value):
-        return np.asarray(value)
+        return _plain(np.asarray(value), name)
     raise TypeError(f"{name}: expected an array (NumPy, PyTorch, or anything with a buffer or DLPack), given a "
                     f"{type(value).__name__}; make it one with numpy.asarray(x, dtype=...)")
 
@@ -80,6 +82,14 @@ def _without_gradient(value, name):
         raise ValueError(f"{name}: expected an array without a gradient, given a tensor that requires one; pass "
                          "x.detach(), or use rec_engine.torch, which has gradients")
     return value
+
+
+def _plain(array, name):
+    """Values that the native part can name: numbers of this machine's byte order."""
+    if array.dtype.kind not in "biufc" or not array.dtype.isnative or array.dtype.itemsize > 16 or array.ndim == 0:
+        raise TypeError(f"{name}: expected an array of numbers in this machine's byte order, given {array.dtype} in {array.ndim} "
+                        "dimensions")
+    return array
 
 
 def _has_buffer(value):

@@ -34,7 +34,7 @@ class Data:
         if is_sparse(interactions):
             train = as_csr(interactions, "interactions")
             users = Ids.of_rows(train.shape[0], "user")
-            items = Ids.of_rows(train.shape[1], "item") if item_ids is None else Ids(as_values(item_ids), "item")
+            items = Ids.of_rows(train.shape[1], "item") if item_ids is None else Ids(as_values(item_ids, "item_ids"), "item")
             if len(items) != train.shape[1]:
                 raise ValueError(f"item_ids: expected {train.shape[1]}, one for each column of interactions, given {len(items)}")
         else:
@@ -87,7 +87,7 @@ def pairs(given, name):
     if not isinstance(given, (tuple, list)) or len(given) != 2:
         raise TypeError(f"{name}: expected a sparse CSR matrix, a DataFrame, or a pair of sequences (users, items), given a "
                         f"{type(given).__name__}")
-    users, items = (as_values(part) for part in given)
+    users, items = (as_values(part, name) for part in given)
     if len(users) != len(items):
         raise ValueError(f"{name}: expected as many users as items, given {len(users)} and {len(items)}")
     return users, items
@@ -113,7 +113,7 @@ def _csr_of_pairs(of_users, of_items, users, items, name):
 def _items_of(of_items, vectors, item_ids):
     """With vectors an item is a row of theirs: item_ids says which, or its id does."""
     if item_ids is not None:
-        return Ids(as_values(item_ids), "item")
+        return Ids(as_values(item_ids, "item_ids"), "item")
     if vectors is None:
         return Ids(dict.fromkeys(of_items), "item")
     if not all(type(item) is int and 0 <= item < len(vectors) for item in of_items):

@@ -19,7 +19,7 @@ import numpy as np
 from rec_engine import _native, _parquet
 from rec_engine._arrays import as_array, count, one_of
 from rec_engine._data import Data, split_of
-from rec_engine._ids import as_values, is_one
+from rec_engine._ids import as_values
 from rec_engine._progress import Bar
 from rec_engine.ops import METRICS
 
@@ -148,15 +148,18 @@ class Model:
             raise ValueError("users, history: expected one of them, given both")
         if history is not None and intent is not None:
             raise ValueError("intent: expected users whose lists move, given a history")
+        if intent is None and alpha != 0:
+            raise ValueError(f"alpha: expected 0 without an intent, given {alpha}")
         request = self._request(k, filter_seen, items)
         if history is not None:
-            one = not len(history) or is_one(history[0])
-            histories = [self._data.items.numbers(each, "history").tolist() for each in ([history] if one else history)]
+            given = as_values(history, "history")
+            one = not given or self._data.items.are_one(given[0])
+            histories = [self._data.items.numbers(each, "history").tolist() for each in ([given] if one else given)]
             if not all(histories):
                 raise ValueError("history: expected at least one item, given none")
             ids, scores = self._lists(trained.for_histories, len(histories), k, histories, exact, request)
             return (ids[0], scores[0]) if one else (ids, scores)
-        one = users is not None and is_one(users)
+        one = users is not None and self._data.users.are_one(users)
         numbers = np.arange(len(self._data.users), dtype=np.int32) if users is None else \
             self._data.users.numbers([users] if one else users, "users")
         if intent is None:
@@ -171,14 +174,14 @@ class Model:
         """recommend() of users, all if not given, into a Parquet file: columns user, rank, item, score, and title where there
         are titles. options are recommend's. Users are ranked a block at a time; the file appears whole or not at all. Raises
         RuntimeError without pyarrow."""
-        everyone = list(self._fitted_data().users.values if users is None else as_values(users))
+        everyone = list(self._fitted_data().users.values if users is None else as_values(users, "users"))
         titles = dict(zip(self._data.items.values, self._data.titles)) if self._data.titles else None
         blocks = (everyone[first:first + _USERS_AT_ONCE] for first in range(0, len(everyone), _USERS_AT_ONCE))
         _parquet.write(path, ((block, *self.recommend(block, k=k, **options)) for block in blocks), titles)
 
     def similar_items(self, items: Any, k: int = 20) -> tuple[np.ndarray, np.ndarray]:
         """The nearest other items by cosine of an item or several: (ids, scores), as recommend returns them."""
-        trained, one = self._fitted(), is_one(items)
+        trained, one = self._fitted(), self._data.items.are_one(items)
         numbers = self._data.items.numbers([items] if one else items, "items")
         ids, scores = self._lists(trained.similar, len(numbers), k, numbers, self._request(k, False, None))
         return (ids[0], scores[0]) if one else (ids, scores)
@@ -221,10 +224,10 @@ class Model:
     # ---- keeping ----
 
     def save(self, folder: str | os.PathLike) -> None:
-        """A run folder with the dataset in it, which `rec_engine recommend FOLDER` and load() open. Ids must be all texts
-        or all whole numbers; pickle keeps others."""
+        """A run folder with the dataset in it, which `rec_engine recommend FOLDER` and load() open. Ids must be all str or all
+        int; pickle keeps others. In titles, tabs and line ends become blanks."""
         trained = self._fitted()
-        kinds = {what: _kind(ids) for what, ids in (("users", self._data.users), ("items", self._data.items))}
+        kinds = {"users": self._data.users.kind(), "items": self._data.items.kind()}
         trained.save(os.fspath(folder))
         (pathlib.Path(folder) / _IDS_FILE).write_text(json.dumps(kinds) + "\n")
 
@@ -341,14 +344,6 @@ def _steps(data, settings):
     """Of an epoch."""
     edges = len(data.native.split("train")[1])
     return max(1, edges // min(settings["batch"], max(1, edges)))
-
-
-def _kind(ids):
-    for name, kind in _KINDS.items():
-        if all(type(value) is kind for value in ids.values):
-            return name
-    raise ValueError(f"{ids.what}s: expected ids that are all str or all int, to be saved as text, given others; pickle keeps "
-                     "them")
 
 
 def _with_kinds(data, run):
