@@ -210,6 +210,24 @@ class Fit(unittest.TestCase):
         thread.join()
         self.assertGreater(counted_in_training, 20)
 
+    def test_goes_on_after_a_stop(self):
+        whole = self.shop.fit(AlphaRec(**{**SMALL, "epochs": 4}), run=self.path / "whole")
+
+        def stops(epoch, metrics):
+            if epoch == 2:
+                raise KeyboardInterrupt
+        with self.assertRaises(KeyboardInterrupt):
+            self.shop.fit(AlphaRec(**{**SMALL, "epochs": 4}), run=self.path / "parts", callbacks=stops)
+        model = self.shop.fit(AlphaRec(**{**SMALL, "epochs": 4}), run=self.path / "parts", resume=True)
+        self.assertEqual([line["epoch"] for line in model.history_], [3, 4])
+        for file in ("best.safetensors", "last.safetensors"):
+            self.assertEqual((self.path / "parts" / file).read_bytes(), (self.path / "whole" / file).read_bytes())
+        finished = self.shop.fit(AlphaRec(**{**SMALL, "epochs": 4}), run=self.path / "parts", resume=True)  # nothing to do
+        for each in (model, finished):
+            np.testing.assert_array_equal(each.user_vectors, whole.user_vectors)
+        with self.assertRaisesRegex(ValueError, "resume: expected the run"):
+            self.shop.fit(model, resume=True)
+
     def test_a_refused_fit_changes_nothing(self):
         run = self.path / "run"
         MF(seed=1, **SMALL).fit(tuple(self.shop.train), run=run)

@@ -150,14 +150,16 @@ class Watcher {
   std::exception_ptr raised_;
 };
 
-// Trains into the run folder. on_epoch(epoch, metrics) returns whether to go on; on_poll(steps) is called now and then.
+// Trains into the run folder, on from where it stopped if resume. on_epoch(epoch, metrics) returns whether to go on;
+// on_poll(steps) is called now and then.
 void train_model(const Dataset& data, const Settings& settings, const std::string& folder,
-                 const std::string& device, nb::object on_epoch, nb::object on_poll) {
+                 bool resume, const std::string& device, nb::object on_epoch, nb::object on_poll) {
   Watcher watcher(std::move(on_epoch), std::move(on_poll));
   {
     const nb::gil_scoped_release unlocked;
     TrainRequest request;
     request.device = device;
+    request.resume = resume;
     request.quiet = true;
     request.on_epoch = [&](const MetricsLine& line) { return watcher.goes_on(line); };
     request.should_stop = [&] { return watcher.should_stop(); };
@@ -297,7 +299,7 @@ void bind_model(nb::module_& module) {
              nb::arg("item_ids"), nb::arg("item_titles"), nb::arg("model"), nb::arg("basis"));
   module.def("dataset_of_folder", &dataset_of_folder, Unlocked(), nb::arg("path"));
   module.def("train", &train_model, nb::arg("data"), nb::arg("settings"), nb::arg("folder"),
-             nb::arg("device"), nb::arg("on_epoch"), nb::arg("on_poll"));
+             nb::arg("resume"), nb::arg("device"), nb::arg("on_epoch"), nb::arg("on_poll"));
   module.def("resolved_settings", &resolved_settings, nb::arg("settings"), nb::arg("data").none());
 
   nb::class_<ListRequest>(module, "ListRequest");

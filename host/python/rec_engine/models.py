@@ -76,7 +76,7 @@ class Model:
             item_ids: Iterable[Hashable] | None = None, titles: Iterable[str] | None = None,
             language_model: str | Mapping[str, str] | None = None,
             callbacks: Callable[[int, dict[str, float]], Any] | Iterable[Callable] = (),
-            run: str | os.PathLike | None = None, progress: bool | None = None) -> Model:
+            run: str | os.PathLike | None = None, resume: bool = False, progress: bool | None = None) -> Model:
         """Trains, and keeps the best epoch by `monitor` on valid; without valid, the last of `epochs`.
 
         interactions: a SciPy CSR matrix [users, items], whose ids are then the numbers of rows and columns; a DataFrame
@@ -92,6 +92,8 @@ class Model:
         callbacks: called with (epoch, metrics) after every evaluation (`eval_every`); one that returns False ends the
         training, and the best epoch so far is kept. metrics has "loss" and those of valid.
         run: a folder to train into, with curves, report and checkpoints, as `rec_engine train --out`; else a temporary one.
+        resume: goes on where the training in run stopped, by Ctrl-C for example, to the same bytes as without a stop. The
+        settings and data must be the same, but for epochs.
         progress: whether a bar is shown; None: in terminals and notebooks.
 
         Ctrl-C saves, keeps the best epoch so far and raises KeyboardInterrupt. Returns self. Raises KeyError for an id in
@@ -104,6 +106,8 @@ class Model:
             data = Data.of_folder(interactions)
         else:
             data = Data.of_arrays(interactions, item_vectors, valid, test, item_ids, titles, language_model)
+        if resume and run is None:
+            raise ValueError("resume: expected the run to go on with, given no run")
         callbacks = [callbacks] if callable(callbacks) else list(callbacks)
         settings = _parsed(_native.resolved_settings(self._lines(), data.native))
         history = []
@@ -117,11 +121,12 @@ class Model:
                 answers = [callback(epoch, dict(metrics)) for callback in callbacks]
                 return all(answer is not False for answer in answers)
             try:
-                _native.train(data.native, self._lines(), str(folder), self.device, on_epoch, bar.advance)
-            finally:
+                _native.train(data.native, self._lines(), str(folder), resume, self.device, on_epoch, bar.advance)
+            except BaseException:
                 if history:  # an epoch was evaluated, and the best is there
-                    self._take(folder, data)
-                    self.history_ = history
+                    self._take(folder, data, history)
+                raise
+            self._take(folder, data, history)
         return self
 
     # ---- serving ----
@@ -272,10 +277,10 @@ class Model:
     def _threads(self, data):
         return _parsed(_native.resolved_settings(self._lines(), data.native))["threads"]
 
-    def _take(self, folder, data):
+    def _take(self, folder, data, history):
         file = folder / "best.safetensors"
         self._trained = _native.TrainedModel(str(file), data.native, self.device, self._threads(data))
-        self._data, self._checkpoint = data, file.read_bytes()
+        self._data, self._checkpoint, self.history_ = data, file.read_bytes(), history
 
     def _fitted(self):
         if self._trained is None:
