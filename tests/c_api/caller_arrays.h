@@ -51,8 +51,8 @@ struct CallerArrays {
 };
 
 // Settings of a training that takes milliseconds.
-inline const std::vector<const char*> kQuick = {"width=3",     "hidden=4",        "batch=4",
-                                                "negatives=2", "epochs=2",        "eval_every=1",
-                                                "topk=2",      "monitor=recall@2"};
+inline const std::vector<const char*> kQuick = {"width=3",     "hidden=4",         "batch=4",
+                                                "negatives=2", "epochs=2",         "eval_every=1",
+                                                "topk=2",      "monitor=recall@2", "threads=1"};
 
 }  // namespace rec::test

@@ -42,6 +42,7 @@ std::string name_of(const rec_dataset* data, rec_name which, int64_t number) {
 // A dataset in memory, and a run trained on it.
 struct Trained {
   Trained() {
+    REQUIRE(rec_set_threads(1) == REC_OK);
     const rec_arrays arrays = small.c_arrays();
     REQUIRE(rec_dataset_from_arrays(&arrays, &data) == REC_OK);
     rec_train_options options{};
@@ -54,6 +55,7 @@ struct Trained {
   ~Trained() {
     CHECK(rec_model_free(model) == REC_OK);
     CHECK(rec_dataset_free(data) == REC_OK);
+    CHECK(rec_set_threads(0) == REC_OK);
   }
 
   // The same run by the engine's own layer.
@@ -61,6 +63,7 @@ struct Trained {
     LoadRequest request;
     request.run = folder / "run";
     request.device = "cpu";
+    request.threads = 1;
     DatasetArrays arrays;
     arrays.train = small.train.view();
     arrays.valid = small.valid.view();
