@@ -1,4 +1,5 @@
-// The caller's arrays as views: NumPy's, PyTorch's, anything with a buffer or DLPack, as they are. Nothing is copied.
+// The caller's arrays as views: NumPy's, PyTorch's, anything with a buffer or DLPack, as they are. Nothing is copied but ids of
+// 64 bits.
 //
 // What does not fit is refused with one sentence that names the argument, what is expected and what was given: another
 // type of value with TypeError, another shape, layout or value with ValueError, another device with RuntimeError.

@@ -44,7 +44,7 @@ def as_csr(value, name, repeats=False, shape=None):
 
     value: a SciPy CSR matrix or array, a PyTorch sparse CSR tensor, or a pair of arrays (users, items), an interaction
     for each place, with shape, or as many users and items as their largest ids say. What a sparse matrix stores counts as
-    an interaction, whatever its value but 0, which is refused.
+    an interaction, whatever its value but 0, which is refused. Items of int64 are copied.
     """
     if isinstance(value, tuple) and len(value) == 2:
         start, items, shape = _of_pairs(*value, name, shape, repeats)

@@ -17,11 +17,11 @@ from typing import Any, Callable, Hashable, Iterable, Mapping, Sequence
 import numpy as np
 
 from rec_engine import _native, _parquet
-from rec_engine._arrays import as_array, count, one_of
+from rec_engine._arrays import as_array, count
 from rec_engine._data import Data, split_of
 from rec_engine._ids import as_values
 from rec_engine._progress import Bar
-from rec_engine.ops import METRICS
+from rec_engine.ops import asked_for
 
 __all__ = ["AlphaRec", "LightGCN", "LinearMapping", "load", "MF", "Model"]
 
@@ -221,10 +221,9 @@ class Model:
         test: as fit() takes it. Returns {"recall@20": mean over users with an item in test, ...}.
         """
         trained, data = self._fitted(), self._data
-        cutoffs = [count(each, "k", least=1) for each in ([k] if np.isscalar(k) else k)]
-        wanted = [one_of(metric, METRICS, "metrics") for metric in ([metrics] if isinstance(metrics, str) else metrics)]
+        cutoffs, places = asked_for(k, metrics)
         means = trained.evaluate(split_of(test, data.users, data.items, "test"), ["train", "valid"], cutoffs)
-        return {f"{metric}@{cutoff}": row[METRICS.index(metric)] for cutoff, row in zip(cutoffs, means) for metric in wanted}
+        return {name: means[c][m] for name, c, m in places}
 
     # ---- keeping ----
 

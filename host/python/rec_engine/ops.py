@@ -75,10 +75,7 @@ def evaluate(user_vectors: Array, item_vectors: Array, train: Interactions | lis
     [users with an item in test] each, and under "user" these users' ids. All 0 where nobody has an item in test.
     """
     user_vectors, item_vectors = as_array(user_vectors, "user_vectors"), as_array(item_vectors, "item_vectors")
-    cutoffs = [count(each, "k", least=1) for each in ([k] if np.isscalar(k) else list(k))]
-    if not cutoffs:
-        raise ValueError("k: expected at least one cut-off, given none")
-    wanted = [one_of(metric, METRICS, "metrics") for metric in ([metrics] if isinstance(metrics, str) else metrics)]
+    cutoffs, places = asked_for(k, metrics)
     shape = _shape(user_vectors, item_vectors)
     relevant = as_csr(test, "test", shape=shape)
     users = np.flatnonzero(np.diff(np.asarray(relevant.row_start))) if per_user else None
@@ -86,11 +83,19 @@ def evaluate(user_vectors: Array, item_vectors: Array, train: Interactions | lis
     means = _native.evaluate(user_vectors, item_vectors, relevant, _masks(train, "train", user_vectors, item_vectors),
                              cutoffs, one_of(score, _SCORES, "score") == "cosine",
                              None if values is None else values.reshape(-1))
-    places = [(f"{metric}@{cutoff}", c, METRICS.index(metric)) for c, cutoff in enumerate(cutoffs) for metric in wanted]
     mean = {name: means[c][m] for name, c, m in places}
     if not per_user:
         return mean
     return mean, {"user": users.astype(np.int32), **{name: values[:, c, m].copy() for name, c, m in places}}
+
+
+def asked_for(k, metrics):
+    """The cut-offs, and of every value asked for its name, its cut-off's place and its metric's, as evaluations have them."""
+    cutoffs = [count(each, "k", least=1) for each in ([k] if np.isscalar(k) else list(k))]
+    if not cutoffs:
+        raise ValueError("k: expected at least one cut-off, given none")
+    wanted = [one_of(metric, METRICS, "metrics") for metric in ([metrics] if isinstance(metrics, str) else metrics)]
+    return cutoffs, [(f"{metric}@{cutoff}", c, METRICS.index(metric)) for c, cutoff in enumerate(cutoffs) for metric in wanted]
 
 
 class Sampler:

@@ -6,10 +6,9 @@
     LanguageProjector AlphaRec's projector: language vectors of items to e0 of users and items
 
 Tensors are float32 and must lie one value after another; nothing large is copied. Ids are int32, or int64, of which an
-operator makes a copy of half the size. Gradients are explicit
-and reach only what asks for one; the losses have no second derivatives. Every function is a custom operator with a fake kernel, so that torch.compile takes
-it as one node. Under autocast inputs of less precision are cast to float32 and the result is float32. What is refused raises as in
-rec_engine.ops.
+operator makes a copy of half the size. Gradients are explicit and reach only what asks for one; the losses have no second
+derivatives. Every function is a custom operator with a fake kernel, so that torch.compile takes it as one node. Under
+autocast inputs of less precision are cast to float32 and the result is float32. What is refused raises as in rec_engine.ops.
 """
 
 import itertools
@@ -142,9 +141,7 @@ def mean_rows(graph, x):
 
 def info_nce(user_vectors, item_vectors, users, positives, negatives, tau, *, score="cosine"):
     """The loss of rec_engine.ops.info_nce as a tensor with a gradient by the vectors. tau is a number."""
-    if getattr(tau, "requires_grad", False):
-        raise TypeError("tau: expected a number, given a tensor that requires a gradient, of which there is none by tau")
-    return _batch_loss(user_vectors, item_vectors, users, positives, negatives, float(tau), False, _is_cosine(score))[0]
+    return _batch_loss(user_vectors, item_vectors, users, positives, negatives, _number(tau), False, _is_cosine(score))[0]
 
 
 def bpr(user_vectors, item_vectors, users, positives, negatives, *, score="dot"):
@@ -181,9 +178,7 @@ class InfoNCE(torch.nn.Module):
 
     def __init__(self, tau, score="cosine"):
         super().__init__()
-        if getattr(tau, "requires_grad", False):
-            raise TypeError("tau: expected a number, given a tensor that requires a gradient, of which there is none by tau")
-        self.tau, self.score = float(tau), score
+        self.tau, self.score = _number(tau), score
 
     def forward(self, user_vectors, item_vectors, users, positives, negatives):
         return info_nce(user_vectors, item_vectors, users, positives, negatives, self.tau, score=self.score)
@@ -225,6 +220,12 @@ def _of(graph):
     if not isinstance(graph, Graph):
         raise TypeError(f"graph: expected a rec_engine.torch.Graph, given a {type(graph).__name__}")
     return graph
+
+
+def _number(tau):
+    if getattr(tau, "requires_grad", False):
+        raise TypeError("tau: expected a number, given a tensor that requires a gradient, of which there is none by tau")
+    return float(tau)
 
 
 def _is_cosine(score):
