@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "kernels/adam/adam.h"
@@ -101,6 +102,9 @@ struct ObjectiveSettings {
   std::vector<DomainStart> domains = {};  // by Training, from its settings' domains
 };
 
+// Ids of a caller's, of either width.
+using GivenIds = std::variant<MatrixView<const int32_t>, MatrixView<const int64_t>>;
+
 inline VectorView<const DomainStart> view_of(const std::vector<DomainStart>& domains) {
   return {domains.data(), int64_t(domains.size())};
 }
@@ -155,6 +159,9 @@ class Backend {
   // kernels/sampler: draws the batch of the step that comes `ahead` steps after the clock's.
   virtual void draw_batch(const SamplerTables& from, const TrainingClock* clock, int64_t ahead,
                           const BatchView& batch) = 0;
+  // kernels/sampler: ids of the caller's as a batch holds them, *loss_sum NaN where one is wrong.
+  virtual void take_ids(const GivenIds& given, int64_t count, MatrixView<int32_t> ids,
+                        double* loss_sum) = 0;
   // kernels/sampler: the groupings of a batch that was not drawn.
   virtual void group_batch(const BatchView& batch) = 0;
   // kernels/language_projection, then kernels/hidden_layer per further layer: e0 [nodes, dim]

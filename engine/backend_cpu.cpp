@@ -85,6 +85,10 @@ class CpuBackend final : public Backend {
     const cpu::ThreadsInUse threads(threads_);
     cpu::draw_batch(from, *clock, ahead, batch);
   }
+  void take_ids(const GivenIds& given, int64_t count, MatrixView<int32_t> ids,
+                double* loss_sum) override {
+    std::visit([&](auto from) { cpu::take_ids(from, count, ids, loss_sum); }, given);
+  }
   void group_batch(const BatchView& batch) override {
     const cpu::ThreadsInUse threads(threads_);
     cpu::group_batch(batch);

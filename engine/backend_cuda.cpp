@@ -3,11 +3,15 @@
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <stdexcept>
 #include <type_traits>
 #include <utility>
+#include <variant>
 
 #include "kernels/bpr/bpr.h"
 #include "kernels/common/cuda_check.h"
@@ -42,6 +46,8 @@ using OwnedEvent = std::unique_ptr<CUevent_st, Destroy<cudaEventDestroy>>;
 using OwnedGraph = std::unique_ptr<CUgraph_st, Destroy<cudaGraphDestroy>>;
 using RecordedStep = std::unique_ptr<CUgraphExec_st, Destroy<cudaGraphExecDestroy>>;
 
+using SharedMemory = std::shared_ptr<void>;
+
 OwnedStream make_stream() {
   cudaStream_t stream = nullptr;
   REC_CUDA_CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
@@ -54,28 +60,60 @@ OwnedEvent make_event() {
   return OwnedEvent(event);
 }
 
-std::shared_ptr<void> device_memory(size_t bytes) {
-  void* memory = nullptr;
-  if (bytes > 0) REC_CUDA_CHECK(cudaMalloc(&memory, bytes));
-  return {memory, [](void* p) { cudaFree(p); }};
+// The device's memory that is taken and given back in a stream's order. What is given back is kept
+// for those who ask next; never destroyed, as the driver may be gone before.
+cudaMemPool_t pool_of(int device) {
+  static std::mutex making;
+  static auto& pools = *new std::map<int, cudaMemPool_t>;
+  const std::lock_guard lock(making);
+  cudaMemPool_t& pool = pools[device];
+  if (pool == nullptr) {
+    cudaMemPoolProps properties{};
+    properties.allocType = cudaMemAllocationTypePinned;
+    properties.location = {cudaMemLocationTypeDevice, device};
+    REC_CUDA_CHECK(cudaMemPoolCreate(&pool, &properties));
+    uint64_t everything = std::numeric_limits<uint64_t>::max();
+    REC_CUDA_CHECK(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &everything));
+  }
+  return pool;
 }
 
 // Memory that operations use one after another while they run. Grows where nobody has said how much
 // it takes, and keeps what it has.
 class Scratch {
  public:
-  VectorView<std::byte> take(int64_t bytes) {
+  // allocate(bytes) gives device memory.
+  template <class Allocate>
+  VectorView<std::byte> take(int64_t bytes, Allocate allocate) {
     if (bytes > size_) {
-      memory_ = device_memory(size_t(bytes));
+      memory_ = allocate(size_t(bytes));
       size_ = bytes;
     }
     return {static_cast<std::byte*>(memory_.get()), bytes};
   }
-  std::shared_ptr<void> memory() const { return memory_; }
+  SharedMemory memory() const { return memory_; }
 
  private:
-  std::shared_ptr<void> memory_;
+  SharedMemory memory_;
   int64_t size_ = 0;
+};
+
+// Makes a device the thread's, and puts back what it had.
+class DeviceInUse {
+ public:
+  explicit DeviceInUse(int device) {
+    REC_CUDA_CHECK(cudaGetDevice(&before_));
+    if (device != before_) REC_CUDA_CHECK(cudaSetDevice(device));
+  }
+  ~DeviceInUse() {
+    int now = before_;
+    if (cudaGetDevice(&now) == cudaSuccess && now != before_) cudaSetDevice(before_);
+  }
+  DeviceInUse(const DeviceInUse&) = delete;
+  DeviceInUse& operator=(const DeviceInUse&) = delete;
+
+ private:
+  int before_ = 0;
 };
 
 // f(T{}), T being what values are stored as.
@@ -86,22 +124,30 @@ auto with_type(Element element, F f) {
 
 class CudaBackend final : public Backend {
  public:
-  CudaBackend(int device, Precision precision) : precision_(precision) {
+  CudaBackend(int device, Precision precision) : precision_(precision), device_(device) {
     REC_CUDA_CHECK(cudaSetDevice(device));
-    cudaDeviceProp properties;
-    REC_CUDA_CHECK(cudaGetDeviceProperties(&properties, device));
-    name_ = "cuda:" + std::to_string(device) + ", " + properties.name;
-    if (precision != Precision::fp32) name_ += std::string(", ") + precision_name(precision);
-    stream_ = make_stream();
+    own_stream_ = make_stream();
+    stream_ = own_stream_.get();
     side_stream_ = make_stream();
     forked_ = make_event();
     joined_ = make_event();
   }
 
-  std::string name() const override { return name_; }
+  CudaBackend(int device, Stream stream)
+      : in_use_(std::in_place, device),
+        precision_(Precision::fp32),
+        device_(device),
+        stream_(stream == nullptr ? cudaStreamLegacy : stream) {}
+
+  std::string name() const override {
+    cudaDeviceProp properties;
+    REC_CUDA_CHECK(cudaGetDeviceProperties(&properties, device_));
+    const std::string name = "cuda:" + std::to_string(device_) + ", " + properties.name;
+    return precision_ == Precision::fp32 ? name : name + ", " + precision_name(precision_);
+  }
 
   std::shared_ptr<void> allocate(size_t bytes) override {
-    std::shared_ptr<void> memory = device_memory(bytes);
+    SharedMemory memory = device_memory(bytes);
     if (bytes > 0) REC_CUDA_CHECK(cudaMemsetAsync(memory.get(), 0, bytes, stream()));
     return memory;
   }
@@ -136,8 +182,8 @@ class CudaBackend final : public Backend {
   }
   void reserve_scratch(const OperationSizes& sizes) override {
     gemm();
-    scratch_.take(main_scratch_bytes(sizes));
-    drawing_scratch_.take(drawing_scratch_bytes(sizes));
+    take(scratch_, main_scratch_bytes(sizes));
+    take(drawing_scratch_, drawing_scratch_bytes(sizes));
     if (sizes.lists > 0) most_ranking_bytes_ = ranking_scratch_bytes(sizes);
   }
 
@@ -155,7 +201,8 @@ class CudaBackend final : public Backend {
   // A branch of its own in a recorded step.
   void side_by_side(const std::function<void()>& aside,
                     const std::function<void()>& meanwhile) override {
-    REC_CUDA_CHECK(cudaEventRecord(forked_.get(), stream_.get()));
+    require(side_stream_ != nullptr, "cuda: nothing runs beside a stream of the caller's");
+    REC_CUDA_CHECK(cudaEventRecord(forked_.get(), stream_));
     REC_CUDA_CHECK(cudaStreamWaitEvent(side_stream_.get(), forked_.get(), 0));
     {
       struct Aside {
@@ -168,24 +215,23 @@ class CudaBackend final : public Backend {
     }
     meanwhile();
     REC_CUDA_CHECK(cudaEventRecord(joined_.get(), side_stream_.get()));
-    REC_CUDA_CHECK(cudaStreamWaitEvent(stream_.get(), joined_.get(), 0));
+    REC_CUDA_CHECK(cudaStreamWaitEvent(stream_, joined_.get(), 0));
   }
 
   // With scratch that no other operation uses: they may be at work beside it.
   void draw_batch(const SamplerTables& from, const TrainingClock* clock, int64_t ahead,
                   const BatchView& batch) override {
     const cuda::NvtxRange range("draw batch");
-    cuda::draw_batch(
-        from, clock, ahead, batch,
-        drawing_scratch_.take(cuda::draw_batch_scratch_bytes(batch.rows(), batch.negatives())),
-        stream());
+    cuda::draw_batch(from, clock, ahead, batch, drawing_scratch(batch), stream());
   }
   void group_batch(const BatchView& batch) override {
     const cuda::NvtxRange range("group batch");
-    cuda::group_batch(
-        batch,
-        drawing_scratch_.take(cuda::draw_batch_scratch_bytes(batch.rows(), batch.negatives())),
-        stream());
+    cuda::group_batch(batch, drawing_scratch(batch), stream());
+  }
+  void take_ids(const GivenIds& given, int64_t count, MatrixView<int32_t> ids,
+                double* loss_sum) override {
+    const cuda::NvtxRange range("take ids");
+    std::visit([&](auto from) { cuda::take_ids(from, count, ids, loss_sum, stream()); }, given);
   }
 
   void project(const StoredLanguage& z, const GraphView& graph, const ProjectorView& projector,
@@ -227,7 +273,7 @@ class CudaBackend final : public Backend {
     const cuda::NvtxRange range("mean of items adjoint");
     cuda::mean_of_items_adjoint(
         graph, grad_out, grad_x,
-        scratch_.take(cuda::mean_of_items_adjoint_scratch_bytes(graph.users())), stream());
+        take(scratch_, cuda::mean_of_items_adjoint_scratch_bytes(graph.users())), stream());
   }
 
   void propagate(const GraphView& graph, int layers, const PropagationUsers& users,
@@ -260,17 +306,17 @@ class CudaBackend final : public Backend {
       case Objective::softmax:
         cuda::softmax(user, item, batch, view_of(settings.domains), settings.tau,
                       {scratch.user_row, scratch.row_loss, grad_item}, loss_sum,
-                      scratch_.take(cuda::softmax_scratch_bytes(batch.rows(), item.rows, item.cols,
-                                                                view_of(settings.domains))),
+                      take(scratch_, cuda::softmax_scratch_bytes(batch.rows(), item.rows, item.cols,
+                                                                 view_of(settings.domains))),
                       stream());
         return cuda::user_gradient(batch, scratch.user_row, grad_user, stream());
       case Objective::inbatch:
-        cuda::in_batch_softmax(user, item, batch, items_of_user, view_of(settings.domains),
-                               settings.tau, {scratch.user_row, scratch.row_loss, grad_item},
-                               loss_sum,
-                               scratch_.take(cuda::in_batch_softmax_scratch_bytes(
-                                   batch.rows(), item.rows, item.cols, view_of(settings.domains))),
-                               stream());
+        cuda::in_batch_softmax(
+            user, item, batch, items_of_user, view_of(settings.domains), settings.tau,
+            {scratch.user_row, scratch.row_loss, grad_item}, loss_sum,
+            take(scratch_, cuda::in_batch_softmax_scratch_bytes(batch.rows(), item.rows, item.cols,
+                                                                view_of(settings.domains))),
+            stream());
         return cuda::user_gradient(batch, scratch.user_row, grad_user, stream());
     }
     cuda::batch_gradient(user, batch, scratch, grad_user, grad_item, stream());
@@ -294,16 +340,16 @@ class CudaBackend final : public Backend {
             MatrixView<float> top_score) override {
     const cuda::NvtxRange range("rank");
     cuda::rank(request, top_item, top_score,
-               scratch_.take(cuda::rank_scratch_bytes(request.user_row.size, request.item.rows,
-                                                      request.item.cols, top_item.cols, precision_,
-                                                      most_ranking_bytes_)),
+               take(scratch_, cuda::rank_scratch_bytes(request.user_row.size, request.item.rows,
+                                                       request.item.cols, top_item.cols, precision_,
+                                                       most_ranking_bytes_)),
                precision_, stream());
   }
 
  private:
   struct Step {
     RecordedStep graph;
-    std::shared_ptr<void> scratch, drawing_scratch;  // what the recorded operations use
+    SharedMemory scratch, drawing_scratch;  // what the recorded operations use
   };
 
   // Of everything but a draw.
@@ -339,7 +385,25 @@ class CudaBackend final : public Backend {
     return sizes.batch > 0 ? cuda::draw_batch_scratch_bytes(sizes.batch, sizes.negatives) : 0;
   }
 
-  Stream stream() const { return is_aside_ ? side_stream_.get() : stream_.get(); }
+  Stream stream() const { return is_aside_ ? side_stream_.get() : stream_; }
+
+  // On a stream of the caller's in its order, and then no call of these waits for the GPU.
+  SharedMemory device_memory(size_t bytes) const {
+    void* memory = nullptr;
+    if (bytes == 0) return nullptr;
+    if (own_stream_) {
+      REC_CUDA_CHECK(cudaMalloc(&memory, bytes));
+      return {memory, [](void* p) { cudaFree(p); }};
+    }
+    REC_CUDA_CHECK(cudaMallocFromPoolAsync(&memory, bytes, pool_of(device_), stream_));
+    return {memory, [in_order_of = stream_](void* p) { cudaFreeAsync(p, in_order_of); }};
+  }
+  VectorView<std::byte> take(Scratch& from, int64_t bytes) const {
+    return from.take(bytes, [&](size_t size) { return device_memory(size); });
+  }
+  VectorView<std::byte> drawing_scratch(const BatchView& batch) {
+    return take(drawing_scratch_, cuda::draw_batch_scratch_bytes(batch.rows(), batch.negatives()));
+  }
 
   // Made when it is first needed: its workspace is part of what is announced beforehand.
   cuda::Gemm& gemm() {
@@ -350,8 +414,8 @@ class CudaBackend final : public Backend {
   template <class T, class Pre>
   VectorView<std::byte> projection_scratch(const StoredLanguage& z, const GraphView& graph,
                                            MatrixView<Pre> pre) {
-    return scratch_.take(cuda::projection_scratch_bytes<T, Pre>(graph.users(), graph.items(),
-                                                                z.heavy.rows, pre.cols));
+    return take(scratch_, cuda::projection_scratch_bytes<T, Pre>(graph.users(), graph.items(),
+                                                                 z.heavy.rows, pre.cols));
   }
   template <class T, class Pre>
   void project_first(const StoredLanguage& z, const GraphView& graph,
@@ -376,7 +440,7 @@ class CudaBackend final : public Backend {
   void apply_layer_adjoint(StoredView act, const StoredLinear& layer, MatrixView<Y> grad_y,
                            const LinearGradientView& grad) {
     const VectorView<std::byte> scratch =
-        scratch_.take(cuda::hidden_layer_scratch_bytes(act.rows, act.cols, grad_y.cols));
+        take(scratch_, cuda::hidden_layer_scratch_bytes(act.rows, act.cols, grad_y.cols));
     const MatrixView<const Y> from = grad_y;
     if constexpr (std::is_same_v<T, float>)
       cuda::hidden_layer_backward(act.as<T>(), layer.as<T>(), from, grad, scratch, precision_,
@@ -402,9 +466,11 @@ class CudaBackend final : public Backend {
     return {RecordedStep(executable), scratch_.memory(), drawing_scratch_.memory()};
   }
 
+  std::optional<DeviceInUse> in_use_;  // of one on a stream of the caller's; put back last
   Precision precision_;
-  std::string name_;
-  OwnedStream stream_, side_stream_;
+  int device_;
+  OwnedStream own_stream_, side_stream_;  // none on a stream of the caller's
+  Stream stream_ = nullptr;
   OwnedEvent forked_, joined_;
   bool is_aside_ = false;  // operations go into side_stream_
   std::unique_ptr<cuda::Gemm> gemm_;
@@ -450,6 +516,21 @@ GpuReport gpu_report() {
 
 std::unique_ptr<Backend> make_cuda_backend(int device, Precision precision) {
   return std::make_unique<CudaBackend>(device, precision);
+}
+
+std::unique_ptr<Backend> make_cuda_backend_on(int device, Stream stream) {
+  return std::make_unique<CudaBackend>(device, stream);
+}
+
+std::optional<int> gpu_of(const void* p) {
+  cudaPointerAttributes attributes;
+  if (cudaPointerGetAttributes(&attributes, p) != cudaSuccess) {
+    cudaGetLastError();
+    return std::nullopt;
+  }
+  const bool on_gpu =
+      attributes.type == cudaMemoryTypeDevice || attributes.type == cudaMemoryTypeManaged;
+  return on_gpu ? std::optional<int>(attributes.device) : std::nullopt;
 }
 
 }  // namespace rec

@@ -15,4 +15,10 @@ std::unique_ptr<Backend> make_cuda_backend(int, Precision) {
   throw std::runtime_error(gpu_report().problem);
 }
 
+std::unique_ptr<Backend> make_cuda_backend_on(int, Stream) {
+  throw std::runtime_error(gpu_report().problem);
+}
+
+std::optional<int> gpu_of(const void*) { return std::nullopt; }
+
 }  // namespace rec

@@ -53,7 +53,7 @@ void BatchLoss::make_room(const Shape& shape) {
 
 void BatchLoss::differentiate(MatrixView<const float> user, MatrixView<const float> item,
                               const BatchIds& ids, MatrixView<float> grad_user,
-                              MatrixView<float> grad_item, double* loss) {
+                              MatrixView<float> grad_item, double* loss_sum) {
   make_room({user.rows, item.rows, user.cols, ids.user.size, ids.negative.cols});
   const BatchView batch = view_of(ids, groupings_);
   backend_.group_batch(batch);
@@ -64,10 +64,8 @@ void BatchLoss::differentiate(MatrixView<const float> user, MatrixView<const flo
     user = user_.unit.view();
     item = item_.unit.view();
   }
-  const double zero = 0;
-  backend_.upload(loss, &zero, sizeof(zero));
   backend_.objective({settings_.kind, settings_.tau}, user, item, batch, {}, batch_grad_.view(),
-                     grad_user, grad_item, loss);
+                     grad_user, grad_item, loss_sum);
   if (is_cosine) {
     backend_.normalise_adjoint(user, user_.norm.view(), grad_user);
     backend_.normalise_adjoint(item, item_.norm.view(), grad_item);
@@ -76,8 +74,8 @@ void BatchLoss::differentiate(MatrixView<const float> user, MatrixView<const flo
 
 void batch_loss(Backend& backend, const BatchLossSettings& settings, MatrixView<const float> user,
                 MatrixView<const float> item, const BatchIds& ids, MatrixView<float> grad_user,
-                MatrixView<float> grad_item, double* loss) {
-  BatchLoss(backend, settings).differentiate(user, item, ids, grad_user, grad_item, loss);
+                MatrixView<float> grad_item, double* loss_sum) {
+  BatchLoss(backend, settings).differentiate(user, item, ids, grad_user, grad_item, loss_sum);
 }
 
 }  // namespace rec

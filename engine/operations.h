@@ -4,7 +4,7 @@
 //
 // Every view lies in the backend's memory; results are overwritten and may not overlap what is
 // read. Shapes are checked, ids are not: users, positives and negatives out of range are for the
-// caller to refuse.
+// caller to refuse, or, where ids lie in memory that the host does not see, for Backend::take_ids.
 #pragma once
 #include <cstdint>
 
@@ -46,10 +46,10 @@ class BatchLoss {
   BatchLoss(Backend& backend, const BatchLossSettings& settings);
 
   // user [users, dim], item [items, dim]: e, not normalised. grad_user, grad_item: d loss / d e.
-  // loss: one value.
+  // The loss is added to *loss_sum.
   void differentiate(MatrixView<const float> user, MatrixView<const float> item,
                      const BatchIds& ids, MatrixView<float> grad_user, MatrixView<float> grad_item,
-                     double* loss);
+                     double* loss_sum);
 
  private:
   struct Shape {
@@ -74,6 +74,6 @@ class BatchLoss {
 // Once: allocates what a BatchLoss keeps, which takes about a quarter of its time again.
 void batch_loss(Backend& backend, const BatchLossSettings& settings, MatrixView<const float> user,
                 MatrixView<const float> item, const BatchIds& ids, MatrixView<float> grad_user,
-                MatrixView<float> grad_item, double* loss);
+                MatrixView<float> grad_item, double* loss_sum);
 
 }  // namespace rec

@@ -4,6 +4,7 @@ Made on Debian 12 from the packages themselves; unpacked, it is a folder that CM
 
   usr/         headers, libraries, CMake and pkg-config files, the program pkgconf
   golden/      the golden fixtures, where there were any
+  python/      nanobind, which the Python package is built with
   pack.json    versions of the packages, and the commit that was checked out
   pkg-config, pack.cmake     made by unpack: they hold the folder's own path
 
@@ -109,6 +110,16 @@ def lacking(stage):
     return missing
 
 
+def take_nanobind(root, stage):
+    """The Python module, of the environment that the package is built in."""
+    made = subprocess.run([root / "host/python/environment.sh"], capture_output=True, text=True)
+    found = subprocess.run([made.stdout.strip() or "python3", "-c", "import nanobind; print(*nanobind.__path__)"],
+                           capture_output=True, text=True)
+    if found.returncode != 0:
+        raise PackError(f"nanobind cannot be had: {(made.stderr or found.stderr).strip().splitlines()[-1:]}")
+    shutil.copytree(found.stdout.strip(), stage / "python/nanobind", ignore=shutil.ignore_patterns("__pycache__"))
+
+
 def golden_folder(root):
     """Where the golden fixtures are, or None."""
     folder = pathlib.Path(os.environ.get("REC_GOLDEN_DIR") or root.parent / "shared/golden")
@@ -138,6 +149,7 @@ def make(root, file):
         missing = lacking(stage)
         if missing:
             raise PackError(f"the packages lack {'; '.join(missing)}")
+        take_nanobind(root, stage)
         golden = golden_folder(root)
         if golden:
             shutil.copytree(golden, stage / "golden", ignore=shutil.ignore_patterns("*.py", "__pycache__"))

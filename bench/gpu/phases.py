@@ -1,10 +1,12 @@
 """The phases of gpu_check and their steps, in the order in which they are run."""
 
+import dataclasses
 import json
 import math
 import os
 import pathlib
 import re
+import shutil
 import tempfile
 import time
 
@@ -289,7 +291,53 @@ def peers(context):
         [*(step(f"{size}.kernels", 180, "kernels", size) for size in sizes), *rest]
 
 
-PHASES = {"first": first, "decide": decide, "kernels": kernels, "steps": steps, "peers": peers}
+# ---- python
+
+def python_build(context):
+    """The package in the build tree, for the Python that has PyTorch."""
+    def run(seconds):
+        if context.emulated:
+            return Outcome("not run", "the emulation runs the package's tests by itself (ctest -R python.cuda)")
+        start = time.monotonic()
+        configured = command(["cmake", "-B", context.build, "-DREC_PYTHON=ON", f"-DPython_EXECUTABLE={python_path()}"], seconds,
+                             cwd=ROOT, environment={"PYTHONPATH": str(context.prefix / "python")})
+        if configured.code != 0:
+            return Outcome("not run", f"cmake: {configured.last_line()}"[:600])
+        left = max(1.0, seconds - (time.monotonic() - start))
+        return outcome_of(command(["cmake", "--build", context.build, "-j", context.jobs, "--target", "rec_python"], left, cwd=ROOT))
+
+    return Step("python.build", run, limit_s=180, least_s=30, needs="first.build",
+                is_here=lambda: any((context.build / "python/rec_engine").glob("_native*")))
+
+
+def python_path():
+    """python(), as a file."""
+    return shutil.which(python()) or python()
+
+
+def python_package(context):
+    """Its operations on arrays of CUDA's runtime, and on PyTorch's tensors: values, streams, and a trace in which nothing waits;
+    then a pipeline with the plain parts and with the package's."""
+    package = {"PYTHONPATH": str(context.build / "python")}
+
+    def tests_of(name, **more):
+        def run(seconds):
+            finished = command([python(), "-B", "-m", "unittest", "discover", "-v", "-p", f"test_{name}.py"], seconds, cwd=ROOT / "tests/python",
+                               environment={**package, **more})
+            if re.search(r"^OK \(skipped=|No module named", finished.output, re.M) or "Ran 0 tests" in finished.output:
+                return Outcome("not run", finished.last_line())
+            return outcome_of(finished, {"summary": finished.last_line()})
+
+        return Step(f"python.{name}", run, limit_s=120, needs="python.build")
+
+    drop_in = json_step(context, "python.drop_in", [python(), ROOT / "bench/peers/drop_in.py", "--datasets", ROOT / "data/debian-deps",
+                                                    "--device", "cuda"], 120, package)
+    return [python_build(context), tests_of("cuda"), tests_of("torch", REC_TEST_DEVICE="cuda"),
+            dataclasses.replace(drop_in, needs="python.build")], []
+
+
+PHASES = {"first": first, "decide": decide, "kernels": kernels, "steps": steps, "peers": peers,
+          "python": python_package}
 
 
 def steps_of(context, names):

@@ -93,9 +93,10 @@ class SparseProduct(torch.autograd.Function):
 
 
 class AlphaRec:
-    def __init__(self, folder, items_only, seed):
+    def __init__(self, folder, items_only, seed, device="cpu"):
         torch.manual_seed(seed)
-        self.language = torch.from_numpy(np.load(pathlib.Path(folder) / "item_language.npy").astype(np.float32))
+        self.device = device
+        self.language = torch.from_numpy(np.load(pathlib.Path(folder) / "item_language.npy").astype(np.float32)).to(device)
         items, width = self.language.shape
         data = self.data = Interactions(folder, items)
         self.sampler = Sampler(data, seed)
@@ -103,13 +104,13 @@ class AlphaRec:
         item_degree = np.bincount(data.item, minlength=items).astype(np.float64)
         edge = 1 / np.sqrt(user_degree[data.user] * item_degree[data.item])
         mean = 1 / user_degree[data.user]
-        self.to_users = sparse(data.user, data.item, edge, (data.users, items))
-        self.to_items = sparse(data.item, data.user, edge, (items, data.users))
-        self.mean = sparse(data.user, data.item, mean, (data.users, items))
-        self.mean_transposed = sparse(data.item, data.user, mean, (items, data.users))
+        self.to_users = sparse(data.user, data.item, edge, (data.users, items)).to(device)
+        self.to_items = sparse(data.item, data.user, edge, (items, data.users)).to(device)
+        self.mean = sparse(data.user, data.item, mean, (data.users, items)).to(device)
+        self.mean_transposed = sparse(data.item, data.user, mean, (items, data.users)).to(device)
         self.nodes = None if items_only else torch.cat([self.mean @ self.language, self.language])
-        self.first = torch.nn.Linear(width, HIDDEN)
-        self.second = torch.nn.Linear(HIDDEN, DIM)
+        self.first = torch.nn.Linear(width, HIDDEN).to(device)
+        self.second = torch.nn.Linear(HIDDEN, DIM).to(device)
         self.optimiser = torch.optim.Adam([*self.first.parameters(), *self.second.parameters()], lr=LEARNING_RATE)
 
     def project(self):
@@ -135,7 +136,7 @@ class AlphaRec:
         """One step on the batch: items [batch, 1 + negatives], the positive first. The loss."""
         user_vectors, item_vectors = self.embed()
         scores = (user_vectors[user] @ item_vectors.T).gather(1, items)
-        loss = F.cross_entropy(scores / TAU, torch.zeros(len(user), dtype=torch.long))
+        loss = F.cross_entropy(scores / TAU, torch.zeros(len(user), dtype=torch.long, device=self.device))
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()

@@ -1,20 +1,22 @@
 """A plain PyTorch pipeline, and the same with rec_engine in the place of its evaluator, its sampler, and its propagation
 and loss: seconds and metrics, in one process and one run.
 
-usage: drop_in.py [--datasets ml-1m,amazon-scientific] [--rounds N] [--threads T] [--record]
+usage: drop_in.py [--datasets ml-1m,amazon-scientific] [--rounds N] [--threads T] [--device cpu|cuda] [--record] [--json FILE]
 
 Run by run.sh, with the package in the build tree (REC_PYTHON) or installed. The two take turns; a ratio is one of a round,
-plain over swapped, and what is printed are the median and the quartiles. Both pipelines are in pipeline.py.
+plain over swapped, and what is printed are the median and the quartiles. Both pipelines are in pipeline.py. Datasets are
+names in REC_SHARED_DATA (default ../shared/data), or folders. --json writes the rows to a file.
 """
 
 import argparse
+import json
 import os
 import pathlib
 import sys
 import time
 import warnings
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "build/cpu/python"))
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "build/cpu/python"))
 
 import torch  # noqa: E402
 
@@ -39,16 +41,18 @@ def interactions(file):
 def seconds(call):
     began = time.perf_counter()
     found = call()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
     return time.perf_counter() - began, found
 
 
 class Sides:
     """The parts of the plain pipeline, and of the swapped one, by name."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, device):
         test = interactions(folder / "test.txt")
-        self.plain = pipeline.Plain(folder, test)
-        self.swapped = pipeline.Swapped(folder, test + [[]] * (self.plain.data.users - len(test)))
+        self.plain = pipeline.Plain(folder, test, device)
+        self.swapped = pipeline.Swapped(folder, test + [[]] * (self.plain.data.users - len(test)), device)
         self.vectors = self.plain.vectors()
         self.batch = next(self.swapped.batches(BATCH))
 
@@ -66,7 +70,7 @@ class Sides:
         """Plain with the scores of all items in the place of gathered vectors, which is the fastest form known here."""
         if side is self.swapped:
             return self.step(side)
-        users, positives, negatives = (part.long() for part in self.batch)
+        users, positives, negatives = (part.to(side.model.device).long() for part in self.batch)
         items = torch.cat([positives[:, None], negatives], 1)
         took, losses = seconds(lambda: [side.model.learn(users, items) for _ in range(STEPS_A_ROUND)])
         return took / STEPS_A_ROUND, {"loss": losses[0]}
@@ -102,6 +106,8 @@ def main():
     parser.add_argument("--datasets", default="ml-1m,amazon-scientific")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--json", type=pathlib.Path, help="write the rows to this file")
     parser.add_argument("--record", action="store_true", help="write the results to bench/results")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -109,12 +115,15 @@ def main():
     warnings.filterwarnings("ignore", "Sparse")
     rows = []
     for name in options.datasets.split(","):
-        sides = Sides(DATA / name)
+        folder = DATA / name  # of an absolute name: that
+        sides = Sides(folder, options.device)
         for part in PARTS:
-            rows.append({"dataset": name, **compared(sides, part, options.rounds)})
+            rows.append({"dataset": folder.name, **compared(sides, part, options.rounds)})
             low, median, high = rows[-1]["ratio"]
-            print(f"{name:<18} {part:<11} plain {rows[-1]['plain_s'][1]:.4f} s, swapped {rows[-1]['swapped_s'][1]:.4f} s, "
+            print(f"{folder.name:<18} {part:<11} plain {rows[-1]['plain_s'][1]:.4f} s, swapped {rows[-1]['swapped_s'][1]:.4f} s, "
                   f"ratio {median:.2f} ({low:.2f} to {high:.2f})", flush=True)
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1) + "\n")
     if options.record:
         side = compare.Side("rec_engine", compare.OURS, ROOT / "data/debian-deps", "--threads", 1)
         side.close()

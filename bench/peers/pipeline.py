@@ -20,8 +20,8 @@ CUTOFF = 20
 class Plain:
     """The pipeline as it is. model: alpharec.AlphaRec; test: a list of items for each user."""
 
-    def __init__(self, folder, test, seed=101):
-        self.model = AlphaRec(folder, items_only=True, seed=seed)
+    def __init__(self, folder, test, device="cpu", seed=101):
+        self.model = AlphaRec(folder, items_only=True, seed=seed, device=device)
         data = self.data = self.model.data
         self.train = [data.item[data.start[u]:data.start[u + 1]] for u in range(data.users)]
         self.test = test
@@ -29,6 +29,7 @@ class Plain:
 
     # before: evaluator
     def evaluate(self, user_vectors, item_vectors):
+        user_vectors, item_vectors = user_vectors.cpu().numpy(), item_vectors.cpu().numpy()
         totals, users = np.zeros(3), [u for u in range(len(self.test)) if len(self.test[u])]
         for u in users:
             scores = item_vectors @ user_vectors[u]
@@ -68,11 +69,11 @@ class Plain:
         user, item = F.normalize(user_sum), F.normalize(item_sum)
         of_items = item[torch.cat([positives[:, None], negatives], 1)]
         scores = torch.einsum("bd,bsd->bs", user[users], of_items)
-        return F.cross_entropy(scores / TAU, torch.zeros(len(users), dtype=torch.long))
+        return F.cross_entropy(scores / TAU, torch.zeros(len(users), dtype=torch.long, device=users.device))
     # after: propagation and loss
 
-    def step(self, users, positives, negatives):
-        loss = self.loss(users, positives, negatives)
+    def step(self, *batch):
+        loss = self.loss(*(part.to(self.model.device) for part in batch))
         self.model.optimiser.zero_grad()
         loss.backward()
         self.model.optimiser.step()
@@ -80,15 +81,14 @@ class Plain:
 
     def vectors(self):
         with torch.no_grad():
-            user, item = self.model.embed()
-        return user.numpy(), item.numpy()
+            return self.model.embed()
 
 
 class Swapped(Plain):
     """The same with rec_engine in the place of all three."""
 
-    def __init__(self, folder, test, seed=101):
-        super().__init__(folder, test, seed)
+    def __init__(self, folder, test, device="cpu", seed=101):
+        super().__init__(folder, test, device, seed)
         data = self.data
         self.pairs = (data.user, data.item)
         self.test_pairs = (np.repeat(np.arange(len(test)), [len(each) for each in test]),

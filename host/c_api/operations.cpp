@@ -251,7 +251,7 @@ rec_status rec_sampler_draw(const rec_sampler* sampler, int64_t epoch, int64_t s
   return call([&] {
     const auto object = get<SamplerObject>(sampler);
     BatchSampler& of = object->sampler();
-    of.draw(epoch, step, {&given(out_user, "out_user"), of.batch()},
+    of.draw({}, epoch, step, {&given(out_user, "out_user"), of.batch()},
             {&given(out_positive, "out_positive"), of.batch()},
             {&given(out_negative, "out_negative"), of.batch(), of.negatives()});
   });
@@ -267,8 +267,11 @@ rec_status rec_batch_loss(const rec_vectors* vectors, const rec_batch* batch, do
     const BatchLossSettings settings = settings_of(given(batch, "batch"), of.score);
     const BatchIds all = ids_of(*batch, user.rows, item.rows);
     require_batch(all, settings);
+    double sum = 0;
+    double& found = given(loss, "loss");
     batch_loss(*cpu_backend(), settings, user, item, all,
                result(grad_user, "grad_user", user.rows, user.cols),
-               result(grad_item, "grad_item", item.rows, item.cols), &given(loss, "loss"));
+               result(grad_item, "grad_item", item.rows, item.cols), &sum);
+    found = sum;
   });
 }

@@ -4,13 +4,14 @@
 
 #include <map>
 #include <stdexcept>
+#include <utility>
 
-#include "host/library/threads.h"
+#include "engine/batch.h"
 
 namespace rec {
 namespace {
 
-constexpr int64_t kPlaces = int64_t{1} << 32;  // of epochs, and of steps (kernels/sampler)
+constexpr int64_t kNumbers = int64_t{1} << 32;  // of epochs, and of steps (kernels/sampler)
 
 [[noreturn]] void refuse(const std::string& sentence) { throw std::invalid_argument(sentence); }
 
@@ -47,32 +48,48 @@ TrainingSettings settings_of(const SamplingRequest& request, int64_t edges) {
   return settings;
 }
 
-void require_place(int64_t place, const char* name) {
-  if (place < 0) refuse(fmt::format("{}: expected a number from 0 on, given {}", name, place));
-  if (place >= kPlaces)
-    refuse(fmt::format("{}: expected a number below {}, given {}", name, kPlaces, place));
+void require_number(int64_t number, const char* name) {
+  if (number < 0) refuse(fmt::format("{}: expected a number from 0 on, given {}", name, number));
+  if (number >= kNumbers)
+    refuse(fmt::format("{}: expected a number below {}, given {}", name, kNumbers, number));
 }
 
 }  // namespace
 
 BatchSampler::BatchSampler(CsrView interactions, const SamplingRequest& request)
-    : backend_(cpu_backend()),
-      graph_(*backend_, interactions),
-      settings_(settings_of(request, graph_.edges())),
-      tables_(*backend_, graph_, settings_),
-      seed_(request.seed),
-      groupings_(*backend_, graph_.users(), graph_.items(), settings_.batch, settings_.negatives) {}
+    : graph_(interactions),
+      settings_(settings_of(request, graph_.on_host().edges())),
+      seed_(request.seed) {
+  drawing_at({});
+}
 
-void BatchSampler::draw(int64_t epoch, int64_t step, VectorView<int32_t> user,
+BatchSampler::Drawing& BatchSampler::drawing_at(const Place& place) {
+  const auto found = of_gpu_.find(place.gpu);
+  if (found != of_gpu_.end()) return found->second;
+  std::unique_ptr<Backend> backend = lasting_backend(place.gpu);
+  DrawTables tables(*backend, graph_.at(place), settings_);
+  return of_gpu_.emplace(place.gpu, Drawing{std::move(backend), std::move(tables), -1, {}})
+      .first->second;
+}
+
+void BatchSampler::draw(const Place& place, int64_t epoch, int64_t step, VectorView<int32_t> user,
                         VectorView<int32_t> positive, MatrixView<int32_t> negative) {
-  require_place(epoch, "epoch");
-  require_place(step, "step");
-  TrainingClock clock;
-  clock.seed = seed_;
-  clock.epoch = epoch;
-  clock.step = step;
+  require_number(epoch, "epoch");
+  require_number(step, "step");
   const std::lock_guard lock(drawing_);
-  cpu_backend()->draw_batch(tables_.view(), &clock, 0, groupings_.of(user, positive, negative));
+  const std::unique_ptr<Backend> backend = backend_at(place);
+  Drawing& from = drawing_at(place);
+  if (from.epoch != epoch) {
+    TrainingClock clock;
+    clock.seed = seed_;
+    clock.epoch = epoch;
+    from.clock = Array<TrainingClock>(*from.backend, {clock});
+    from.epoch = epoch;
+  }
+  const Graph& graph = graph_.on_host();
+  const Groupings unread(*backend, graph.users(), graph.items(), batch(), negatives());
+  backend->draw_batch(from.tables.view(), from.clock.data(), step,
+                      unread.of(user, positive, negative));
 }
 
 }  // namespace rec

@@ -1,15 +1,16 @@
 // Batches of users, positives and negatives as training draws them (kernels/sampler), for steps of the caller's own.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 
 #include "engine/backend.h"
-#include "engine/batch.h"
 #include "engine/draw_tables.h"
-#include "engine/graph.h"
 #include "engine/training.h"
+#include "host/library/place.h"
+#include "host/library/placed_graph.h"
 
 namespace rec {
 
@@ -30,21 +31,29 @@ class BatchSampler {
 
   int64_t batch() const { return settings_.batch; }
   int64_t negatives() const { return settings_.negatives; }
-  int64_t steps_per_epoch() const { return graph_.edges() / settings_.batch; }
+  int64_t steps_per_epoch() const { return graph_.on_host().edges() / settings_.batch; }
 
-  // user, positive [batch] and negative [batch, negatives] are overwritten. epoch and step: from 0 and below 2^32, or
-  // std::invalid_argument. Several threads may draw: one waits for the other.
-  void draw(int64_t epoch, int64_t step, VectorView<int32_t> user, VectorView<int32_t> positive,
-            MatrixView<int32_t> negative);
+  // user, positive [batch] and negative [batch, negatives], which lie in that place, are overwritten. epoch and step:
+  // from 0 and below 2^32, or std::invalid_argument. Several threads may draw: one waits for the other. On a GPU the
+  // first draw there, and of each epoch, waits for it.
+  void draw(const Place& place, int64_t epoch, int64_t step, VectorView<int32_t> user,
+            VectorView<int32_t> positive, MatrixView<int32_t> negative);
 
  private:
-  std::unique_ptr<Backend> backend_;
-  Graph graph_;
+  // What is drawn from in a place, and the epoch that its clock stands at.
+  struct Drawing {
+    std::unique_ptr<Backend> backend;
+    DrawTables tables;
+    int64_t epoch = -1;
+    Array<TrainingClock> clock;
+  };
+  Drawing& drawing_at(const Place& place);
+
+  PlacedGraph graph_;
   TrainingSettings settings_;
-  DrawTables tables_;
   uint64_t seed_;
   std::mutex drawing_;
-  Groupings groupings_;  // made with every draw, and not looked at
+  std::map<int, Drawing> of_gpu_;  // the host's as -1
 };
 
 }  // namespace rec

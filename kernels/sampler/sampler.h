@@ -1,4 +1,4 @@
-// sampler: draws one training batch and groups it by user and by item, or groups a given one.
+// sampler: draws one training batch and groups it by user and by item, or takes and groups a given one.
 //
 // A batch row b holds a user, one of her training items (the positive), and S negatives drawn with
 // replacement over the items of her domain that are not among her training items: uniformly, or in
@@ -125,6 +125,13 @@ inline void require_batch_shapes(const BatchView& batch) {
           "sampler: a batch is grouped by at least one user and one item");
 }
 
+template <class Id>
+void require_id_shapes(MatrixView<const Id> given, int64_t count, MatrixView<int32_t> ids) {
+  require(count > 0 && count < (int64_t{1} << 31), "sampler: ids are below a count of 1 to 2^31");
+  require(given.rows == ids.rows && given.cols == ids.cols && ids.stride == ids.cols,
+          "sampler: ids must be contiguous and as many as those given");
+}
+
 inline void require_sampler_shapes(const SamplerTables& from, const BatchView& batch) {
   require_batch_shapes(batch);
   require(from.active_user.size > 0, "sampler: no user has a training item");
@@ -145,6 +152,13 @@ namespace cpu {
 void draw_batch(const SamplerTables& from, const TrainingClock& clock, int64_t ahead,
                 const BatchView& batch);
 
+// Ids of a caller's as a batch holds them: ids [rows, cols], stride == cols, are those given where they are from 0 to count - 1. For any other it is 0, and then *loss_sum is NaN: so those need not be looked
+// at beforehand where the host does not see them.
+void take_ids(MatrixView<const int32_t> given, int64_t count, MatrixView<int32_t> ids,
+              double* loss_sum);
+void take_ids(MatrixView<const int64_t> given, int64_t count, MatrixView<int32_t> ids,
+              double* loss_sum);
+
 // Of a batch whose users, positives and negatives are given: fills the groupings, as draw_batch
 // does. The ids, which are only read, must be among the users and items of the groupings; nobody
 // looks.
@@ -158,6 +172,11 @@ namespace cuda {
 void draw_batch(const SamplerTables& from, const TrainingClock* clock, int64_t ahead,
                 const BatchView& batch, VectorView<std::byte> scratch, Stream stream);
 int64_t draw_batch_scratch_bytes(int64_t rows, int64_t negatives);
+
+void take_ids(MatrixView<const int32_t> given, int64_t count, MatrixView<int32_t> ids,
+              double* loss_sum, Stream stream);
+void take_ids(MatrixView<const int64_t> given, int64_t count, MatrixView<int32_t> ids,
+              double* loss_sum, Stream stream);
 
 // As above, with draw_batch's scratch.
 void group_batch(const BatchView& batch, VectorView<std::byte> scratch, Stream stream);

@@ -1,6 +1,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -126,7 +127,31 @@ void group(int64_t rows, int64_t numbers, int64_t keys, ForEach for_each, int64_
   }
 }
 
+template <class Id>
+void take(MatrixView<const Id> given, int64_t count, MatrixView<int32_t> ids, double* loss_sum) {
+  require_id_shapes(given, count, ids);
+  int64_t wrong = 0;
+#pragma omp parallel for schedule(static) reduction(+ : wrong)
+  for (int64_t r = 0; r < given.rows; ++r)
+    for (int64_t c = 0; c < given.cols; ++c) {
+      const Id id = given(r, c);
+      const bool holds = is_among(id, count);
+      wrong += !holds;
+      ids(r, c) = holds ? int32_t(id) : 0;
+    }
+  if (wrong > 0) *loss_sum = std::numeric_limits<double>::quiet_NaN();
+}
+
 }  // namespace
+
+void take_ids(MatrixView<const int32_t> given, int64_t count, MatrixView<int32_t> ids,
+              double* loss_sum) {
+  take(given, count, ids, loss_sum);
+}
+void take_ids(MatrixView<const int64_t> given, int64_t count, MatrixView<int32_t> ids,
+              double* loss_sum) {
+  take(given, count, ids, loss_sum);
+}
 
 void group_batch(const BatchView& batch) {
   require_batch_shapes(batch);

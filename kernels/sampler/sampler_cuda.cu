@@ -15,6 +15,7 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kRowThreads = 64;  // few rows with long work each: over many multiprocessors
 constexpr int kWords = 4;        // of one call of philox
+constexpr unsigned long long kNan = 0x7FF8000000000000ull;  // as a double
 
 __device__ int64_t thread_of_grid() { return int64_t{blockIdx.x} * blockDim.x + threadIdx.x; }
 
@@ -113,6 +114,18 @@ __global__ __launch_bounds__(kThreads) void draw_negatives(SamplerTables from,
   }
 }
 
+// A thread an id. Whoever finds one wrong writes the same NaN.
+template <class Id>
+__global__ __launch_bounds__(kThreads) void take(MatrixView<const Id> given, int64_t count,
+                                                 MatrixView<int32_t> ids, double* loss_sum) {
+  const int64_t n = thread_of_grid();
+  if (n >= ids.rows * ids.cols) return;
+  const Id id = given(n / ids.cols, n % ids.cols);
+  const bool holds = is_among(id, count);
+  ids.data[n] = holds ? int32_t(id) : 0;
+  if (!holds) atomicExch(reinterpret_cast<unsigned long long*>(loss_sum), kNan);
+}
+
 // The item of every use of a batch whose items are given. A thread a use.
 __global__ __launch_bounds__(kThreads) void list_uses(BatchView batch, int32_t* item_of_use) {
   const int64_t use = thread_of_grid();
@@ -179,7 +192,24 @@ Scratch scratch_of(const BatchView& batch, VectorView<std::byte> scratch) {
   return lay_out(carver, batch.item_use.size);
 }
 
+template <class Id>
+void launch_take(MatrixView<const Id> given, int64_t count, MatrixView<int32_t> ids,
+                 double* loss_sum, Stream stream) {
+  require_id_shapes(given, count, ids);
+  launch(take<Id>, unsigned(ceil_div(ids.rows * ids.cols, kThreads)), kThreads, 0, stream, given,
+         count, ids, loss_sum);
+}
+
 }  // namespace
+
+void take_ids(MatrixView<const int32_t> given, int64_t count, MatrixView<int32_t> ids,
+              double* loss_sum, Stream stream) {
+  launch_take(given, count, ids, loss_sum, stream);
+}
+void take_ids(MatrixView<const int64_t> given, int64_t count, MatrixView<int32_t> ids,
+              double* loss_sum, Stream stream) {
+  launch_take(given, count, ids, loss_sum, stream);
+}
 
 int64_t draw_batch_scratch_bytes(int64_t rows, int64_t negatives) {
   Carver carver(nullptr);

@@ -25,6 +25,12 @@ constexpr int64_t uniform_below(uint32_t high, uint32_t low, int64_t n) {
   return int64_t(multiply_high(uint64_t{high} << 32 | low, uint64_t(n)));
 }
 
+// Whether it is from 0 to below count.
+template <class Id>
+constexpr bool is_among(Id id, int64_t count) {
+  return uint64_t(id) < uint64_t(count);
+}
+
 // How many words a negative takes, n of sampler.h.
 constexpr int words_of_negative(const SamplerTables& from) {
   return from.weights.before_item.size > 0 ? 2 : 1;

@@ -55,6 +55,8 @@ struct CUstream_st {
   std::vector<size_t> last;  // of the captured graph: what the next node comes after
 };
 
+struct CUmemPoolHandle_st {};  // all pools take of the device's memory
+
 // A place in a stream, or in a captured graph.
 struct CUevent_st {
   std::shared_ptr<Queue> queue;
@@ -172,7 +174,19 @@ void run_and_throw(Run run) {
   run();
 }
 
-void put(CUstream_st* stream, Work work) {
+// The stream that a handle stands for: cudaStreamLegacy is one that nobody makes.
+CUstream_st* stream_of(cudaStream_t handle) {
+  if (handle != cudaStreamLegacy) return handle;
+  static CUstream_st& legacy = [&]() -> CUstream_st& {
+    auto* const stream = new CUstream_st;
+    device().streams.push_back(stream);
+    return *stream;
+  }();
+  return &legacy;
+}
+
+void put(cudaStream_t handle, Work work) {
+  CUstream_st* const stream = stream_of(handle);
   if (stream->captured) {
     stream->captured->nodes.push_back({std::move(work), stream->last});
     stream->last = {stream->captured->nodes.size() - 1};
@@ -227,6 +241,17 @@ cudaError_t allocate(const char* call, void** p, size_t bytes) {
   d.used += bytes;
   d.most_used = std::max(d.most_used, d.used);
   return cudaSuccess;
+}
+
+// False where it is no memory of the device's.
+bool give_back(void* p) {
+  Device& d = device();
+  const auto found = d.memory.find(reinterpret_cast<uintptr_t>(p));
+  if (found == d.memory.end()) return false;
+  d.used -= found->second;
+  d.memory.erase(found);
+  ::operator delete (p, std::align_val_t{kAlignment});
+  return true;
 }
 
 }  // namespace
@@ -296,7 +321,8 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
   return cudaSuccess;
 }
 
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t handle) {
+  const CUstream_st* const stream = stream_of(handle);
   event->queue = stream->queue;
   event->place = stream->queue->put;
   event->captured = stream->captured;
@@ -317,11 +343,12 @@ cudaError_t cudaFree(void* p) {
   ++d.calls["cudaFree"];
   if (refused_by_capture()) return result(cudaErrorStreamCaptureUnsupported);
   run_and_keep_error(run_everything);
-  const auto found = d.memory.find(reinterpret_cast<uintptr_t>(p));
-  if (found == d.memory.end()) return result(cudaErrorInvalidValue);
-  d.used -= found->second;
-  d.memory.erase(found);
-  ::operator delete (p, std::align_val_t{kAlignment});
+  return give_back(p) ? cudaSuccess : result(cudaErrorInvalidValue);
+}
+
+cudaError_t cudaFreeAsync(void* p, cudaStream_t stream) {
+  if (!rec::emulator::is_device_memory(p)) return result(cudaErrorInvalidValue);
+  put(stream, [p] { give_back(p); });
   return cudaSuccess;
 }
 
@@ -396,11 +423,22 @@ cudaError_t cudaMallocManaged(void** p, size_t bytes, unsigned) {
   return result(allocate("cudaMallocManaged", p, bytes));
 }
 
+cudaError_t cudaMallocFromPoolAsync(void** p, size_t bytes, cudaMemPool_t, cudaStream_t) {
+  return result(allocate("cudaMallocFromPoolAsync", p, bytes));
+}
+
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   *total = memory_size();
   *free = *total - std::min(*total, device().used);
   return cudaSuccess;
 }
+
+cudaError_t cudaMemPoolCreate(cudaMemPool_t* pool, const cudaMemPoolProps*) {
+  *pool = new CUmemPoolHandle_st;
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, cudaMemPoolAttr, void*) { return cudaSuccess; }
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream) {
@@ -413,6 +451,13 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
 cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stream) {
   if (fails("cudaMemsetAsync")) return result(cudaErrorDevicesUnavailable);
   put(stream, [=] { std::memset(to, value, bytes); });
+  return cudaSuccess;
+}
+
+cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const void* p) {
+  *attributes = {};
+  attributes->type =
+      rec::emulator::is_device_memory(p) ? cudaMemoryTypeDevice : cudaMemoryTypeUnregistered;
   return cudaSuccess;
 }
 
@@ -475,7 +520,8 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
   return cudaSuccess;
 }
 
-cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
+  CUstream_st* const stream = stream_of(handle);
   if (fails("cudaStreamSynchronize")) return result(cudaErrorDevicesUnavailable);
   if (stream->captured) {
     stream->captured->invalid = true;

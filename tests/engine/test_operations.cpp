@@ -120,18 +120,22 @@ struct DeviceIds {
 
 // e, users then items, with a row for the loss and gradients.
 struct LossArrays {
+  Backend& backend;
   int64_t users;
   Matrix<float> e, grad;
   Array<double> loss;
 
-  LossArrays(Backend& backend, const std::vector<float>& host, int64_t user_rows)
-      : users(user_rows),
+  LossArrays(Backend& on, const std::vector<float>& host, int64_t user_rows)
+      : backend(on),
+        users(user_rows),
         e(backend, MatrixView<const float>(host.data(), int64_t(host.size()) / kDim, kDim)),
         grad(backend, MatrixView<const float>(host.data(), e.rows(), kDim)),  // to be overwritten
-        loss(backend, std::vector<double>{1e300}) {}
+        loss(backend, 1) {}
 
   void run(BatchLoss& on, const DeviceIds& ids) {
     const int64_t items = e.rows() - users;
+    const double zero = 0;
+    backend.upload(loss.data(), &zero, sizeof zero);
     on.differentiate(e.view().rows_from(0, users), e.view().rows_from(users, items), ids.view(),
                      grad.view().rows_from(0, users), grad.view().rows_from(users, items),
                      loss.data());

@@ -6,11 +6,14 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <map>
 #include <numeric>
 #include <random>
 #include <set>
 #include <string>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #if defined(REC_CUDA)
@@ -30,10 +33,13 @@
 namespace rec::test {
 namespace {
 
+using GivenIds = std::variant<MatrixView<const int32_t>, MatrixView<const int64_t>>;
+
 struct Sampler {
   std::string backend;
   std::function<void(const SamplerTables&, const TrainingClock&, int64_t, const BatchView&)> draw;
   std::function<void(const BatchView&)> group;
+  std::function<void(const GivenIds&, int64_t, MatrixView<int32_t>, double*)> take;
 };
 
 #if defined(REC_CUDA)
@@ -50,7 +56,10 @@ VectorView<std::byte> view_of(Values<std::byte>& scratch) {
 std::vector<Sampler> backends() {
   return on_backends<Sampler>(
       [] {
-        return Sampler{"cpu", cpu::draw_batch, cpu::group_batch};
+        return Sampler{"cpu", cpu::draw_batch, cpu::group_batch,
+                       [](const GivenIds& given, auto... rest) {
+                         std::visit([&](auto from) { cpu::take_ids(from, rest...); }, given);
+                       }};
       },
       [](auto) {
         return Sampler {
@@ -66,6 +75,10 @@ std::vector<Sampler> backends() {
               [](const BatchView& batch) {
                 Values<std::byte> scratch = scratch_of(batch);
                 on_device(cuda::group_batch)(batch, view_of(scratch));
+              },
+              [](const GivenIds& given, auto... rest) {
+                std::visit([&](auto from) { cuda::take_ids(from, rest..., test_stream()); }, given);
+                wait_for_device();
               }
 #endif
         };
@@ -629,6 +642,72 @@ HostBatch grouped_again(const Sampler& on, const HostBatch& batch) {
   again.item_use.assign(batch.item_use.size(), -1);
   on.group(again.view());
   return again;
+}
+
+namespace {
+
+// Every other row of wider ones, and as a batch holds them.
+template <class Id>
+void check_taken_ids(const Sampler& on, int64_t rows, int64_t cols) {
+  CAPTURE(sizeof(Id), rows, cols);
+  constexpr int64_t kCount = 1000;
+  const int64_t stride = cols + 3;
+  Values<Id> given(size_t(rows * stride), Id{-5});
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 0; c < cols; ++c)
+      given[size_t(r * stride + c)] = Id((r * 37 + c * 101) % kCount);
+  given[0] = kCount - 1;
+  Values<int32_t> ids(size_t(rows * cols), -7);
+  Values<double> loss = {2.5};
+  const auto take = [&] {
+    on.take(MatrixView<const Id>(given.data(), rows, cols, stride), kCount,
+            {ids.data(), rows, cols}, loss.data());
+  };
+  take();
+  CHECK(loss[0] == 2.5);
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 0; c < cols; ++c)
+      REQUIRE(ids[size_t(r * cols + c)] == given[size_t(r * stride + c)]);
+
+  std::vector<Id> wrong = {Id{-1}, Id{kCount}, std::numeric_limits<Id>::min(),
+                           std::numeric_limits<Id>::max()};
+  if (sizeof(Id) == 8) wrong.push_back(Id(int64_t{1} << 32));  // 0 in 32 bits
+  for (Id id : wrong) {
+    CAPTURE(id);
+    const size_t last = size_t((rows - 1) * stride + cols - 1);
+    const Id before = std::exchange(given[last], id);
+    loss[0] = 2.5;
+    take();
+    CHECK(std::isnan(loss[0]));
+    CHECK(ids.back() == 0);
+    given[last] = before;
+  }
+}
+
+}  // namespace
+
+TEST_CASE("sampler: takes the caller's ids, and says of wrong ones that they are", "[kernels]") {
+  const auto on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  for (const auto& [rows, cols] : {std::pair{1, 1}, {3, 5}, {300, 2}}) {
+    check_taken_ids<int32_t>(on, rows, cols);
+    check_taken_ids<int64_t>(on, rows, cols);
+  }
+}
+
+TEST_CASE("sampler: refuses ids that do not fit where they go", "[kernels]") {
+  const auto on = GENERATE(from_range(backends()));
+  CAPTURE(on.backend);
+  Values<int64_t> given(6);
+  Values<int32_t> ids(12);
+  Values<double> loss(1);
+  const auto take = [&](int64_t count, MatrixView<int32_t> to) {
+    on.take(MatrixView<const int64_t>(given.data(), 3, 2), count, to, loss.data());
+  };
+  CHECK_THROWS_WITH(take(0, {ids.data(), 3, 2}), Catch::Contains("1 to 2^31"));
+  CHECK_THROWS_WITH(take(int64_t{1} << 31, {ids.data(), 3, 2}), Catch::Contains("1 to 2^31"));
+  CHECK_THROWS_WITH(take(5, {ids.data(), 2, 3}), Catch::Contains("as many"));
+  CHECK_THROWS_WITH(take(5, {ids.data(), 3, 2, 4}), Catch::Contains("contiguous"));
 }
 
 TEST_CASE("sampler: a given batch is grouped as a drawn one", "[kernels]") {

@@ -1,7 +1,25 @@
 """Random interactions for tests."""
 
 import numpy as np
-import scipy.sparse
+
+try:
+    import scipy.sparse
+except ImportError:
+    scipy = None
+
+
+class Csr:
+    """What the tests use of SciPy's, where that is not there."""
+    format = "csr"
+
+    def __init__(self, parts, shape):
+        self.data, self.indices, self.indptr = parts
+        self.shape = shape
+
+    def toarray(self):
+        dense = np.zeros(self.shape, self.data.dtype)
+        dense[np.repeat(np.arange(self.shape[0]), np.diff(self.indptr)), self.indices] = self.data
+        return dense
 
 
 def sets_of_items(random, users, items, share):
@@ -10,7 +28,7 @@ def sets_of_items(random, users, items, share):
 
 
 def csr(sets, items):
-    """The same as a SciPy CSR matrix."""
+    """The same as a CSR matrix."""
     start = np.cumsum([0] + [len(each) for each in sets])
     ids = np.array([i for each in sets for i in sorted(each)], np.int32)
-    return scipy.sparse.csr_matrix((np.ones(len(ids), np.float32), ids, start), shape=(len(sets), items))
+    return (scipy.sparse.csr_matrix if scipy else Csr)((np.ones(len(ids), np.float32), ids, start), shape=(len(sets), items))

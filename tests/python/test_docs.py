@@ -1,4 +1,5 @@
-"""The blocks of docs/python.md, in order, as one script, those marked torch where PyTorch is there; and the notebook."""
+"""The blocks of docs/python.md, in order, as one script, those marked torch or gpu where PyTorch is there and sees a GPU;
+and the notebook."""
 
 import contextlib
 import io
@@ -13,12 +14,12 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 class Docs(unittest.TestCase):
     def test_blocks_run(self):
         try:
-            import torch  # noqa: F401
-            marks = ("", " torch")
+            import torch
+            marks = ("", " torch", *([" gpu"] if torch.cuda.is_available() else []))
         except ImportError:
             marks = ("",)
         page = (ROOT / "docs/python.md").read_text(encoding="utf-8")
-        blocks = re.findall(r"^```python( torch)?\n(.*?)^```$", page, re.M | re.S)
+        blocks = re.findall(r"^```python( torch| gpu)?\n(.*?)^```$", page, re.M | re.S)
         self.assertGreater(len(blocks), 10)
         names, before = {}, os.getcwd()
         os.chdir(ROOT)

@@ -1,5 +1,6 @@
-"""rec_engine.torch against PyTorch's own autograd, in float64."""
+"""rec_engine.torch against PyTorch's own autograd, in float64; on the device that REC_TEST_DEVICE names, cpu or cuda."""
 
+import os
 import unittest
 
 import numpy as np
@@ -13,6 +14,7 @@ import cases
 from rec_engine import ops
 from rec_engine import torch as rec
 
+DEVICE = os.environ.get("REC_TEST_DEVICE", "cpu")
 WIDTHS = (1, 31, 64, 65)
 SHAPES = 100
 BOUND = 5e-6  # of the largest magnitude
@@ -32,10 +34,10 @@ class Shapes:
         self.graph = rec.Graph(self.csr)
 
     def normal(self, rows):
-        return torch.from_numpy(self.random.normal(size=(rows, self.width)).astype(np.float32))
+        return torch.from_numpy(self.random.normal(size=(rows, self.width)).astype(np.float32)).to(DEVICE)
 
     def ids(self, below, *shape):
-        return torch.from_numpy(self.random.integers(0, below, shape).astype(np.int32))
+        return torch.from_numpy(self.random.integers(0, below, shape).astype(np.int32)).to(DEVICE)
 
     def adjacency(self):
         """The normalised graph, dense, float64."""
@@ -43,11 +45,11 @@ class Shapes:
         a[:self.users, self.users:] = torch.from_numpy(self.csr.toarray().astype(np.float64))
         a += a.T.clone()
         scale = torch.where(a.sum(1) > 0, a.sum(1).clamp(min=1) ** -0.5, torch.zeros(()).double())
-        return scale[:, None] * a * scale
+        return (scale[:, None] * a * scale).to(DEVICE)
 
     def mean(self):
         r = torch.from_numpy(self.csr.toarray().astype(np.float64))
-        return r / r.sum(1, keepdim=True).clamp(min=1)
+        return (r / r.sum(1, keepdim=True).clamp(min=1)).to(DEVICE)
 
 
 def plain_propagate(adjacency, x, layers):
@@ -65,7 +67,7 @@ def plain_loss(user, item, users, positives, negatives, tau, is_bpr, cosine):
     scores = (user[users.long()][:, None] * item[chosen]).sum(-1)
     if is_bpr:
         return torch.nn.functional.softplus(scores[:, 1] - scores[:, 0]).mean()
-    return torch.nn.functional.cross_entropy(scores / tau, torch.zeros(len(users), dtype=torch.long))
+    return torch.nn.functional.cross_entropy(scores / tau, torch.zeros(len(users), dtype=torch.long, device=DEVICE))
 
 
 class Operators(unittest.TestCase):
@@ -75,7 +77,7 @@ class Operators(unittest.TestCase):
         double = [x.double().requires_grad_() for x in inputs]
         value, wanted = found(*single), plain(*double)
         self.assert_near(value, wanted, "value")
-        direction = torch.randn(wanted.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        direction = torch.randn(wanted.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(DEVICE)
         gradients = torch.autograd.grad(value, single, direction.float())
         expected = torch.autograd.grad(wanted, double, direction.float().double())
         for n, (gradient, of) in enumerate(zip(gradients, expected)):
@@ -130,8 +132,8 @@ class Operators(unittest.TestCase):
             case = Shapes(seed)
             hidden = None if seed % 3 == 0 else 1 + seed % 17
             torch.manual_seed(seed)
-            projector = rec.LanguageProjector(case.graph, case.width, hidden, 5)
-            mean, has_items = case.mean(), torch.from_numpy(np.diff(case.csr.indptr) > 0).double()[:, None]
+            projector = rec.LanguageProjector(case.graph, case.width, hidden, 5).to(DEVICE)
+            mean, has_items = case.mean(), torch.from_numpy(np.diff(case.csr.indptr) > 0).double()[:, None].to(DEVICE)
 
             def plain(z, *weights):
                 first = z @ weights[0].T + (weights[1] if hidden else 0)
@@ -197,14 +199,14 @@ class Behaviour(unittest.TestCase):
         torch.testing.assert_close(x.grad, wanted.grad, rtol=0, atol=0)
 
     def test_autocast_casts_to_float32(self):
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast(DEVICE, dtype=torch.bfloat16):
             found = rec.propagate(self.case.graph, self.x.bfloat16(), 1)
         self.assertEqual(found.dtype, torch.float32)
         torch.testing.assert_close(found, rec.propagate(self.case.graph, self.x.bfloat16().float(), 1), rtol=0, atol=0)
 
     def test_equals_ops(self):
-        found = rec.propagate(self.case.graph, self.x, 3).numpy()
-        np.testing.assert_array_equal(found, ops.propagate(self.case.graph, self.x.numpy(), 3))
+        torch.testing.assert_close(rec.propagate(self.case.graph, self.x, 3),
+                                   torch.as_tensor(ops.propagate(self.case.graph, self.x, 3)), rtol=0, atol=0)
 
     def test_backward_twice(self):
         x = self.x.clone().requires_grad_()
@@ -252,6 +254,82 @@ class Behaviour(unittest.TestCase):
                 (lambda: ops.topk(self.x.requires_grad_(), self.x), ValueError, ".detach()")):
             with self.assertRaisesRegex(kind, words):
                 call()
+
+
+@unittest.skipUnless(DEVICE == "cuda", "of a GPU alone (REC_TEST_DEVICE=cuda)")
+class Streams(unittest.TestCase):
+    """Work goes into the current stream, behind what is there, and nothing waits for it."""
+
+    def setUp(self):
+        self.case = Shapes(6)
+        self.x = self.case.normal(self.case.users + self.case.items)
+        case = self.case
+        self.batch = case.ids(case.users, 20), case.ids(case.items, 20), case.ids(case.items, 20, 7)
+        self.work(self.x)  # copies the graph
+
+    def work(self, x):
+        x = x.detach().requires_grad_()
+        user, item = rec.propagate(self.case.graph, x, 2).split([self.case.users, self.case.items])
+        means = rec.mean_rows(self.case.graph, item)
+        loss = rec.info_nce(user + means, item, *self.batch, 0.3)
+        loss.backward()
+        return loss.detach(), x.grad
+
+    def test_a_stream_of_the_callers(self):
+        wanted = self.work(self.x)
+        busy = torch.randn(2000, 2000, device="cuda")
+        torch.cuda.synchronize()
+        stream = torch.cuda.Stream()
+        with torch.cuda.stream(stream):
+            for _ in range(20):  # so that x is not there yet when the operations are put behind it
+                busy = busy @ busy / 100
+            x = torch.empty_like(self.x)
+            x.copy_(self.x)
+            found = self.work(x)
+        stream.synchronize()
+        for value, want in zip(found, wanted):
+            torch.testing.assert_close(value, want, rtol=0, atol=0)
+
+    def test_nothing_waits(self):
+        waits = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize", "cudaMemcpy", "cudaMemcpyAsync",
+                 "cudaMalloc", "cudaFree")
+        self.work(self.x)
+        torch.cuda.synchronize()
+        activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
+        with torch.profiler.profile(activities=activities) as trace:
+            self.work(self.x)
+        names = [event.name for event in trace.events()]
+        self.assertTrue(any("LaunchKernel" in name for name in names), "the trace has no launches")
+        # the profiler itself waits once at its end
+        self.assertEqual([name for name in names if name in waits and name != "cudaDeviceSynchronize"], [])
+        self.assertLessEqual(names.count("cudaDeviceSynchronize"), 1)
+
+    def test_a_graph_of_the_callers(self):
+        """Captured with torch.cuda.graph, and replayed on other values."""
+        x = self.x.clone()
+        recorded = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(recorded):
+            found = rec.propagate(self.case.graph, x, 2)
+        x.copy_(2 * self.x)
+        recorded.replay()
+        torch.testing.assert_close(found, 2 * rec.propagate(self.case.graph, self.x, 2))
+
+    def test_batches_drawn_into_tensors(self):
+        sampler = ops.Sampler(self.case.csr, 4, 3, seed=5)
+        out = [torch.empty(shape, dtype=torch.int32, device="cuda") for shape in ((4,), (4,), (4, 3))]
+        for step in range(sampler.steps_per_epoch):
+            for part, wanted in zip(sampler.draw(1, step, out), sampler.draw(1, step)):
+                np.testing.assert_array_equal(part.cpu().numpy(), wanted)
+
+    def test_evaluation(self):
+        case, test = self.case, cases.csr(cases.sets_of_items(self.case.random, self.case.users, self.case.items, 0.2), self.case.items)
+        user, item = case.normal(case.users), case.normal(case.items)
+        self.assertEqual(ops.evaluate(user, item, case.csr, test, k=5), ops.evaluate(user.cpu(), item.cpu(), case.csr, test, k=5))
+
+    def test_tensors_on_different_devices(self):
+        case = self.case
+        with self.assertRaisesRegex(RuntimeError, "where user_vectors lies"):
+            rec.info_nce(case.normal(case.users), case.normal(case.items).cpu(), *self.batch, 0.3)
 
 
 if __name__ == "__main__":

@@ -57,6 +57,10 @@ class ForwardingBackend : public Backend {
                        MatrixView<float> grad_e0, const ProjectorGradientView& grad) override {
     work([&] { worker_->project_adjoint(z, graph, projector, tape, grad_e0, grad); });
   }
+  void take_ids(const GivenIds& given, int64_t count, MatrixView<int32_t> ids,
+                double* loss_sum) override {
+    work([&] { worker_->take_ids(given, count, ids, loss_sum); });
+  }
   void mean_of_items(const GraphView& graph, MatrixView<const float> x,
                      MatrixView<float> out) override {
     work([&] { worker_->mean_of_items(graph, x, out); });

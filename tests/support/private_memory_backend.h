@@ -52,6 +52,12 @@ class PrivateMemoryBackend final : public ForwardingBackend {
     require_own(batch);
     ForwardingBackend::group_batch(batch);
   }
+  void take_ids(const GivenIds& given, int64_t count, MatrixView<int32_t> ids,
+                double* loss_sum) override {
+    std::visit([&](auto from) { require_own(from); }, given);
+    require_own(ids, loss_sum);
+    ForwardingBackend::take_ids(given, count, ids, loss_sum);
+  }
   void project(const StoredLanguage& z, const GraphView& graph, const ProjectorView& projector,
                const ProjectorTape& tape, MatrixView<float> e0) override {
     require_own(z, graph, projector, e0);

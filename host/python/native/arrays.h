@@ -1,6 +1,8 @@
 // The caller's arrays as views: NumPy's, PyTorch's, anything with a buffer or DLPack, as they are. Nothing is copied but ids of
 // 64 bits.
 //
+// Each array must lie where the call computes: in the host's memory, or in that of the place's GPU.
+//
 // What does not fit is refused with one sentence that names the argument, what is expected and what was given: another
 // type of value with TypeError, another shape, layout or value with ValueError, another device with RuntimeError.
 #pragma once
@@ -10,7 +12,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
+#include <vector>
 
+#include "engine/buffer.h"
+#include "host/library/place.h"
 #include "kernels/common/views.h"
 
 namespace rec::python {
@@ -21,22 +27,29 @@ using Given = nb::ndarray<nb::ro>;  // any values, shape and device
 using Result = nb::ndarray<>;       // likewise, written to
 
 // name: the argument's, for the sentence. A matrix's rows may lie apart, the values of a row must not.
-MatrixView<const float> float_matrix(const Given& array, const char* name);
+MatrixView<const float> float_matrix(const Given& array, const char* name, const Place& place = {});
 VectorView<const int64_t> offsets(const Given& array, const char* name);
 VectorView<const int32_t> ids(const Given& array, const char* name);
 VectorView<const uint8_t> flags(const Given& array, const char* name);  // of bool
 
 // Results, whose shape must be this; made by the package itself, or by PyTorch.
-MatrixView<float> float_result(const Result& array, const char* name, int64_t rows, int64_t cols);
-MatrixView<int32_t> id_result(const Result& array, const char* name, int64_t rows, int64_t cols);
-VectorView<int32_t> ids_result(const Result& array, const char* name, int64_t size);
-VectorView<double> double_result(const Result& array, const char* name, int64_t size);
+MatrixView<float> float_result(const Result& array, const char* name, int64_t rows, int64_t cols,
+                               const Place& place = {});
+MatrixView<int32_t> id_result(const Result& array, const char* name, int64_t rows, int64_t cols,
+                              const Place& place = {});
+VectorView<int32_t> ids_result(const Result& array, const char* name, int64_t size,
+                               const Place& place = {});
+VectorView<double> double_result(const Result& array, const char* name, int64_t size,
+                                 const Place& place = {});
 
 // Ids from 0 to below count, of users for example: an array of int32 as it is, or one of int64, PyTorch's usual type, in a
-// copy of half its size. ValueError names the first that is out of range.
+// copy of half its size. ValueError names the first that is out of range. On a GPU both are copied, in its stream's
+// order, and *loss_sum, which lies there, is NaN where one is out of range.
 class Ids {
  public:
   Ids(const Given& array, const char* name, size_t dimensions, int64_t count, const char* of);
+  Ids(const Given& array, const char* name, size_t dimensions, int64_t count, const char* of,
+      Backend& backend, const Place& place, double* loss_sum);
 
   VectorView<const int32_t> vector() const { return {view_.data, view_.rows}; }  // of one dimension
   MatrixView<const int32_t> matrix() const { return view_; }
@@ -44,6 +57,17 @@ class Ids {
  private:
   MatrixView<const int32_t> view_;
   std::unique_ptr<int32_t[]> converted_;
+  Matrix<int32_t> taken_;  // of a GPU
 };
+
+// A place as Python says it: the GPU's number, or -1, and the handle of its stream.
+Place place_of(const std::pair<int, uint64_t>& said);
+// CUDA arrays that say only where they lie, as __cuda_array_interface__ does: as one of DLPack's kind, of which owner is
+// kept. strides: in values.
+nb::ndarray<> cuda_array(uint64_t pointer, const std::vector<size_t>& shape,
+                         const std::vector<int64_t>& strides, char kind, int bits,
+                         nb::object owner);
+
+void bind_arrays(nb::module_& module);
 
 }  // namespace rec::python

@@ -43,6 +43,7 @@ NB_MODULE(_native, module) {
              nanobind::arg("words"));
   module.attr("version") = rec::kVersion;
   module.attr("commit") = rec::kCommit;
+  rec::python::bind_arrays(module);
   rec::python::bind_threads(module);
   rec::python::bind_csr(module);
   rec::python::bind_model(module);

@@ -1,8 +1,11 @@
 #include "host/python/native/sampling.h"
 
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 
+#include <cstdint>
 #include <string>
+#include <utility>
 
 #include "host/library/batch_sampler.h"
 #include "host/python/native/csr.h"
@@ -21,10 +24,15 @@ class Sampler {
 
   // Writes int32 users [batch], positives [batch] and negatives [batch, negatives].
   void draw(int64_t epoch, int64_t step, const Result& users, const Result& positives,
-            const Result& negatives) {
-    sampler_.draw(epoch, step, ids_result(users, "users", sampler_.batch()),
-                  ids_result(positives, "positives", sampler_.batch()),
-                  id_result(negatives, "negatives", sampler_.batch(), sampler_.negatives()));
+            const Result& negatives, const std::pair<int, uint64_t>& said) {
+    const Place place = place_of(said);
+    const MatrixView<int32_t> of_negatives =
+        id_result(negatives, "negatives", sampler_.batch(), sampler_.negatives(), place);
+    if (of_negatives.stride != of_negatives.cols)
+      throw nb::value_error(
+          "negatives: expected rows that lie one after another, given rows that lie apart");
+    sampler_.draw(place, epoch, step, ids_result(users, "users", sampler_.batch(), place),
+                  ids_result(positives, "positives", sampler_.batch(), place), of_negatives);
   }
 
  private:
@@ -41,7 +49,8 @@ void bind_sampling(nb::module_& module) {
            nb::arg("distribution"), nb::arg("exponent"), nb::arg("seed"))
       .def_prop_ro("steps_per_epoch", &Sampler::steps_per_epoch)
       .def("draw", &Sampler::draw, nb::call_guard<nb::gil_scoped_release>(), nb::arg("epoch"),
-           nb::arg("step"), nb::arg("users"), nb::arg("positives"), nb::arg("negatives"));
+           nb::arg("step"), nb::arg("users"), nb::arg("positives"), nb::arg("negatives"),
+           nb::arg("place"));
 }
 
 }  // namespace rec::python

@@ -3,17 +3,21 @@
 import numpy as np
 
 from rec_engine import _native
+from rec_engine._place import CudaArray
 
 
 def as_array(value, name):
-    """value as something with DLPack or a buffer, never copied. Raises TypeError for what is no array."""
+    """value as something with DLPack or a buffer, never copied. Raises TypeError for what is no array, RuntimeError for one
+    on a GPU that cannot be used."""
     if isinstance(value, np.ndarray):
         return _plain(value, name)
     if hasattr(value, "__dlpack__"):
         return _without_gradient(value, name)
     if hasattr(value, "__cuda_array_interface__"):
-        raise RuntimeError(f"{name}: expected an array in the computer's memory, given a {type(value).__name__} on a GPU; "
-                           "this build has no CUDA, so move it with .get() or .cpu()")
+        if _native.gpu_problem():
+            raise RuntimeError(f"{name}: expected an array in the computer's memory, given a {type(value).__name__} on a GPU; "
+                               f"{_native.gpu_problem()}, so move it with .get() or .cpu()")
+        return CudaArray(value, name)
     if hasattr(value, "__array_interface__") or _has_buffer(value):
         return _plain(np.asarray(value), name)
     raise TypeError(f"{name}: expected an array (NumPy, PyTorch, or anything with a buffer or DLPack), given a "

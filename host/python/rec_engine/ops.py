@@ -7,6 +7,11 @@ to be (another dtype, values that do not lie one after another) is refused. Inte
 items], a PyTorch sparse CSR tensor, or a pair of arrays (users, items), one interaction a place; what a sparse matrix
 stores is an interaction.
 
+On a GPU (a build with CUDA) the vectors, x, gradients and ids of one call lie on one GPU, as PyTorch's, CuPy's or anything
+else's with DLPack or __cuda_array_interface__; the work goes behind what the caller's stream has to do already, results lie
+there too, and nothing waits for it except where it says so. Ids are then not looked at from here: where one is out of range,
+the loss is NaN.
+
 Every function raises TypeError for a wrong type or dtype, ValueError for a wrong shape, layout or value, RuntimeError for
 an array on a device that this build cannot use, and MemoryError where there is none left. Other threads run meanwhile. A
 result does not depend on how many threads there are (`set_num_threads`).
@@ -21,6 +26,7 @@ import numpy as np
 from rec_engine import _native
 from rec_engine._arrays import as_array, as_csr, count, one_of, optional_array
 from rec_engine._native import get_num_threads, set_num_threads
+from rec_engine._place import HOST, as_native, on_host, place_of, results_beside
 
 __all__ = ["bpr", "evaluate", "get_num_threads", "Graph", "info_nce", "mean_rows", "mean_rows_adjoint", "METRICS", "propagate",
            "sample", "Sampler", "set_num_threads", "topk"]
@@ -46,16 +52,18 @@ def topk(user_vectors: Array, item_vectors: Array, k: int = 20, *, users: Array 
     items: bool [items], which may be shown; all if not given.
     score: "dot", the inner product, or "cosine", for which unit copies of the vectors are made.
 
-    Returns ids int32 [lists, k] and scores float32 [lists, k], best first; of equal scores the smaller id first. A list
+    Returns NumPy's ids int32 [lists, k] and scores float32 [lists, k], which vectors on a GPU are waited for, best first; of equal scores the smaller id first. A list
     with fewer items ends in id -1 with score -inf. Raises ValueError where a score is not finite.
     """
     user_vectors, item_vectors = as_array(user_vectors, "user_vectors"), as_array(item_vectors, "item_vectors")
-    users, items = optional_array(users, "users"), optional_array(items, "items")
+    users, items = on_host(optional_array(users, "users")), on_host(optional_array(items, "items"))
+    place = place_of(user_vectors=user_vectors, item_vectors=item_vectors)
     k = count(k, "k", least=1)
     lists = len(user_vectors if users is None else users)
     ids, scores = np.empty((lists, k), np.int32), np.empty((lists, k), np.float32)
-    _native.topk(user_vectors, item_vectors, users, k, _masks(seen, "seen", user_vectors, item_vectors), items,
-                 one_of(score, _SCORES, "score") == "cosine", ids, scores)
+    _native.topk(as_native(user_vectors, place), as_native(item_vectors, place), users, k,
+                 _masks(seen, "seen", user_vectors, item_vectors), items, one_of(score, _SCORES, "score") == "cosine", ids,
+                 scores, place)
     return ids, scores
 
 
@@ -80,9 +88,11 @@ def evaluate(user_vectors: Array, item_vectors: Array, train: Interactions | lis
     relevant = as_csr(test, "test", shape=shape)
     users = np.flatnonzero(np.diff(np.asarray(relevant.row_start))) if per_user else None
     values = None if users is None else np.empty((len(users), len(cutoffs), len(METRICS)))
-    means = _native.evaluate(user_vectors, item_vectors, relevant, _masks(train, "train", user_vectors, item_vectors),
-                             cutoffs, one_of(score, _SCORES, "score") == "cosine",
-                             None if values is None else values.reshape(-1))
+    place = place_of(user_vectors=user_vectors, item_vectors=item_vectors)
+    means = _native.evaluate(as_native(user_vectors, place), as_native(item_vectors, place), relevant,
+                             _masks(train, "train", user_vectors, item_vectors), cutoffs,
+                             one_of(score, _SCORES, "score") == "cosine", None if values is None else values.reshape(-1),
+                             place)
     mean = {name: means[c][m] for name, c, m in places}
     if not per_user:
         return mean
@@ -123,17 +133,27 @@ class Sampler:
         """interactions // batch"""
         return self._sampler.steps_per_epoch
 
-    def draw(self, epoch: int, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """users int32 [batch], positives int32 [batch], negatives int32 [batch, negatives]"""
-        users, positives = np.empty(self.batch, np.int32), np.empty(self.batch, np.int32)
-        negatives = np.empty((self.batch, self.negatives), np.int32)
-        self._sampler.draw(_below(epoch, "epoch", 2**32), _below(step, "step", 2**32), users, positives, negatives)
-        return users, positives, negatives
+    def draw(self, epoch: int, step: int, out: tuple[Array, Array, Array] | None = None) -> tuple[Array, Array, Array]:
+        """users int32 [batch], positives int32 [batch], negatives int32 [batch, negatives]
 
-    def epoch(self, epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """The epoch's batches, one after another."""
+        out: three arrays of yours of that kind, which are overwritten and returned in the place of new ones; where they lie
+        on a GPU, the batch is drawn there.
+        """
+        if out is None:
+            out = (np.empty(self.batch, np.int32), np.empty(self.batch, np.int32),
+                   np.empty((self.batch, self.negatives), np.int32))
+        if len(out) != 3:
+            raise ValueError(f"out: expected users, positives and negatives, given {len(out)} arrays")
+        given = {name: as_array(part, name) for name, part in zip(("users", "positives", "negatives"), out)}
+        place = place_of(**given)
+        self._sampler.draw(_below(epoch, "epoch", 2**32), _below(step, "step", 2**32),
+                           *(as_native(part, place) for part in given.values()), place)
+        return out
+
+    def epoch(self, epoch: int, out: tuple[Array, Array, Array] | None = None) -> Iterator[tuple[Array, Array, Array]]:
+        """The epoch's batches, one after another; with out in the same arrays each."""
         for step in range(self.steps_per_epoch):
-            yield self.draw(epoch, step)
+            yield self.draw(epoch, step, out)
 
 
 def sample(interactions: Interactions, batch: int, negatives: int, rule: str = "user", seed: int = 101, epoch: int = 0,
@@ -146,7 +166,7 @@ class Graph:
     """The bipartite graph of interactions [users, items], kept in a copy, for both directions.
 
     A node is a user or an item; arrays over nodes hold users first, then items. shape: (users, items) where interactions are
-    a pair of arrays that may not have the last ones.
+    a pair of arrays that may not have the last ones. The first use on a GPU copies the graph there, and waits.
     """
 
     def __init__(self, interactions: Interactions, shape: tuple[int, int] | None = None):
@@ -173,24 +193,28 @@ def propagate(graph: Graph, x: Array, layers: int) -> np.ndarray:
     propagate(graph, gradient, layers).
     """
     x = as_array(x, "x")
-    out = _like(x)
-    _native.propagate(_of(graph), x, count(layers, "layers"), out)
+    place = place_of(x=x)
+    out = results_beside(x, place)(_shape_of(x), "float32")
+    _native.propagate(_of(graph), as_native(x, place), count(layers, "layers"), as_native(out, place), place)
     return out
 
 
 def mean_rows(graph: Graph, x: Array) -> np.ndarray:
     """Of every user the mean of her items' rows, 0 without items. x: float32 [items, width]; returns [users, width]."""
     x = as_array(x, "x")
-    out = np.empty((graph.users, _width(x)), np.float32)
-    _native.mean_rows(_of(graph), x, out)
-    return out
+    return _mapped(_native.mean_rows, graph, x, _of(graph).users)
 
 
 def mean_rows_adjoint(graph: Graph, gradient: Array) -> np.ndarray:
     """The gradient by x of mean_rows. gradient: float32 [users, width]; returns [items, width]."""
     gradient = as_array(gradient, "gradient")
-    out = np.empty((graph.items, _width(gradient)), np.float32)
-    _native.mean_rows_adjoint(_of(graph), gradient, out)
+    return _mapped(_native.mean_rows_adjoint, graph, gradient, _of(graph).items)
+
+
+def _mapped(function, graph, x, rows):
+    place = place_of(x=x)
+    out = results_beside(x, place)((rows, _width(x)), "float32")
+    function(_of(graph), as_native(x, place), as_native(out, place), place)
     return out
 
 
@@ -204,7 +228,8 @@ def info_nce(user_vectors: Array, item_vectors: Array, users: Array, positives: 
     user_vectors: float32 [users, width]; item_vectors: float32 [items, width]; users, positives [batch] and negatives
     [batch, S]: int32, or int64, of which a copy is made; tau: above 0. score: "cosine" (the vectors need not be unit ones) or "dot".
 
-    Returns the loss, a float, and its gradients by user_vectors and item_vectors, float32 of their shapes.
+    Returns the loss, a float (on a GPU float64 [1] there), and its gradients by user_vectors and item_vectors, float32 of
+    their shapes.
     """
     return _loss(False, tau, user_vectors, item_vectors, users, positives, negatives, score)
 
@@ -213,18 +238,20 @@ def bpr(user_vectors: Array, item_vectors: Array, users: Array, positives: Array
         score: str = "dot") -> tuple[float, np.ndarray, np.ndarray]:
     """The pairwise loss of a batch, mean over the rows of log(1 + exp(s_1 - s_0)), and its gradients: as info_nce, with one
     negative a row, [batch, 1] or [batch]."""
-    negatives = as_array(negatives, "negatives")
-    return _loss(True, 1.0, user_vectors, item_vectors, users, positives, negatives[:, None] if negatives.ndim == 1 else negatives,
-                 score)
+    return _loss(True, 1.0, user_vectors, item_vectors, users, positives, negatives, score)
 
 
 def _loss(is_bpr, tau, user_vectors, item_vectors, users, positives, negatives, score):
-    user_vectors, item_vectors = as_array(user_vectors, "user_vectors"), as_array(item_vectors, "item_vectors")
-    of_users, of_items = _like(user_vectors), _like(item_vectors)
-    loss = _native.batch_loss(is_bpr, float(tau), one_of(score, _SCORES, "score") == "cosine", user_vectors, item_vectors,
-                              as_array(users, "users"), as_array(positives, "positives"), as_array(negatives, "negatives"),
-                              of_users, of_items)
-    return loss, of_users, of_items
+    given = {"user_vectors": user_vectors, "item_vectors": item_vectors, "users": users, "positives": positives,
+             "negatives": negatives}
+    given = {name: as_array(value, name) for name, value in given.items()}
+    place = place_of(**given)
+    make = results_beside(given["user_vectors"], place)
+    loss = make((1,), "float64", zeroed=True)
+    gradients = [make(_shape_of(given[name]), "float32") for name in ("user_vectors", "item_vectors")]
+    _native.batch_loss(is_bpr, float(tau), one_of(score, _SCORES, "score") == "cosine",
+                       *(as_native(value, place) for value in (*given.values(), loss, *gradients)), place)
+    return (float(loss[0]) if place == HOST else loss, *gradients)
 
 
 def _of(graph):
@@ -233,8 +260,8 @@ def _of(graph):
     return graph._graph
 
 
-def _like(x):
-    return np.empty(tuple(x.shape), np.float32)
+def _shape_of(x):
+    return tuple(x.shape)
 
 
 def _width(x):

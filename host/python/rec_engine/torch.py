@@ -5,7 +5,8 @@
     InfoNCE, BPR      the loss of a batch with sampled negatives
     LanguageProjector AlphaRec's projector: language vectors of items to e0 of users and items
 
-Tensors are float32 and must lie one value after another; nothing large is copied. Ids are int32, or int64, of which an
+Tensors are float32 and must lie one value after another, on the CPU or on one CUDA device, where work goes into its current
+stream and nothing waits; nothing large is copied. Ids are int32, or int64, of which an
 operator makes a copy of half the size. Gradients are explicit and reach only what asks for one; the losses have no second
 derivatives. Every function is a custom operator with a fake kernel, so that torch.compile takes it as one node. Under
 autocast inputs of less precision are cast to float32 and the result is float32. What is refused raises as in rec_engine.ops.
@@ -18,6 +19,7 @@ import torch
 
 from rec_engine import _native, ops
 from rec_engine._arrays import count
+from rec_engine._place import as_native, place_of
 
 __all__ = ["BPR", "InfoNCE", "LanguageProjector", "MeanOfItems", "Propagation", "bpr", "info_nce", "mean_rows", "propagate"]
 
@@ -47,8 +49,8 @@ def _operator(name):
 
 @_operator("propagate")
 def _propagate(x: torch.Tensor, graph: int, layers: int) -> torch.Tensor:
-    out = torch.empty(x.shape, dtype=torch.float32)
-    _native.propagate(_graphs[graph]._graph, x.detach(), layers, out)
+    out, place = torch.empty(x.shape, dtype=torch.float32, device=x.device), place_of(x=x)
+    _native.propagate(_graphs[graph]._graph, as_native(x.detach(), place), layers, as_native(out, place), place)
     return out
 
 
@@ -71,8 +73,10 @@ _propagate.register_autograd(
 @_operator("mean_rows")
 def _mean_rows(x: torch.Tensor, graph: int, adjoint: bool) -> torch.Tensor:
     of = _graphs[graph]
-    out = torch.empty((of.items if adjoint else of.users, x.shape[-1]), dtype=torch.float32)
-    (_native.mean_rows_adjoint if adjoint else _native.mean_rows)(of._graph, x.detach(), out)
+    rows, place = of.items if adjoint else of.users, place_of(x=x)
+    out = torch.empty((rows, x.shape[-1]), dtype=torch.float32, device=x.device)
+    function = _native.mean_rows_adjoint if adjoint else _native.mean_rows
+    function(of._graph, as_native(x.detach(), place), as_native(out, place), place)
     return out
 
 
@@ -91,10 +95,14 @@ _mean_rows.register_autograd(
 def _batch_loss(user_vectors: torch.Tensor, item_vectors: torch.Tensor, users: torch.Tensor, positives: torch.Tensor,
                 negatives: torch.Tensor, tau: float, bpr: bool, cosine: bool
                 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    user_vectors, item_vectors = user_vectors.detach(), item_vectors.detach()
+    given = {"user_vectors": user_vectors.detach(), "item_vectors": item_vectors.detach(), "users": users,
+             "positives": positives, "negatives": negatives}
+    place = place_of(**given)
+    loss = torch.zeros(1, dtype=torch.float64, device=user_vectors.device)
     of_users, of_items = torch.empty_like(user_vectors), torch.empty_like(item_vectors)
-    loss = _native.batch_loss(bpr, tau, cosine, user_vectors, item_vectors, users, positives, negatives, of_users, of_items)
-    return torch.tensor(loss, dtype=torch.float32), of_users, of_items
+    _native.batch_loss(bpr, tau, cosine,
+                       *(as_native(each, place) for each in (*given.values(), loss, of_users, of_items)), place)
+    return loss.to(torch.float32).reshape(()), of_users, of_items
 
 
 @_batch_loss.register_fake
@@ -146,8 +154,6 @@ def info_nce(user_vectors, item_vectors, users, positives, negatives, tau, *, sc
 
 def bpr(user_vectors, item_vectors, users, positives, negatives, *, score="dot"):
     """The loss of rec_engine.ops.bpr as a tensor with a gradient."""
-    if negatives.dim() == 1:
-        negatives = negatives[:, None]
     return _batch_loss(user_vectors, item_vectors, users, positives, negatives, 1.0, True, _is_cosine(score))[0]
 
 
