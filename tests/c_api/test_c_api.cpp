@@ -212,7 +212,7 @@ TEST_CASE("c api: a sampler draws what the engine draws") {
   CHECK(steps == want.steps_per_epoch());
   std::vector<int32_t> user(4), positive(4), negative(12), got_user(4), got_positive(4),
       got_negative(12);
-  want.draw(2, 1, {user.data(), 4}, {positive.data(), 4}, {negative.data(), 4, 3});
+  want.draw({}, 2, 1, {user.data(), 4}, {positive.data(), 4}, {negative.data(), 4, 3});
   REQUIRE(rec_sampler_draw(sampler, 2, 1, got_user.data(), got_positive.data(),
                            got_negative.data()) == REC_OK);
   CHECK(got_user == user);

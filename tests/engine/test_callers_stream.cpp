@@ -49,7 +49,9 @@ struct OnDevice {
         grad_user(backend, graph.users(), kDim),
         grad_item(backend, graph.items(), kDim),
         spread(backend, graph.nodes(), kDim),
-        loss(backend, 1) {}
+        loss(backend, 1) {
+    backend.wait();  // until all of it is zero
+  }
 
   // As whoever calls puts them there: in the stream's order.
   void fill(Stream stream, const Graph& graph, int64_t first_user) {

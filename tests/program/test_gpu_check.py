@@ -358,6 +358,15 @@ class Pack(unittest.TestCase):
                      "pkgcfg_lib_zlib_z", "pkgcfg_lib_zstd_zstd"):
             self.assertRegex(cache, rf"(?m)^{name}:\w+={self.prefix}/")
 
+    def test_the_python_package_is_configured_from_the_pack(self):
+        """With nanobind of the pack, for a Python that has none."""
+        words = ("--preset", "cpu", "-B", self.folder / "build_python", "-C", self.prefix / "pack.cmake", "-DREC_PYTHON=ON",
+                 f"-DPython_EXECUTABLE={shutil.which('python3')}")
+        configured = run(*words, program="cmake", env={**os.environ, "PYTHONPATH": str(self.prefix / "python")})
+        self.assertEqual(configured.returncode, 0, configured.stdout + configured.stderr)
+        cache = (self.folder / "build_python/CMakeCache.txt").read_text()
+        self.assertTrue(f"NB_DIR:INTERNAL={self.prefix}/python/nanobind" in cache, "nanobind of another place was taken")
+
     def test_boost_is_there_as_far_as_it_is_included(self):
         included = subprocess.run(["g++", "-std=c++20", "-M", f"-I{ROOT}", "-isystem", self.prefix / "usr/include",
                                    ROOT / "host/compare/paired_tests.cpp"], check=True, capture_output=True, text=True).stdout

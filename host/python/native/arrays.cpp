@@ -205,30 +205,35 @@ Place place_of(const std::pair<int, uint64_t>& said) {
   return {said.first, reinterpret_cast<Stream>(said.second)};
 }
 
-nb::ndarray<> cuda_array(uint64_t pointer, const std::vector<size_t>& shape,
+int gpu_of_address(uint64_t address) {
+  if (address == 0) return 0;  // of an array without values
+  const std::optional<int> gpu = gpu_of(reinterpret_cast<const void*>(address));
+  if (!gpu) throw std::runtime_error("expected memory of a GPU, given an address that is none's");
+  return *gpu;
+}
+
+nb::ndarray<> cuda_array(uint64_t address, int gpu, const std::vector<size_t>& shape,
                          const std::vector<int64_t>& strides, char kind, int bits,
                          nb::object owner) {
-  void* const data = reinterpret_cast<void*>(pointer);
-  const std::optional<int> gpu = data == nullptr ? std::optional<int>(0) : gpu_of(data);
-  if (!gpu) throw std::runtime_error("expected memory of a GPU, given an address that is none");
   const auto code = kind == 'f'   ? nb::dlpack::dtype_code::Float
                     : kind == 'i' ? nb::dlpack::dtype_code::Int
                     : kind == 'u' ? nb::dlpack::dtype_code::UInt
                     : kind == 'b' ? nb::dlpack::dtype_code::Bool
                                   : nb::dlpack::dtype_code::Complex;
-  return {data,
+  return {reinterpret_cast<void*>(address),
           shape.size(),
           shape.data(),
           std::move(owner),
           strides.data(),
           nb::dlpack::dtype{uint8_t(code), uint8_t(bits), 1},
           nb::device::cuda::value,
-          *gpu};
+          gpu};
 }
 
 void bind_arrays(nb::module_& module) {
-  module.def("cuda_array", &cuda_array, nb::arg("pointer"), nb::arg("shape"), nb::arg("strides"),
-             nb::arg("kind"), nb::arg("bits"), nb::arg("owner"));
+  module.def("gpu_of_address", &gpu_of_address, nb::arg("address"));
+  module.def("cuda_array", &cuda_array, nb::arg("address"), nb::arg("gpu"), nb::arg("shape"),
+             nb::arg("strides"), nb::arg("kind"), nb::arg("bits"), nb::arg("owner"));
   module.def("gpu_problem", [] { return gpu_report().problem; });
 }
 

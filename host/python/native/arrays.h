@@ -62,9 +62,11 @@ class Ids {
 
 // A place as Python says it: the GPU's number, or -1, and the handle of its stream.
 Place place_of(const std::pair<int, uint64_t>& said);
-// CUDA arrays that say only where they lie, as __cuda_array_interface__ does: as one of DLPack's kind, of which owner is
-// kept. strides: in values.
-nb::ndarray<> cuda_array(uint64_t pointer, const std::vector<size_t>& shape,
+// The GPU whose memory that address is; RuntimeError where it is none's.
+int gpu_of_address(uint64_t address);
+// An array that says where it lies by numbers alone, as __cuda_array_interface__ has them, as a capsule of DLPack that keeps
+// owner. strides: in values.
+nb::ndarray<> cuda_array(uint64_t address, int gpu, const std::vector<size_t>& shape,
                          const std::vector<int64_t>& strides, char kind, int bits,
                          nb::object owner);
 

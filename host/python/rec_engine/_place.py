@@ -28,17 +28,19 @@ class CudaArray:
             strides = [kind.itemsize * int(np.prod(self.shape[d + 1:], dtype=np.int64)) for d in range(self.ndim)]
         if any(stride % kind.itemsize for stride in strides):
             raise ValueError(f"{name}: expected strides of whole values, given {tuple(strides)} bytes for {kind}")
-        self._native = _native.cuda_array(says["data"][0], self.shape, [stride // kind.itemsize for stride in strides],
-                                          kind.kind, 8 * kind.itemsize, owner)
+        address = says["data"][0] or 0
+        self._gpu = _native.gpu_of_address(address)
+        self._says = (address, self._gpu, self.shape, [stride // kind.itemsize for stride in strides], kind.kind,
+                      8 * kind.itemsize, owner)
 
     def __len__(self):
         return self.shape[0]
 
     def __dlpack__(self, stream=None):
-        return self._native.__dlpack__()
+        return _native.cuda_array(*self._says)
 
     def __dlpack_device__(self):
-        return self._native.__dlpack_device__()
+        return _GPU_TYPES[0], self._gpu
 
 
 def place_of(**arrays):
@@ -61,6 +63,8 @@ def as_native(value, place):
     """value as the native part takes it; the caller's stream is place's, so nothing need be waited for."""
     if value is None or place[0] < 0:
         return value
+    if not hasattr(value, "__dlpack__"):  # a result
+        value = CudaArray(value, "out")
     known = isinstance(value, CudaArray) or _of("torch", "Tensor", value) or _of("cupy", "ndarray", value)
     return value.__dlpack__(stream=-1 if known else place[1] or 1)
 
