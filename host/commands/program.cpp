@@ -69,7 +69,7 @@ void refuse_settings_as_options(const CLI::App& command, const std::vector<std::
     if (words[w].rfind("--", 0) != 0) continue;
     const size_t equals = words[w].find('=');
     const std::string option = words[w].substr(0, equals), name = option.substr(2);
-    if (!is_setting(name) || command.get_option_no_throw(option) != nullptr) continue;
+    if (setting_named(name).empty() || command.get_option_no_throw(option) != nullptr) continue;
     const std::string value = equals != std::string::npos ? words[w].substr(equals + 1)
                               : w + 1 < words.size()      ? words[w + 1]
                                                           : "VALUE";

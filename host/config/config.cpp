@@ -454,7 +454,10 @@ std::string first_difference(const Config& a, const Config& b) {
   return "";
 }
 
-bool is_setting(const std::string& name) { return find_key(name) != nullptr; }
+std::string setting_named(const std::string& name) {
+  const Key* key = find_key(name);
+  return key == nullptr ? "" : key->name;
+}
 
 std::string list_of_settings() {
   std::string text;

@@ -86,8 +86,8 @@ std::string to_toml(const Config& config);
 // "lr = 0.1, not 0.2": the first key whose values differ, with a's and b's; "" when none does.
 std::string first_difference(const Config& a, const Config& b);
 
-// Whether a key goes by this name.
-bool is_setting(const std::string& name);
+// The key that goes by this name, or by it as one of its aliases; "" for none.
+std::string setting_named(const std::string& name);
 
 // For people: every key with its default, what it takes and its other names (docs/settings.md).
 std::string list_of_settings();

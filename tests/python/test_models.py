@@ -146,6 +146,10 @@ class Fit(unittest.TestCase):
         for found, wanted in zip(again.recommend("user 3", k=3), (ids, scores)):
             np.testing.assert_array_equal(found, wanted)
         self.assertEqual((self.path / "kept/best.safetensors").read_bytes(), model._checkpoint)
+        self.assertEqual(again.history_, model.history_)
+        self.assertEqual([line["epoch"] for line in again.history_], [1, 2])
+        self.assertGreaterEqual(set(again.history_[0]), {"epoch", "loss", "recall@20", "seconds"})
+        self.assertEqual(rec_engine.load(self.path / "kept/best.safetensors", self.path / "kept/data").history_, [])
         with self.assertRaisesRegex(TypeError, "LightGCN.*AlphaRec"):
             LightGCN.load(self.path / "kept")
 
@@ -221,12 +225,13 @@ class Fit(unittest.TestCase):
         with self.assertRaises(KeyboardInterrupt):
             self.shop.fit(AlphaRec(**{**SMALL, "epochs": 4}), run=self.path / "parts", callbacks=stops)
         model = self.shop.fit(AlphaRec(**{**SMALL, "epochs": 4}), run=self.path / "parts", resume=True)
-        self.assertEqual([line["epoch"] for line in model.history_], [3, 4])
+        self.assertEqual([line["epoch"] for line in model.history_], [1, 2, 3, 4])
         for file in ("best.safetensors", "last.safetensors"):
             self.assertEqual((self.path / "parts" / file).read_bytes(), (self.path / "whole" / file).read_bytes())
         finished = self.shop.fit(AlphaRec(**{**SMALL, "epochs": 4}), run=self.path / "parts", resume=True)  # nothing to do
         for each in (model, finished):
             np.testing.assert_array_equal(each.user_vectors, whole.user_vectors)
+            self.assertEqual([line["loss"] for line in each.history_], [line["loss"] for line in whole.history_])
         with self.assertRaisesRegex(ValueError, "resume: expected the run"):
             self.shop.fit(model, resume=True)
 
@@ -262,6 +267,23 @@ class Fit(unittest.TestCase):
         for histories in ([(100, 102), [103]], ([100, 102], np.array([103]))):
             np.testing.assert_array_equal(model.recommend(history=histories, k=5)[0][0], wanted)
 
+    def test_one_fit_at_a_time(self):
+        model, refused = AlphaRec(**SMALL), []
+
+        def fits_too(epoch, metrics):
+            def fit():
+                with self.assertRaisesRegex(RuntimeError, r"AlphaRec: expected one fit\(\) at a time"):
+                    self.shop.fit(model)
+                refused.append(epoch)
+            thread = threading.Thread(target=fit)
+            thread.start()
+            thread.join()
+        self.shop.fit(model, callbacks=fits_too)
+        self.assertEqual(refused, [1, 2])
+        with self.assertRaises(LookupError):
+            self.shop.fit(model, callbacks=lambda epoch, metrics: {}["no"])
+        self.shop.fit(model)  # the first has ended, however it did
+
     def test_nobody(self):
         model = self.shop.fit(AlphaRec(tau=np.float32(0.25), seed=np.int64(3), **SMALL))
         self.assertEqual(model.recommend([], k=3)[0].shape, (0, 3))
@@ -271,6 +293,8 @@ class Fit(unittest.TestCase):
         self.assertEqual(model.get_params(), {"device": "auto", "tau": 0.2, "layers": 1})
         self.assertEqual(model.set_params(tau=0.3).get_params()["tau"], 0.3)
         self.assertEqual(repr(model), "AlphaRec(device='auto', tau=0.3, layers=1)")
+        model.set_params(learning_rate=0.1).set_params(lr=0.2)
+        self.assertEqual(model.get_params(), {"device": "auto", "tau": 0.3, "layers": 1, "lr": 0.2})
         self.shop.fit(AlphaRec(**SMALL))
         self.assertEqual(self.shop.fit(AlphaRec(**SMALL)).settings_["hidden"], 16)
 
@@ -303,7 +327,13 @@ class Fit(unittest.TestCase):
             "no such run": (lambda: rec_engine.load("/nowhere"), ValueError, "/nowhere"),
             "a GPU": (lambda: self.shop.fit(AlphaRec(**{**SMALL}, device="cuda")), RuntimeError, "cuda"),
             "k of 0": (lambda: fitted.recommend("user 1", k=0), ValueError, "k: expected a whole number from 1 on, given 0"),
+            "k beyond 64 bits": (lambda: fitted.recommend("user 1", k=2**70), ValueError, f"k: expected .* 64 bits, given {2**70}"),
+            "a seed beyond 64 bits": (lambda: AlphaRec(seed=2**70), ValueError, f"seed: expected .* 64 bits, given {2**70}"),
+            "a seed below them": (lambda: AlphaRec().set_params(seed=-2**70), ValueError, f"seed: expected .* given {-2**70}"),
+            "a setting by two names": (lambda: AlphaRec(lr=0.1, learning_rate=0.2), ValueError,
+                                       "learning_rate: expected each setting once, given also as lr"),
             "another class's model": (lambda: AlphaRec(model="mf"), TypeError, "model"),
+            "another class's model later": (lambda: AlphaRec().set_params(model="mf"), TypeError, "model"),
             "valid of another shape": (lambda: MF(**SMALL).fit(tuple(self.shop.train), valid=scipy.sparse.csr_matrix((90, 40))),
                                        ValueError, "given 90"),
         }
