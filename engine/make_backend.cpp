@@ -13,14 +13,13 @@ namespace {
 constexpr std::string_view kCuda = "cuda";
 
 [[noreturn]] void refuse(std::string_view device, const std::string& why) {
-  throw UnavailableDevice("--device " + std::string(device) + ": " + why +
-                          "; use --device cpu or auto");
+  throw UnavailableDevice("device " + std::string(device) + ": " + why, Remedy::another_device);
 }
 
 [[noreturn]] void refuse(Precision precision, const std::string& why) {
-  throw UnavailableDevice(std::string("precision ") + precision_name(precision) +
-                          " needs an NVIDIA GPU, and " + why +
-                          "; use --precision fp32, which every device has");
+  throw UnavailableDevice(
+      std::string("precision ") + precision_name(precision) + " needs an NVIDIA GPU, and " + why,
+      Remedy::fp32);
 }
 
 // N of "cuda:N"; 0 of "cuda"; -1 of anything else.
@@ -37,7 +36,7 @@ int gpu_number(std::string_view device) {
 
 MadeBackend make_backend(std::string_view device, int threads, Precision precision) {
   if (device == "cpu") {
-    if (precision != Precision::fp32) refuse(precision, "--device cpu asks for the processors");
+    if (precision != Precision::fp32) refuse(precision, "device cpu asks for the processors");
     return {make_cpu_backend(threads), ""};
   }
   if (device == "auto") {
@@ -48,7 +47,7 @@ MadeBackend make_backend(std::string_view device, int threads, Precision precisi
   }
   const int number = gpu_number(device);
   if (number < 0)
-    throw std::invalid_argument("--device " + std::string(device) +
+    throw std::invalid_argument("device " + std::string(device) +
                                 ": not a device; use auto, cpu, cuda or cuda:N");
   const GpuReport report = gpu_report();
   if (!report.problem.empty()) refuse(device, report.problem);

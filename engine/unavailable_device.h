@@ -1,12 +1,16 @@
 // A device, or a precision of it, that cannot be had on this machine or in this build.
 #pragma once
 #include <stdexcept>
+#include <string>
+
+#include "engine/remedy.h"
 
 namespace rec {
 
-class UnavailableDevice : public std::runtime_error {
+class UnavailableDevice : public std::runtime_error, public WithRemedy {
  public:
-  using std::runtime_error::runtime_error;
+  UnavailableDevice(const std::string& sentence, Remedy remedy)
+      : std::runtime_error(sentence), WithRemedy(remedy) {}
 };
 
 }  // namespace rec

@@ -4,6 +4,7 @@
 #include <new>
 #include <system_error>
 
+#include "engine/remedy.h"
 #include "engine/unavailable_device.h"
 #include "host/formats/file_error.h"
 #include "host/run/memory.h"
@@ -19,6 +20,34 @@ rec_status keep(rec_status status, const char* text) {
   return status;
 }
 
+// What is to be done, by which argument or field of rec.h.
+const char* in_arguments(Remedy remedy) {
+  switch (remedy) {
+    case Remedy::another_device: return "use device cpu or auto";
+    case Remedy::fp32: return "use precision=fp32, which every device has";
+    case Remedy::another_folder: return "give another folder";
+    case Remedy::folder_in_it: return "give a folder in it";
+    case Remedy::resume_or_overwrite: return "set resume to go on, or overwrite to replace it";
+    case Remedy::settings_of_run: return "leave that out, or set overwrite to begin anew";
+    case Remedy::overwrite: return "set overwrite to begin anew";
+    case Remedy::name_dataset: return "give rec_model_load() the dataset";
+    case Remedy::same_language_model: return "embed the titles with the same model";
+    case Remedy::make_vectors_again: return "make the vectors again";
+    case Remedy::choose_language: return "give one as language";
+    case Remedy::leave_language_out: return "give no language";
+    case Remedy::none: break;
+  }
+  return "";
+}
+
+rec_status keep_whole(rec_status status, const std::exception& error) {
+  try {
+    return keep(status, whole_sentence(error, in_arguments).c_str());
+  } catch (...) {  // no memory for more
+    return keep(status, error.what());
+  }
+}
+
 }  // namespace
 
 rec_status failed() noexcept {
@@ -29,11 +58,11 @@ rec_status failed() noexcept {
   } catch (const Interrupted& error) {
     return keep(REC_INTERRUPTED, error.what());
   } catch (const UnavailableDevice& error) {
-    return keep(REC_UNAVAILABLE, error.what());
+    return keep_whole(REC_UNAVAILABLE, error);
   } catch (const NotEnoughMemory& error) {
     return keep(REC_OUT_OF_MEMORY, error.what());
   } catch (const FileError& error) {
-    return keep(REC_FILE, error.what());
+    return keep_whole(REC_FILE, error);
   } catch (const std::system_error& error) {
     return keep(REC_FILE, error.what());
   } catch (const std::bad_alloc&) {

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/remedy.h"
 #include "host/commands/commands.h"
 #include "host/config/config.h"
 #include "host/config/nearest_name.h"
@@ -24,6 +25,29 @@ constexpr int kFailed = 1;
 int failed(const std::string& sentence) {
   std::fputs(("rec_engine: " + sentence + "\n").c_str(), stderr);
   return kFailed;
+}
+
+// What is to be done, by which option.
+const char* in_options(Remedy remedy) {
+  switch (remedy) {
+    case Remedy::another_device: return "use --device cpu or auto";
+    case Remedy::fp32: return "use --precision fp32, which every device has";
+    case Remedy::another_folder: return "choose another folder with --out";
+    case Remedy::folder_in_it: return "name a folder in it with --out";
+    case Remedy::resume_or_overwrite: return "go on with --resume, or replace it with --overwrite";
+    case Remedy::settings_of_run: return "leave that out, or begin anew with --overwrite";
+    case Remedy::overwrite: return "begin anew with --overwrite";
+    case Remedy::name_dataset: return "name the dataset with --data";
+    case Remedy::same_language_model:
+      return "embed the titles with the same model, or go on with --force";
+    case Remedy::make_vectors_again:
+      return "make the vectors again (--restart of rec_engine embed or data/embed_items.sh); train "
+             "--force goes on, a sweep cannot";
+    case Remedy::choose_language: return "choose one with --language";
+    case Remedy::leave_language_out: return "leave --language out";
+    case Remedy::none: break;
+  }
+  return "";
 }
 
 // A word that is no command gets no better answer from the parser than that it was not expected.
@@ -45,7 +69,7 @@ void refuse_settings_as_options(const CLI::App& command, const std::vector<std::
     if (words[w].rfind("--", 0) != 0) continue;
     const size_t equals = words[w].find('=');
     const std::string option = words[w].substr(0, equals), name = option.substr(2);
-    if (!is_setting(name) || command.get_option_no_throw(option) != nullptr) continue;
+    if (setting_named(name).empty() || command.get_option_no_throw(option) != nullptr) continue;
     const std::string value = equals != std::string::npos ? words[w].substr(equals + 1)
                               : w + 1 < words.size()      ? words[w + 1]
                                                           : "VALUE";
@@ -100,8 +124,10 @@ int run_program(int argc, const char* const* argv) {
     return status;
   } catch (const std::bad_alloc&) {
     return failed("out of memory; use a smaller batch, hidden width, topk or dataset");
+  } catch (const RefusedSetting& refused) {
+    return failed(std::string("--set ") + refused.what());
   } catch (const std::exception& error) {
-    return failed(error.what());
+    return failed(whole_sentence(error, in_options));
   }
 }
 

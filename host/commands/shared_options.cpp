@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <stdexcept>
 
 namespace rec {
 
@@ -13,6 +14,14 @@ void add_language_option(CLI::App& command, std::string& language) {
 void add_settings_option(CLI::App& command, std::vector<std::string>& settings,
                          const std::string& explanation) {
   command.add_option("--set", settings, explanation + "; may be repeated")->allow_extra_args(false);
+}
+
+void apply_option(Config& config, const std::string& key, const std::string& value) {
+  try {
+    apply_setting(config, key + "=" + value);
+  } catch (const RefusedSetting& refused) {
+    throw std::invalid_argument(fmt::format("--{} {}: {}", key, value, refused.sentence()));
+  }
 }
 
 void add_machine_options(CLI::App& command, std::string& device, int& threads) {

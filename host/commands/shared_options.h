@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "host/config/config.h"
 #include "host/run/loaded_run.h"
 
 namespace rec {
@@ -15,6 +16,8 @@ void add_language_option(CLI::App& command, std::string& language);
 // --set, once per setting
 void add_settings_option(CLI::App& command, std::vector<std::string>& settings,
                          const std::string& explanation);
+// An option that is a setting of its own: --epochs 5. Throws std::invalid_argument.
+void apply_option(Config& config, const std::string& key, const std::string& value);
 // --device, --threads
 void add_machine_options(CLI::App& command, std::string& device, int& threads);
 // RUN; --data, --force, --set, --language, --device, --threads

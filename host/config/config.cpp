@@ -265,7 +265,11 @@ std::string advice_for(const std::string& name) {
   }
   std::string nearest = nearest_name(name, known);
   if (nearest.empty()) nearest = nearest_name(name.substr(name.rfind('.') + 1), known);
-  if (nearest.empty()) return "rec_engine train --help lists the known ones";
+  if (nearest.empty()) {
+    std::vector<std::string> names;
+    for (const Key& key : keys()) names.push_back(key.name);
+    return fmt::format("the known ones are {}", fmt::join(names, ", "));
+  }
   const std::string& key = find_key(nearest)->name;
   return fmt::format("the nearest known one is '{}'{}", nearest,
                      key == nearest ? "" : fmt::format(", which is '{}'", key));
@@ -280,7 +284,7 @@ bool sizes_evaluation(const std::string& name) {
 std::string apply(Config& config, const std::string& name, const toml::node& value) {
   const Key* key = find_key(name);
   if (key == nullptr && sizes_evaluation(name))
-    return fmt::format("'{}': this program sizes evaluation itself; leave it out", name);
+    return fmt::format("'{}': rec_engine sizes evaluation itself; leave it out", name);
   if (key == nullptr) return fmt::format("unknown key '{}'; {}", name, advice_for(name));
   const std::string refusal = key->read(config, value);
   return refusal.empty() ? "" : fmt::format("'{}' {}", name, refusal);
@@ -402,12 +406,7 @@ void apply_setting(Config& config, const std::string& key_and_value) {
                                   ? "must be key=value"
                                   : apply_text(config, trimmed(key_and_value.substr(0, equals)),
                                                key_and_value.substr(equals + 1));
-  if (!refusal.empty()) throw std::invalid_argument("--set " + key_and_value + ": " + refusal);
-}
-
-void apply_option(Config& config, const std::string& key, const std::string& value) {
-  const std::string refusal = apply_text(config, key, value);
-  if (!refusal.empty()) throw std::invalid_argument("--" + key + " " + value + ": " + refusal);
+  if (!refusal.empty()) throw RefusedSetting(key_and_value, refusal);
 }
 
 bool reads_language(const std::string& model) { return model == "alpharec" || model == "linear"; }
@@ -455,7 +454,10 @@ std::string first_difference(const Config& a, const Config& b) {
   return "";
 }
 
-bool is_setting(const std::string& name) { return find_key(name) != nullptr; }
+std::string setting_named(const std::string& name) {
+  const Key* key = find_key(name);
+  return key == nullptr ? "" : key->name;
+}
 
 std::string list_of_settings() {
   std::string text;

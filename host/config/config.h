@@ -3,6 +3,7 @@
 // and how each is written.
 #pragma once
 #include <cstdint>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -49,10 +50,19 @@ void apply_config_file(Config& config, const std::string& file);
 // As above from memory; name is for the sentence of a refusal.
 void apply_config_text(Config& config, const std::string& text, const std::string& name);
 // "key=value" with a TOML value, a list without brackets (5,10), or a bare word for a string; over
-// what was set before. Throws std::invalid_argument.
+// what was set before. Throws RefusedSetting.
 void apply_setting(Config& config, const std::string& key_and_value);
-// The same for an option of the command line that is a key of its own: --epochs 5.
-void apply_option(Config& config, const std::string& key, const std::string& value);
+
+// "key=value: sentence"
+class RefusedSetting : public std::invalid_argument {
+ public:
+  RefusedSetting(const std::string& key_and_value, const std::string& sentence)
+      : std::invalid_argument(key_and_value + ": " + sentence), sentence_(sentence) {}
+  const std::string& sentence() const { return sentence_; }
+
+ private:
+  std::string sentence_;
+};
 
 // Fills in what follows from other keys: projector, layers, objective, score and reg from model;
 // projector_layers from projector; tau and patience from compat; hidden from language_width (D), 0
@@ -76,8 +86,8 @@ std::string to_toml(const Config& config);
 // "lr = 0.1, not 0.2": the first key whose values differ, with a's and b's; "" when none does.
 std::string first_difference(const Config& a, const Config& b);
 
-// Whether a key goes by this name.
-bool is_setting(const std::string& name);
+// The key that goes by this name, or by it as one of its aliases; "" for none.
+std::string setting_named(const std::string& name);
 
 // For people: every key with its default, what it takes and its other names (docs/settings.md).
 std::string list_of_settings();

@@ -97,8 +97,9 @@ Layout find_layout(const std::string& path, const DatasetOptions& options) {
     const fs::path vectors = root / "item_language.npy";
     if (!options.language.empty())
       throw FileError(path,
-                      "--language chooses among the item_cf_embeds_* files of the authors' tree; "
-                      "this dataset folder has item_language.npy only");
+                      "has item_language.npy only; language vectors to choose among are the "
+                      "item_cf_embeds_* files of the authors' tree",
+                      Remedy::leave_language_out);
     return {root, is_present(vectors) ? vectors : fs::path(), {root / "item_language.json"}};
   }
   const std::vector<NamedVectors> vectors = release_vectors(root / "item_info");
@@ -119,8 +120,7 @@ Layout find_layout(const std::string& path, const DatasetOptions& options) {
                                              : "'; there are: " + join(names)));
   }
   if (vectors.size() > 1 && !options.any_language)
-    throw FileError(path,
-                    "has several language vectors; choose with --language one of: " + join(names));
+    throw FileError(path, "has several language vectors: " + join(names), Remedy::choose_language);
   if (vectors.empty()) return {root / "cf_data", {}, {}};
   Layout layout = layout_with(vectors[0]);
   if (vectors.size() > 1) layout.described.clear();  // it may be another's
@@ -282,9 +282,10 @@ void append_items(Dataset& data, const std::string& table, const std::string& ve
 void refuse_dataset_folder(const std::string& folder) {
   for (const char* part : {"train.txt", "cf_data"})
     if (is_there(folder + "/" + part))
-      throw FileError(folder, std::string("holds a dataset (") + part +
-                                  "), whose files would be mixed with others; choose another "
-                                  "folder with --out");
+      throw FileError(
+          folder,
+          std::string("holds a dataset (") + part + "), whose files would be mixed with others",
+          Remedy::another_folder);
 }
 
 Dataset load_dataset(const std::string& path, const DatasetOptions& options) {

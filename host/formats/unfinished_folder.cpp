@@ -44,18 +44,18 @@ void require_free_folder(const std::string& folder) {
   std::error_code failed;
   if (!is_there(place)) return;
   if (!(fs::is_directory(place, failed) && fs::is_empty(place, failed)))
-    throw FileError(folder, "is there already and not empty; choose another folder with --out");
+    throw FileError(folder, "is there already and not empty", Remedy::another_folder);
   if (fs::equivalent(place, ".", failed))
-    throw FileError(folder,
-                    "is the folder that this runs in, which cannot give way to the new one; name "
-                    "a folder in it with --out");
+    throw FileError(folder, "is the folder that this runs in, which cannot give way to the new one",
+                    Remedy::folder_in_it);
   // Whether it can give way shows when it is moved, and back again.
   const std::string aside = room_beside(place);
   fs::rename(place, aside, failed);
   if (!failed) fs::rename(aside, place, failed);
   if (failed)
-    throw FileError(folder, "is there and cannot give way to the new folder (" + failed.message() +
-                                "); name a folder in it with --out");
+    throw FileError(folder,
+                    "is there and cannot give way to the new folder (" + failed.message() + ")",
+                    Remedy::folder_in_it);
 }
 
 UnfinishedFolder::UnfinishedFolder(const std::string& place) : place_(place_of(place)) {

@@ -26,7 +26,8 @@ RunFacts facts_of(const LoadedRun& run) {
 
 }  // namespace
 
-void save_run(const std::string& folder, const LoadedRun& run) {
+void save_run(const std::string& folder, const LoadedRun& run,
+              const std::vector<MetricsLine>& metrics) {
   if (run.trained_on == TrainedOn::other_data)
     throw FileError(run.path, "was trained on other data than " + run.data.path +
                                   "; save it with the data it was trained on");
@@ -35,6 +36,7 @@ void save_run(const std::string& folder, const LoadedRun& run) {
   write_dataset(saved.path() + "/" + kData, run.data);
   write_whole_file(saved.config_file(), run.checkpoint.config);
   saved.write_facts(facts_of(run));
+  if (!metrics.empty()) saved.write_metrics(metrics);
   write_safetensors(saved.best_file(),
                     make_checkpoint(*run.model, run.checkpoint, /*with_moments=*/false));
   unfinished.commit();

@@ -16,8 +16,8 @@ for python in "${@:-python3}"; do
     { cat "$wheels/repair-$version.log"; exit 1; }
   repaired=$(ls -t "$wheels"/rec_engine-*manylinux*.whl | head -1)
   echo "$(basename "$repaired"): $(du -h "$repaired" | cut -f1)"
-  "$wheels/env-$version/bin/pip" install --quiet "$repaired" scipy pandas
+  "$wheels/env-$version/bin/pip" install --quiet "$repaired" scipy pandas mypy
   # Nothing of the checkout, and no compiler.
   (cd tests/python && env -i PATH="$wheels/env-$version/bin" HOME="$wheels" OMP_WAIT_POLICY=passive \
-    "$wheels/env-$version/bin/python" -B -m unittest test_errors test_evaluate test_memory test_models test_operators test_sample)
+    "$wheels/env-$version/bin/python" -B -m unittest test_errors test_evaluate test_memory test_models test_operators test_sample test_types)
 done

@@ -3,6 +3,8 @@
 #include <string>
 #include <utility>
 
+#include "engine/remedy.h"
+
 namespace rec {
 
 // Held until it is destroyed or the process ends, however it ends: the system lets go of it then,
@@ -10,7 +12,8 @@ namespace rec {
 class FolderLock {
  public:
   // when_held: the sentence of the refusal when another holds it
-  explicit FolderLock(std::string when_held) : when_held_(std::move(when_held)) {}
+  explicit FolderLock(std::string when_held, Remedy remedy = Remedy::none)
+      : when_held_(std::move(when_held)), remedy_(remedy) {}
   ~FolderLock();
   FolderLock(const FolderLock&) = delete;
   FolderLock& operator=(const FolderLock&) = delete;
@@ -21,6 +24,7 @@ class FolderLock {
 
  private:
   std::string when_held_;
+  Remedy remedy_;
   int folder_ = -1;
 };
 

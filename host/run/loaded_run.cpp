@@ -70,13 +70,14 @@ Weights weights_of_checkpoint(const std::string& path) {
 std::string only_dataset(const RunFacts& facts, const std::string& run,
                          const std::string& facts_file) {
   if (facts.datasets.size() > 1)
-    throw std::invalid_argument(
-        fmt::format("{}: was trained on {} datasets together; name the one to rank with --data: {}",
-                    run, facts.datasets.size(), fmt::join(facts.datasets, ", ")));
-  if (facts.datasets.empty()) throw FileError(facts_file, "names no dataset; name it with --data");
+    throw FileError(run,
+                    fmt::format("was trained on {} datasets together, {}", facts.datasets.size(),
+                                fmt::join(facts.datasets, ", ")),
+                    Remedy::name_dataset);
+  if (facts.datasets.empty()) throw FileError(facts_file, "names no dataset", Remedy::name_dataset);
   if (!is_there(facts.datasets[0]))
-    throw FileError(facts.datasets[0], "the dataset that " + run +
-                                           " was trained on is not there; name it with --data");
+    throw FileError(facts.datasets[0], "the dataset that " + run + " was trained on is not there",
+                    Remedy::name_dataset);
   return facts.datasets[0];
 }
 
@@ -88,8 +89,8 @@ Weights read_weights(const LoadRequest& request) {
   const bool is_npy = is_there(request.run + "/w1.npy");
   if (!is_npy && !request.settings.empty())
     throw std::invalid_argument(request.run +
-                                ": a checkpoint carries its own settings; --set is for a folder of "
-                                ".npy weights");
+                                ": a checkpoint carries its own settings; others are for a folder "
+                                "of .npy weights");
   if (is_npy) return weights_of_npy(request.run, request.settings);
   std::error_code ignored;  // is_there has been asked
   if (!fs::is_directory(request.run, ignored)) return weights_of_checkpoint(request.run);
@@ -104,8 +105,7 @@ RunFacts facts_for(const LoadRequest& request) {
   if (!request.data.empty() && !request.own_data) return {};
   const RunFolder folder(request.run);
   if (request.data.empty() && !is_there(folder.best_file()))
-    throw std::invalid_argument(request.run +
-                                ": weights alone do not say which dataset; name it with --data");
+    throw FileError(request.run, "weights alone do not say which dataset", Remedy::name_dataset);
   return folder.read_facts();
 }
 
@@ -125,9 +125,7 @@ std::string require_fitting(const Weights& weights, const LoadedRun& loaded, boo
   const std::string difference =
       language_difference(data, weights.facts.language_model, weights.path);
   if (!difference.empty() && !force)
-    throw FileError(data.path, difference +
-                                   "; embed the titles with the same model, or go on "
-                                   "with --force");
+    throw FileError(data.path, difference, Remedy::same_language_model);
   return difference;
 }
 

@@ -52,7 +52,7 @@ LoadedRun load_run(const LoadRequest& request);
 // Where the run is of compat alpharec-release, data must count repeats (Repeats::each).
 LoadedRun load_run(const LoadRequest& request, Dataset data);
 
-// Refuses a run of a model without language vectors; what: the option that needs them.
+// Refuses a run of a model without language vectors; what: what needs them.
 void require_language_model(const LoadedRun& run, const std::string& what);
 
 }  // namespace rec

@@ -40,7 +40,7 @@ void RunFolder::write_facts(const RunFacts& facts) const {
 
 RunFacts RunFolder::read_facts() const {
   const Json json = Json::parse(MappedFile(facts_file()).bytes(), nullptr, false);
-  if (!json.is_object()) throw FileError(facts_file(), "is damaged; name the dataset with --data");
+  if (!json.is_object()) throw FileError(facts_file(), "is damaged", Remedy::name_dataset);
   const auto text = [&](const char* key) {
     return json.contains(key) && json[key].is_string() ? json[key].get<std::string>()
                                                        : std::string();

@@ -117,7 +117,8 @@ class SweepReader {
   }
 
   std::string advice_for(const std::string& key) const {
-    if (is_setting(key)) return "a setting stands under [settings], [grid] or a [[variant]]";
+    if (!setting_named(key).empty())
+      return "a setting stands under [settings], [grid] or a [[variant]]";
     const std::vector<std::string> known = {"data",     "out",  "language", "seeds",
                                             "settings", "grid", "variant"};
     const std::string nearest = nearest_name(key, known);

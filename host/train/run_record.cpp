@@ -48,12 +48,14 @@ void RunRecord::resume() {
   const std::string difference =
       first_difference(without_what_may_change(before), without_what_may_change(config_));
   if (!difference.empty())
-    throw FileError(path, "was trained with other settings: " + difference +
-                              "; leave that out, or begin anew with --overwrite");
+    throw FileError(path, "was trained with other settings: " + difference,
+                    Remedy::settings_of_run);
   if (saved.selection.best_epoch > 0 && !is_there(run_.best_file()))
-    throw FileError(run_.best_file(), "is missing, so the best epoch so far (" +
-                                          std::to_string(saved.selection.best_epoch) +
-                                          ") is lost; put it back, or begin anew with --overwrite");
+    throw FileError(run_.best_file(),
+                    "is missing, so the best epoch so far (" +
+                        std::to_string(saved.selection.best_epoch) +
+                        ") is lost unless it is put back",
+                    Remedy::overwrite);
   restore_weights(model_, file, path);
   restore_moments(model_, file, path);
   training_.set_clock(saved.clock);
@@ -112,7 +114,7 @@ std::string RunRecord::what_stands() const {
 
 void RunRecord::restore_best() {
   if (!is_there(run_.best_file()))
-    throw FileError(run_.best_file(), "is missing; train again with --overwrite");
+    throw FileError(run_.best_file(), "is missing", Remedy::overwrite);
   restore_weights(model_, read_safetensors(run_.best_file()), run_.best_file());
 }
 

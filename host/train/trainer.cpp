@@ -311,8 +311,7 @@ void announce(const JointDataset& joint, const Config& config, const Backend& ba
 
 void refuse_earlier_run(const RunFolder& run, const TrainRequest& request) {
   if (run.holds_a_run() && !request.resume && !request.overwrite)
-    throw FileError(run.path(),
-                    "holds a run already; go on with --resume, or replace it with --overwrite");
+    throw FileError(run.path(), "holds a run already", Remedy::resume_or_overwrite);
 }
 
 void require_texts_of_vectors(const JointDataset& joint, const TrainRequest& request) {
@@ -320,10 +319,7 @@ void require_texts_of_vectors(const JointDataset& joint, const TrainRequest& req
     const std::string difference = text_difference(data);
     if (difference.empty()) continue;
     const std::string table = data.path + "/items.tsv";
-    if (!request.force)
-      throw FileError(table, difference +
-                                 "; make the vectors again (--restart of rec_engine embed or "
-                                 "data/embed_items.sh); train --force goes on, a sweep cannot");
+    if (!request.force) throw FileError(table, difference, Remedy::make_vectors_again);
     say(request, "forced: " + table + " " + difference);
   }
 }
@@ -352,9 +348,8 @@ TrainEnd train(const JointDataset& data, const Config& given, const RunFolder& r
     throw std::invalid_argument(given.model + " shares nothing between datasets; train it on each");
   refuse_dataset_folder(run.path());
   if (reads_language(given.model)) require_texts_of_vectors(data, request);
-  FolderLock lock(
-      "another training is writing to this run folder; wait until it ends, or choose another with "
-      "--out");
+  FolderLock lock("another training is writing to this run folder, and has it until it ends",
+                  Remedy::another_folder);
   lock.take(run.path());
   refuse_earlier_run(run, request);
   const bool resumes = request.resume && is_there(run.last_file());

@@ -356,7 +356,8 @@ TEST_CASE("c api: hooks of a training") {
   const std::string run = folder / "run";
   CHECK_REFUSED(rec_train(data, run.c_str(), &options), REC_INTERRUPTED, "resume goes on");
   CHECK(seen.epochs.empty());
-  CHECK_REFUSED(rec_train(data, run.c_str(), &options), REC_FILE, "holds a run already");
+  CHECK_REFUSED(rec_train(data, run.c_str(), &options), REC_FILE,
+                "holds a run already; set resume to go on, or overwrite");
   seen = {};
   options.resume = 1;
   REQUIRE(rec_train(data, run.c_str(), &options) == REC_OK);

@@ -61,9 +61,8 @@ TEST_CASE("make_backend: what is not there is refused, only auto settles for les
     CHECK_THAT(make_backend("auto", 1).notice,
                Catch::Contains(gpu.problem) && Catch::Contains("using the CPU"));
     for (const char* device : {"cuda", "cuda:1"})
-      CHECK_THROWS_WITH(make_backend(device, 1), Catch::Contains(device) &&
-                                                     Catch::Contains(gpu.problem) &&
-                                                     Catch::Contains("--device cpu"));
+      CHECK_THROWS_WITH(make_backend(device, 1),
+                        Catch::Contains(device) && Catch::Contains(gpu.problem));
   }
 }
 
@@ -72,12 +71,10 @@ TEST_CASE("make_backend: the CPU refuses what it cannot compute, auto as well", 
   const GpuReport gpu = gpu_report();
   for (Precision precision : {Precision::tf32, Precision::bf16}) {
     const std::string name = precision_name(precision);
-    CHECK_THROWS_WITH(make_backend("cpu", 1, precision),
-                      Catch::Contains(name) && Catch::Contains("--precision fp32"));
+    CHECK_THROWS_WITH(make_backend("cpu", 1, precision), Catch::Contains("precision " + name));
     if (!gpu.problem.empty()) {
       CHECK_THROWS_WITH(make_backend("auto", 1, precision),
-                        Catch::Contains(name) && Catch::Contains(gpu.problem) &&
-                            Catch::Contains("--precision fp32"));
+                        Catch::Contains(name) && Catch::Contains(gpu.problem));
       continue;
     }
     for (const char* device : {"auto", "cuda"})

@@ -431,7 +431,7 @@ COMMAND_LINE = [
     ("a setting as an option by another name", ["train", "DATA", "--out", "RUN", "--batch_size=9"], ["--set batch_size=9"]),
     ("the size of an evaluation", ["train", "DATA", "--out", "RUN", "--set", "testbatch=100"],
      ["testbatch", "sizes evaluation itself"]),
-    ("a setting like no other", ["train", "DATA", "--out", "RUN", "--set", "colour=red"], ["colour", "train --help lists"]),
+    ("a setting like no other", ["train", "DATA", "--out", "RUN", "--set", "colour=red"], ["--set colour=red", "the known ones are model, "]),
     ("a run that is a link to itself", ["evaluate", "ROUND"], ["ROUND", "cannot be examined"]),
     ("epochs empty", ["train", "DATA", "--out", "RUN", "--epochs", ""], ["--epochs", "empty"]),
     ("seed empty", ["train", "DATA", "--out", "RUN", "--seed", ""], ["--seed", "empty"]),

@@ -891,7 +891,7 @@ class CommandsOnARun(ProgramTest):
         moved = self.run_folder.rename(self.folder / "moved")
         self.check_succeeds(run("evaluate", moved))
         self.data.rename(self.folder / "elsewhere")
-        self.check_refusal(run("evaluate", moved), self.data, "name it with --data")
+        self.check_refusal(run("evaluate", moved), self.data, "name the dataset with --data")
         self.check_succeeds(run("evaluate", moved, "--data", self.folder / "elsewhere"))
 
 

@@ -1,9 +1,11 @@
 """Models as objects."""
 
+import fcntl
 import json
 import os
 import pathlib
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -144,6 +146,10 @@ class Fit(unittest.TestCase):
         for found, wanted in zip(again.recommend("user 3", k=3), (ids, scores)):
             np.testing.assert_array_equal(found, wanted)
         self.assertEqual((self.path / "kept/best.safetensors").read_bytes(), model._checkpoint)
+        self.assertEqual(again.history_, model.history_)
+        self.assertEqual([line["epoch"] for line in again.history_], [1, 2])
+        self.assertGreaterEqual(set(again.history_[0]), {"epoch", "loss", "recall@20", "seconds"})
+        self.assertEqual(rec_engine.load(self.path / "kept/best.safetensors", self.path / "kept/data").history_, [])
         with self.assertRaisesRegex(TypeError, "LightGCN.*AlphaRec"):
             LightGCN.load(self.path / "kept")
 
@@ -219,12 +225,13 @@ class Fit(unittest.TestCase):
         with self.assertRaises(KeyboardInterrupt):
             self.shop.fit(AlphaRec(**{**SMALL, "epochs": 4}), run=self.path / "parts", callbacks=stops)
         model = self.shop.fit(AlphaRec(**{**SMALL, "epochs": 4}), run=self.path / "parts", resume=True)
-        self.assertEqual([line["epoch"] for line in model.history_], [3, 4])
+        self.assertEqual([line["epoch"] for line in model.history_], [1, 2, 3, 4])
         for file in ("best.safetensors", "last.safetensors"):
             self.assertEqual((self.path / "parts" / file).read_bytes(), (self.path / "whole" / file).read_bytes())
         finished = self.shop.fit(AlphaRec(**{**SMALL, "epochs": 4}), run=self.path / "parts", resume=True)  # nothing to do
         for each in (model, finished):
             np.testing.assert_array_equal(each.user_vectors, whole.user_vectors)
+            self.assertEqual([line["loss"] for line in each.history_], [line["loss"] for line in whole.history_])
         with self.assertRaisesRegex(ValueError, "resume: expected the run"):
             self.shop.fit(model, resume=True)
 
@@ -260,6 +267,23 @@ class Fit(unittest.TestCase):
         for histories in ([(100, 102), [103]], ([100, 102], np.array([103]))):
             np.testing.assert_array_equal(model.recommend(history=histories, k=5)[0][0], wanted)
 
+    def test_one_fit_at_a_time(self):
+        model, refused = AlphaRec(**SMALL), []
+
+        def fits_too(epoch, metrics):
+            def fit():
+                with self.assertRaisesRegex(RuntimeError, r"AlphaRec: expected one fit\(\) at a time"):
+                    self.shop.fit(model)
+                refused.append(epoch)
+            thread = threading.Thread(target=fit)
+            thread.start()
+            thread.join()
+        self.shop.fit(model, callbacks=fits_too)
+        self.assertEqual(refused, [1, 2])
+        with self.assertRaises(LookupError):
+            self.shop.fit(model, callbacks=lambda epoch, metrics: {}["no"])
+        self.shop.fit(model)  # the first has ended, however it did
+
     def test_nobody(self):
         model = self.shop.fit(AlphaRec(tau=np.float32(0.25), seed=np.int64(3), **SMALL))
         self.assertEqual(model.recommend([], k=3)[0].shape, (0, 3))
@@ -269,6 +293,8 @@ class Fit(unittest.TestCase):
         self.assertEqual(model.get_params(), {"device": "auto", "tau": 0.2, "layers": 1})
         self.assertEqual(model.set_params(tau=0.3).get_params()["tau"], 0.3)
         self.assertEqual(repr(model), "AlphaRec(device='auto', tau=0.3, layers=1)")
+        model.set_params(learning_rate=0.1).set_params(lr=0.2)
+        self.assertEqual(model.get_params(), {"device": "auto", "tau": 0.3, "layers": 1, "lr": 0.2})
         self.shop.fit(AlphaRec(**SMALL))
         self.assertEqual(self.shop.fit(AlphaRec(**SMALL)).settings_["hidden"], 16)
 
@@ -301,7 +327,13 @@ class Fit(unittest.TestCase):
             "no such run": (lambda: rec_engine.load("/nowhere"), ValueError, "/nowhere"),
             "a GPU": (lambda: self.shop.fit(AlphaRec(**{**SMALL}, device="cuda")), RuntimeError, "cuda"),
             "k of 0": (lambda: fitted.recommend("user 1", k=0), ValueError, "k: expected a whole number from 1 on, given 0"),
+            "k beyond 64 bits": (lambda: fitted.recommend("user 1", k=2**70), ValueError, f"k: expected .* 64 bits, given {2**70}"),
+            "a seed beyond 64 bits": (lambda: AlphaRec(seed=2**70), ValueError, f"seed: expected .* 64 bits, given {2**70}"),
+            "a seed below them": (lambda: AlphaRec().set_params(seed=-2**70), ValueError, f"seed: expected .* given {-2**70}"),
+            "a setting by two names": (lambda: AlphaRec(lr=0.1, learning_rate=0.2), ValueError,
+                                       "learning_rate: expected each setting once, given also as lr"),
             "another class's model": (lambda: AlphaRec(model="mf"), TypeError, "model"),
+            "another class's model later": (lambda: AlphaRec().set_params(model="mf"), TypeError, "model"),
             "valid of another shape": (lambda: MF(**SMALL).fit(tuple(self.shop.train), valid=scipy.sparse.csr_matrix((90, 40))),
                                        ValueError, "given 90"),
         }
@@ -309,6 +341,92 @@ class Fit(unittest.TestCase):
             with self.subTest(what):
                 with self.assertRaisesRegex(kind, words):
                     call()
+
+
+class Advice(unittest.TestCase):
+    """A refusal of the libraries says what to do in words of Python: no option of the program's."""
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.path = pathlib.Path(self.folder.name)
+        self.shop = Shop()
+        self.run = self.path / "run"
+        self.model = self.shop.fit(AlphaRec(**SMALL), run=self.run, language_model="one")
+
+    def refused(self, kind, words, call):
+        with self.assertRaises(kind) as caught:
+            call()
+        self.assertRegex(str(caught.exception), words)
+        self.assertNotRegex(str(caught.exception), "--[a-z]")
+
+    def copied(self, name):
+        folder = self.path / name
+        shutil.copytree(BUNDLED, folder)
+        return folder
+
+    def test_run_folders(self):
+        def fit(run=self.run, **more):
+            return lambda: self.shop.fit(AlphaRec(**{**SMALL, **more}), run=run, language_model="one", resume=resume)
+        resume = False
+        self.refused(ValueError, "holds a run already; go on with resume=True, or give another folder as run$", fit())
+        self.refused(ValueError, "holds a dataset .*; choose another folder$", fit(self.copied("data")))
+        resume = True
+        self.refused(ValueError, "other settings: lr = .*; give the settings it began with, or begin anew with another", fit(lr=0.25))
+        held = os.open(self.run, os.O_RDONLY)
+        self.addCleanup(os.close, held)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        self.refused(ValueError, "another training is writing.*; choose another folder$", fit())
+        fcntl.flock(held, fcntl.LOCK_UN)
+        (self.run / "best.safetensors").unlink()
+        self.refused(ValueError, "the best epoch so far .* is lost.*; begin anew with another folder as run$", fit(epochs=9))
+
+    def test_saving(self):
+        self.refused(ValueError, "is there already and not empty; choose another folder$", lambda: self.model.save(self.run))
+        empty = self.path / "empty"
+        empty.mkdir()
+        self.addCleanup(os.chdir, os.getcwd())
+        os.chdir(empty)
+        self.refused(ValueError, "folder that this runs in, .*; choose a folder in it$", lambda: self.model.save("."))
+
+    def test_loading(self):
+        self.refused(ValueError, r"names no dataset; give load\(\) the dataset's folder as data$", lambda: rec_engine.load(self.run))
+        self.refused(ValueError, r"weights alone .*; give load\(\) the dataset's folder as data$",
+                     lambda: rec_engine.load(self.run / "best.safetensors"))
+        kept = self.path / "kept"
+        self.model.save(kept)
+        description = kept / "data/item_language.json"
+        description.write_text(json.dumps({**json.loads(description.read_text()), "model": "another"}))
+        self.refused(ValueError, "'another', .* trained on 'one'; embed the titles with the same model$",
+                     lambda: rec_engine.load(kept, kept / "data"))
+        shutil.move(kept / "data", kept / "moved")
+        self.refused(ValueError, r"is not there; give load\(\) the dataset's folder as data$", lambda: rec_engine.load(kept))
+        (kept / "run.json").write_text("[")
+        self.refused(ValueError, r"is damaged; give load\(\) the dataset's folder as data$", lambda: rec_engine.load(kept))
+
+    def test_dataset_folders(self):
+        made_of = {"model": "m", "width": 384, "text_columns": ["title"], "texts": "0000000000000000"}
+        changed = self.copied("changed")
+        (changed / "item_language.json").write_text(json.dumps(made_of))
+        self.refused(ValueError, "other texts .*; make the vectors again$", lambda: AlphaRec(**SMALL).fit(changed))
+        for tree in (self.path / "tree/cf_data", self.path / "tree/item_info"):
+            tree.mkdir(parents=True)
+        shutil.copy(BUNDLED / "train.txt", self.path / "tree/cf_data")
+        for name in ("v2", "v3"):
+            shutil.copy(BUNDLED / "item_language.npy", self.path / f"tree/item_info/item_cf_embeds_{name}_array.npy")
+        self.refused(ValueError, r"several language vectors: v2, v3; use a folder with one of them, or give fit\(\) arrays",
+                     lambda: AlphaRec(**SMALL).fit(self.path / "tree"))
+
+    def test_settings_and_devices(self):
+        self.refused(ValueError, "^tau=-1.0: 'tau' must be .*, not -1", lambda: AlphaRec(tau=-1.0))
+        self.refused(ValueError, "^taw=1: unknown key 'taw'; the nearest known one is 'tau'$", lambda: AlphaRec(taw=1))
+        self.refused(ValueError, '^colour="red": unknown key .*; the known ones are model, .*, compat$', lambda: AlphaRec(colour="red"))
+        self.refused(RuntimeError, "^device cuda:99: .*; use device='cpu' or 'auto'$",
+                     lambda: self.shop.fit(AlphaRec(device="cuda:99", **SMALL)))
+        self.refused(ValueError, "^device tpu: not a device; use auto, cpu, cuda or cuda:N$",
+                     lambda: self.shop.fit(AlphaRec(device="tpu", **SMALL)))
+        self.refused(RuntimeError, "^precision bf16 needs .*; use precision='fp32', which every device has$",
+                     lambda: self.shop.fit(AlphaRec(device="cpu", precision="bf16", **SMALL)))
 
 
 class Program(unittest.TestCase):

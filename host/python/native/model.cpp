@@ -107,6 +107,41 @@ std::vector<std::string> names(int64_t count, Name name) {
   return all;
 }
 
+// ---- history ----
+
+// {"epoch", "loss", those of valid, "seconds"}
+nb::dict dict_of(const MetricsLine& line) {
+  nb::dict values;
+  values["epoch"] = line.epoch;
+  values["loss"] = line.loss;
+  for (const auto& [name, value] : line.valid) values[name.c_str()] = value;
+  values["seconds"] = line.seconds;
+  return values;
+}
+
+MetricsLine line_of(const nb::dict& values) {
+  MetricsLine line;
+  for (const auto& [key, value] : values) {
+    const auto name = nb::cast<std::string>(key);
+    if (name == "epoch")
+      line.epoch = nb::cast<int64_t>(value);
+    else if (name == "loss")
+      line.loss = nb::cast<double>(value);
+    else if (name == "seconds")
+      line.seconds = nb::cast<double>(value);
+    else
+      line.valid.emplace_back(name, nb::cast<double>(value));
+  }
+  return line;
+}
+
+// Of a run folder; empty where it keeps none.
+nb::list history(const std::string& folder) {
+  nb::list all;
+  for (const MetricsLine& line : RunFolder(folder).read_metrics()) all.append(dict_of(line));
+  return all;
+}
+
 // ---- training ----
 
 // What training asks of Python while it runs without the lock.
@@ -117,10 +152,7 @@ class Watcher {
 
   bool goes_on(const MetricsLine& line) {
     const nb::gil_scoped_acquire lock;
-    nb::dict metrics;
-    metrics["loss"] = line.loss;
-    for (const auto& [name, value] : line.valid) metrics[name.c_str()] = value;
-    return nb::cast<bool>(on_epoch_(line.epoch, metrics));
+    return nb::cast<bool>(on_epoch_(dict_of(line)));
   }
 
   // Ctrl-C, and what on_poll raises, end the training as an interruption does.
@@ -150,7 +182,7 @@ class Watcher {
   std::exception_ptr raised_;
 };
 
-// Trains into the run folder, on from where it stopped if resume. on_epoch(epoch, metrics) returns whether to go on;
+// Trains into the run folder, on from where it stopped if resume. on_epoch(line of history) returns whether to go on;
 // on_poll(steps) is called now and then.
 void train_model(const Dataset& data, const Settings& settings, const std::string& folder,
                  bool resume, const std::string& device, nb::object on_epoch, nb::object on_poll) {
@@ -220,7 +252,12 @@ class TrainedModel {
     const std::lock_guard lock(mutex_);
     return recommender_.evaluate(test.view(), splits(leave_out), cutoffs).mean;
   }
-  void save(const std::string& folder) const { save_run(folder, recommender_.run()); }
+  void save(const std::string& folder, const nb::list& history) const {
+    std::vector<MetricsLine> lines;
+    for (const nb::handle values : history) lines.push_back(line_of(nb::cast<nb::dict>(values)));
+    const nb::gil_scoped_release unlocked;
+    save_run(folder, recommender_.run(), lines);
+  }
 
   static std::vector<Split> splits(const std::vector<std::string>& names) {
     std::vector<Split> all;
@@ -300,6 +337,8 @@ void bind_model(nb::module_& module) {
   module.def("dataset_of_folder", &dataset_of_folder, Unlocked(), nb::arg("path"));
   module.def("train", &train_model, nb::arg("data"), nb::arg("settings"), nb::arg("folder"),
              nb::arg("resume"), nb::arg("device"), nb::arg("on_epoch"), nb::arg("on_poll"));
+  module.def("history", &history, nb::arg("folder"));
+  module.def("setting_named", &setting_named, nb::arg("name"));
   module.def("resolved_settings", &resolved_settings, nb::arg("settings"), nb::arg("data").none());
 
   nb::class_<ListRequest>(module, "ListRequest");
@@ -318,7 +357,7 @@ void bind_model(nb::module_& module) {
       .def("similar", &TrainedModel::similar, Unlocked())
       .def("vectors", &TrainedModel::vectors, Unlocked())
       .def("evaluate", &TrainedModel::evaluate, Unlocked())
-      .def("save", &TrainedModel::save, Unlocked());
+      .def("save", &TrainedModel::save);
 }
 
 }  // namespace rec::python

@@ -4,11 +4,9 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#include <exception>
-
 #include "host/commands/program.h"
-#include "host/formats/file_error.h"
 #include "host/python/native/csr.h"
+#include "host/python/native/errors.h"
 #include "host/python/native/model.h"
 #include "host/python/native/operators.h"
 #include "host/python/native/ranking.h"
@@ -17,15 +15,6 @@
 #include "host/version.h"
 
 namespace {
-
-// A file that cannot be used is a value that cannot.
-void translate_file_errors(const std::exception_ptr& raised, void*) {
-  try {
-    std::rethrow_exception(raised);
-  } catch (const rec::FileError& error) {
-    PyErr_SetString(PyExc_ValueError, error.what());
-  }
-}
 
 int run_program(const std::vector<std::string>& words) {
   std::vector<const char*> argv;
@@ -38,7 +27,7 @@ int run_program(const std::vector<std::string>& words) {
 NB_MODULE(_native, module) {
   nanobind::set_leak_warnings(
       false);  // what an interpreter still holds as it ends is its own affair
-  nanobind::register_exception_translator(&translate_file_errors);
+  rec::python::bind_errors();
   module.def("run_program", &run_program, nanobind::call_guard<nanobind::gil_scoped_release>(),
              nanobind::arg("words"));
   module.attr("version") = rec::kVersion;

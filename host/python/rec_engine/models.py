@@ -7,10 +7,12 @@ own trainer, and with the same data, settings and seed to the same bytes as by `
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import os
 import pathlib
 import tempfile
+import threading
 import warnings
 from typing import Any, Callable, Hashable, Iterable, Mapping, Sequence
 
@@ -36,17 +38,19 @@ class Model:
 
     device: "auto", "cpu", "cuda" or "cuda:N". settings: those of docs/settings.md by any of their names, such as tau,
     layers, width, lr, epochs, patience, seed, threads. ValueError for one that is unknown or out of range.
+
+    history_: after fit() and load(), a dict for each evaluation of the run: "epoch", "loss", the metrics of valid, "seconds".
     """
 
-    model = None
+    model: str | None = None
 
     def __init__(self, *, device: str = "auto", **settings: Any):
-        if "model" in settings:
-            raise TypeError(f"model: expected none, as {type(self).__name__} says which it is, given {settings['model']!r}")
-        self.device, self._settings = device, settings
-        self._data = self._trained = self._checkpoint = None
-        self.history_ = []
-        _native.resolved_settings(self._lines(), None)
+        self.device, self._settings = device, self._checked(settings)
+        self._data: Any = None  # these three of the trained model
+        self._trained: Any = None
+        self._checkpoint: bytes | None = None
+        self._fitting = threading.Lock()
+        self.history_: list[dict[str, Any]] = []
 
     # ---- settings ----
 
@@ -55,10 +59,12 @@ class Model:
         return {"device": self.device, **self._settings}
 
     def set_params(self, **params: Any) -> Model:
+        """Changes settings, by any of their names: one that was given by another is replaced."""
         device = params.pop("device", self.device)
-        changed = {**self._settings, **params}
-        _native.resolved_settings(self._lines(changed), None)
-        self.device, self._settings = device, changed
+        changed = {_native.setting_named(name) for name in params}
+        kept = {name: value for name, value in self._settings.items()
+                if name in params or _native.setting_named(name) not in changed}
+        self.device, self._settings = device, self._checked({**kept, **params})
         return self
 
     @property
@@ -97,7 +103,7 @@ class Model:
         progress: whether a bar is shown; None: in terminals and notebooks.
 
         Ctrl-C saves, keeps the best epoch so far and raises KeyboardInterrupt. Returns self. Raises KeyError for an id in
-        valid or test that interactions and item_ids do not have.
+        valid or test that interactions and item_ids do not have, RuntimeError where a fit() of this object is going on.
         """
         if isinstance(interactions, (str, os.PathLike)):
             if any(part is not None for part in (item_vectors, valid, test, item_ids, titles, language_model)):
@@ -109,24 +115,27 @@ class Model:
         if resume and run is None:
             raise ValueError("resume: expected the run to go on with, given no run")
         callbacks = [callbacks] if callable(callbacks) else list(callbacks)
-        settings = _parsed(_native.resolved_settings(self._lines(), data.native))
-        history = []
-        with tempfile.TemporaryDirectory() as temporary, \
+        device, lines = self.device, self._lines(self._settings)
+        settings = _parsed(_native.resolved_settings(lines, data.native))
+        evaluated = False
+        with self._alone(), tempfile.TemporaryDirectory() as temporary, \
                 Bar(settings["epochs"] * _steps(data, settings), type(self).__name__, progress) as bar:
             folder = pathlib.Path(temporary if run is None else run)
 
-            def on_epoch(epoch, metrics):
-                history.append({"epoch": epoch, **metrics})
+            def on_epoch(line):
+                nonlocal evaluated
+                evaluated = True
+                epoch, metrics = line["epoch"], {name: value for name, value in line.items() if name not in ("epoch", "seconds")}
                 bar.say(epoch, metrics)
                 answers = [callback(epoch, dict(metrics)) for callback in callbacks]
                 return all(answer is not False for answer in answers)
             try:
-                _native.train(data.native, self._lines(), str(folder), resume, self.device, on_epoch, bar.advance)
+                _native.train(data.native, lines, str(folder), resume, device, on_epoch, bar.advance)
             except BaseException:
-                if history:  # an epoch was evaluated, and the best is there
-                    self._take(folder, data, history)
+                if evaluated:  # and the best is there
+                    self._take(folder, data, device, settings["threads"])
                 raise
-            self._take(folder, data, history)
+            self._take(folder, data, device, settings["threads"])
         return self
 
     # ---- serving ----
@@ -232,7 +241,7 @@ class Model:
         int; pickle keeps others. In titles, tabs and line ends become blanks."""
         trained = self._fitted()
         kinds = {"users": self._data.users.kind(), "items": self._data.items.kind()}
-        trained.save(os.fspath(folder))
+        trained.save(os.fspath(folder), self.history_)
         (pathlib.Path(folder) / _IDS_FILE).write_text(json.dumps(kinds) + "\n")
 
     @classmethod
@@ -251,6 +260,7 @@ class Model:
         model._trained, model._data = trained, given or _with_kinds(Data.of_native(trained.dataset), pathlib.Path(run))
         path = pathlib.Path(run)
         model._checkpoint = (path / "best.safetensors" if path.is_dir() else path).read_bytes()
+        model.history_ = _native.history(str(path)) if path.is_dir() else []
         return model
 
     def __getstate__(self):
@@ -264,22 +274,43 @@ class Model:
             with tempfile.TemporaryDirectory() as folder:
                 file = pathlib.Path(folder) / "best.safetensors"
                 file.write_bytes(self._checkpoint)
-                self._trained = _native.TrainedModel(str(file), self._data.native, self.device, self._threads(self._data))
+                threads = _parsed(_native.resolved_settings(self._lines(self._settings), self._data.native))["threads"]
+                self._trained = _native.TrainedModel(str(file), self._data.native, self.device, threads)
 
     # ---- parts of the above ----
 
-    def _lines(self, settings=None):
+    @contextlib.contextmanager
+    def _alone(self):
+        if not self._fitting.acquire(blocking=False):
+            raise RuntimeError(f"{type(self).__name__}: expected one fit() at a time, given another while the first goes on; "
+                               "train a second object")
+        try:
+            yield
+        finally:
+            self._fitting.release()
+
+    def _checked(self, settings):
+        names = {}
+        for name, value in settings.items():
+            key = _native.setting_named(name)
+            if key == "model":
+                raise TypeError(f"{name}: expected none, as {type(self).__name__} says which it is, given {value!r}")
+            if key and key in names:
+                raise ValueError(f"{name}: expected each setting once, given also as {names[key]}")
+            names[key] = name
+            _require_64_bits(value, name)
+        _native.resolved_settings(self._lines(settings), None)
+        return settings
+
+    def _lines(self, settings):
         """The settings as key=value, this class's model first."""
-        given = {"model": self.model, **(self._settings if settings is None else settings)}
+        given = {"model": self.model, **settings}
         return [f"{key}={json.dumps(value.item() if isinstance(value, np.generic) else value)}" for key, value in given.items()]
 
-    def _threads(self, data):
-        return _parsed(_native.resolved_settings(self._lines(), data.native))["threads"]
-
-    def _take(self, folder, data, history):
+    def _take(self, folder, data, device, threads):
         file = folder / "best.safetensors"
-        self._trained = _native.TrainedModel(str(file), data.native, self.device, self._threads(data))
-        self._data, self._checkpoint, self.history_ = data, file.read_bytes(), history
+        self._trained = _native.TrainedModel(str(file), data.native, device, threads)
+        self._data, self._checkpoint, self.history_ = data, file.read_bytes(), _native.history(str(folder))
 
     def _fitted(self):
         if self._trained is None:
@@ -295,7 +326,9 @@ class Model:
         if items is not None:
             allowed = np.zeros(len(self._data.items), bool)
             allowed[self._data.items.numbers(items, "items")] = True
-        return _native.list_request(count(k, "k", least=1), list(_SEEN) if filter_seen else [], allowed)
+        k = count(k, "k", least=1)
+        _require_64_bits(k, "k")
+        return _native.list_request(k, list(_SEEN) if filter_seen else [], allowed)
 
     def _lists(self, ask, lists, k, *arguments):
         k = min(k, len(self._data.items))
@@ -336,6 +369,11 @@ class MF(Model):
 def load(run: str | os.PathLike, data: str | os.PathLike | None = None, *, device: str = "auto") -> Model:
     """The model in a run folder or checkpoint, whatever its class: Model.load."""
     return Model.load(run, data, device=device)
+
+
+def _require_64_bits(value, name):
+    if isinstance(value, (int, np.integer)) and not -2**63 <= value < 2**63:
+        raise ValueError(f"{name}: expected a whole number of at most 64 bits, given {value}")
 
 
 def _parsed(toml):

@@ -19,7 +19,7 @@ result does not depend on how many threads there are (`set_num_threads`).
 
 from __future__ import annotations
 
-from typing import Any, Iterator, Sequence
+from typing import Any, Iterator, Literal, Sequence, overload
 
 import numpy as np
 
@@ -67,6 +67,18 @@ def topk(user_vectors: Array, item_vectors: Array, k: int = 20, *, users: Array 
     return ids, scores
 
 
+@overload
+def evaluate(user_vectors: Array, item_vectors: Array, train: Interactions | list[Interactions] | None, test: Interactions,
+             k: int | Sequence[int] = ..., metrics: str | Sequence[str] = ..., *, score: str = ...,
+             per_user: Literal[False] = ...) -> dict[str, float]: ...
+
+
+@overload
+def evaluate(user_vectors: Array, item_vectors: Array, train: Interactions | list[Interactions] | None, test: Interactions,
+             k: int | Sequence[int] = ..., metrics: str | Sequence[str] = ..., *, score: str = ...,
+             per_user: Literal[True]) -> tuple[dict[str, float], dict[str, np.ndarray]]: ...
+
+
 def evaluate(user_vectors: Array, item_vectors: Array, train: Interactions | list[Interactions] | None, test: Interactions,
              k: int | Sequence[int] = (20,), metrics: str | Sequence[str] = ("recall", "ndcg", "hr"), *, score: str = "dot",
              per_user: bool = False) -> dict[str, float] | tuple[dict[str, float], dict[str, np.ndarray]]:
@@ -86,12 +98,12 @@ def evaluate(user_vectors: Array, item_vectors: Array, train: Interactions | lis
     cutoffs, places = asked_for(k, metrics)
     shape = _shape(user_vectors, item_vectors)
     relevant = as_csr(test, "test", shape=shape)
-    users = np.flatnonzero(np.diff(np.asarray(relevant.row_start))) if per_user else None
-    values = None if users is None else np.empty((len(users), len(cutoffs), len(METRICS)))
+    users = np.flatnonzero(np.diff(np.asarray(relevant.row_start)))
+    values = np.empty((len(users), len(cutoffs), len(METRICS)))
     place = place_of(user_vectors=user_vectors, item_vectors=item_vectors)
     means = _native.evaluate(as_native(user_vectors, place), as_native(item_vectors, place), relevant,
                              _masks(train, "train", user_vectors, item_vectors), cutoffs,
-                             one_of(score, _SCORES, "score") == "cosine", None if values is None else values.reshape(-1),
+                             one_of(score, _SCORES, "score") == "cosine", values.reshape(-1) if per_user else None,
                              place)
     mean = {name: means[c][m] for name, c, m in places}
     if not per_user:
