@@ -327,7 +327,7 @@ class Fit(unittest.TestCase):
             "no such run": (lambda: rec_engine.load("/nowhere"), ValueError, "/nowhere"),
             "a GPU": (lambda: self.shop.fit(AlphaRec(**{**SMALL}, device="cuda")), RuntimeError, "cuda"),
             "k of 0": (lambda: fitted.recommend("user 1", k=0), ValueError, "k: expected a whole number from 1 on, given 0"),
-            "k beyond 64 bits": (lambda: fitted.recommend("user 1", k=2**70), ValueError, f"k: expected .* 64 bits, given {2**70}"),
+            "k beyond 64 bits": (lambda: fitted.recommend("user 1", k=2**70), ValueError, f"k: expected a whole number below .*, given {2**70}"),
             "a seed beyond 64 bits": (lambda: AlphaRec(seed=2**70), ValueError, f"seed: expected .* 64 bits, given {2**70}"),
             "a seed below them": (lambda: AlphaRec().set_params(seed=-2**70), ValueError, f"seed: expected .* given {-2**70}"),
             "a setting by two names": (lambda: AlphaRec(lr=0.1, learning_rate=0.2), ValueError,

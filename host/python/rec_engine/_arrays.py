@@ -28,12 +28,14 @@ def optional_array(value, name):
     return None if value is None else as_array(value, name)
 
 
-def count(value, name, least=0):
-    """value as an int that is at least `least`."""
+def count(value, name, least=0, below=2**63):
+    """value as an int from `least` to under `below`."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name}: expected a whole number, given {value!r}")
     if value < least:
         raise ValueError(f"{name}: expected a whole number from {least} on, given {value}")
+    if value >= below:
+        raise ValueError(f"{name}: expected a whole number below {below}, given {value}")
     return int(value)
 
 

@@ -326,9 +326,7 @@ class Model:
         if items is not None:
             allowed = np.zeros(len(self._data.items), bool)
             allowed[self._data.items.numbers(items, "items")] = True
-        k = count(k, "k", least=1)
-        _require_64_bits(k, "k")
-        return _native.list_request(k, list(_SEEN) if filter_seen else [], allowed)
+        return _native.list_request(count(k, "k", least=1), list(_SEEN) if filter_seen else [], allowed)
 
     def _lists(self, ask, lists, k, *arguments):
         k = min(k, len(self._data.items))

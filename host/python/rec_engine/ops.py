@@ -138,7 +138,7 @@ class Sampler:
                  distribution: str = "uniform", exponent: float = 0.75, shape: tuple[int, int] | None = None):
         self.batch, self.negatives = count(batch, "batch"), count(negatives, "negatives")
         self._sampler = _native.Sampler(as_csr(interactions, "interactions", shape=shape), self.batch, self.negatives, rule,
-                                        distribution, float(exponent), count(seed, "seed"))
+                                        distribution, float(exponent), count(seed, "seed", below=2**64))
 
     @property
     def steps_per_epoch(self) -> int:
@@ -158,7 +158,7 @@ class Sampler:
             raise ValueError(f"out: expected users, positives and negatives, given {len(out)} arrays")
         given = {name: as_array(part, name) for name, part in zip(("users", "positives", "negatives"), out)}
         place = place_of(**given)
-        self._sampler.draw(_below(epoch, "epoch", 2**32), _below(step, "step", 2**32),
+        self._sampler.draw(count(epoch, "epoch", below=2**32), count(step, "step", below=2**32),
                            *(as_native(part, place) for part in given.values()), place)
         return out
 
@@ -207,7 +207,7 @@ def propagate(graph: Graph, x: Array, layers: int) -> np.ndarray:
     x = as_array(x, "x")
     place = place_of(x=x)
     out = results_beside(x, place)(_shape_of(x), "float32")
-    _native.propagate(_of(graph), as_native(x, place), count(layers, "layers"), as_native(out, place), place)
+    _native.propagate(_of(graph), as_native(x, place), count(layers, "layers", below=2**31), as_native(out, place), place)
     return out
 
 
@@ -278,12 +278,6 @@ def _shape_of(x):
 
 def _width(x):
     return x.shape[-1]
-
-
-def _below(value, name, limit):
-    if count(value, name) >= limit:
-        raise ValueError(f"{name}: expected a number below {limit}, given {value}")
-    return int(value)
 
 
 def _shape(user_vectors, item_vectors):

@@ -139,7 +139,7 @@ _batch_loss.register_autograd(_scaled_gradients, setup_context=_keep_gradients)
 
 def propagate(graph, x, layers):
     """1 / (K + 1) sum over k = 0 .. K of A~^k x: rec_engine.ops.propagate with a gradient. x: [users + items, width]"""
-    return _propagate(x, _of(graph).number, count(layers, "layers"))
+    return _propagate(x, _of(graph).number, count(layers, "layers", below=2**31))
 
 
 def mean_rows(graph, x):
@@ -162,7 +162,7 @@ class Propagation(torch.nn.Module):
 
     def __init__(self, graph, layers):
         super().__init__()
-        self.graph, self.layers = _of(graph), count(layers, "layers")
+        self.graph, self.layers = _of(graph), count(layers, "layers", below=2**31)
 
     def forward(self, x):
         return propagate(self.graph, x, self.layers)
